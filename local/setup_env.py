@@ -1,0 +1,106 @@
+"""Sets a machine up that has Python, Node and make: the right Python, the locked packages, Azurite.
+
+    python3 local/setup_env.py [--group NAME]... [--all-groups] [--azurite]
+
+Runs on any Python from 3.8 on, by itself, before anything is installed; what is there already is left alone.
+"""
+
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+LOCAL = ROOT / "local"
+PYTHON_VERSION = "3.13"
+UV_VERSION = "0.13.9"
+OLDEST_UV = (0, 9)
+OLDEST_NODE = 20
+
+
+def main() -> None:
+    """Sets up what the command line asks for; ends with a sentence that says what to do if something is missing."""
+    parser = argparse.ArgumentParser(description="Set up Tonearm on this machine.")
+    parser.add_argument("--group", action="append", default=[], help="dependency group to install (repeatable)")
+    parser.add_argument("--all-groups", action="store_true", help="install every dependency group")
+    parser.add_argument("--azurite", action="store_true", help="install Azurite, the storage emulator")
+    options = parser.parse_args()
+    try:
+        groups = ["--all-groups"] if options.all_groups else ["--group=" + group for group in options.group]
+        # --inexact: what `make test` has installed stays when `make run` needs less.
+        run([find_uv(), "sync", "--quiet", "--locked", "--inexact", "--python", find_python(), *groups])
+        if options.azurite:
+            install_azurite()
+    except (subprocess.CalledProcessError, OSError) as error:
+        sys.exit(f"set-up: {error}")
+
+
+def find_uv() -> str:
+    """The uv on this machine if it is new enough, else one of our own below .tools/."""
+    installed = shutil.which("uv")
+    if installed:
+        version = subprocess.run([installed, "--version"], capture_output=True, text=True).stdout
+        found = re.search(r"(\d+)\.(\d+)", version)
+        if found and tuple(map(int, found.groups())) >= OLDEST_UV:
+            return installed
+    folder = TOOLS / ("uv-" + UV_VERSION)
+    uv = folder / ("Scripts" if os.name == "nt" else "bin") / "uv"
+    if not uv.exists():
+        say("installing uv " + UV_VERSION)
+        run([sys.executable, "-m", "venv", str(folder)])
+        run([str(uv.parent / "python"), "-m", "pip", "install", "--quiet", "uv==" + UV_VERSION])
+    return str(uv)
+
+
+def find_python() -> str:
+    """A Python 3.13 on this machine, on PATH or kept by pyenv; else its version, which uv has or fetches itself."""
+    pyenv = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
+    kept = sorted(glob.glob(f"{pyenv}/versions/{PYTHON_VERSION}.*/bin/python"), reverse=True)
+    for candidate in (sys.executable, shutil.which("python" + PYTHON_VERSION), *kept):
+        if candidate and version_of(candidate) == PYTHON_VERSION:
+            return candidate
+    return PYTHON_VERSION
+
+
+def version_of(python: str) -> str:
+    """``3.13`` of a Python that runs; empty for one that does not (pyenv's shims exist for versions not selected)."""
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def install_azurite() -> None:
+    """Azurite as package-lock.json has it, below local/node_modules; nothing to do if it is that already."""
+    lock = LOCAL / "package-lock.json"
+    done = LOCAL / "node_modules" / ".installed"
+    if done.exists() and done.read_text() == lock.read_text():
+        return
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        sys.exit(f"set-up: Node {OLDEST_NODE} or newer with npm is needed for Azurite and is not on PATH")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout
+    if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
+        sys.exit(f"set-up: Node {version.strip()} is too old for Azurite; {OLDEST_NODE} or newer is needed")
+    say("installing Azurite")
+    # No package may run scripts of its own while it is installed; Azurite needs none.
+    quiet = ["--silent", "--no-audit", "--no-fund"]
+    run([npm, "ci", "--ignore-scripts", *quiet], cwd=LOCAL)
+    done.write_text(lock.read_text())
+
+
+def run(command: list, cwd: Path = ROOT) -> None:  # type: ignore[type-arg]  # Python 3.8 knows no list[str]
+    """Runs a command to its end; raises CalledProcessError if it fails."""
+    subprocess.run(command, cwd=str(cwd), check=True)
+
+
+def say(text: str) -> None:
+    """Tells what takes a while."""
+    print("set-up: " + text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""Bytes in, float32 mono at 22,050 Hz out, a window at a time, so that memory stays bounded whatever the length.
+
+FFmpeg (through PyAV) decides by content what a file is; its name counts for nothing. Channels are averaged, then the
+rate is converted by soxr. Formats that can point at other files or addresses (playlists, scripts) are not opened.
+"""
+
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import av
+import av.error
+import av.logging
+import numpy as np
+import soxr
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from tonearm.classification import Audio
+from tonearm.constants import (
+    MIN_DURATION_S,
+    MIN_SAMPLES,
+    SAMPLE_RATE_HZ,
+    SILENCE_PEAK,
+    WINDOW_SAMPLES,
+    WINDOW_SLACK_SAMPLES,
+)
+from tonearm.errors import AudioError
+from tonearm.types import Samples
+
+logger = logging.getLogger(__name__)
+av.logging.set_level(None)  # FFmpeg's own chatter about hostile files is no use in our logs
+
+# FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
+DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
+# How a file of a known format begins, to tell a broken one ("corrupt") from a foreign one ("unsupported_format").
+MAGIC = ((0, b"RIFF"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
+         (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (0, b"FORM"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
+         (0, b"\xff\xf1"))  # fmt: skip
+FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff."
+# These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
+GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+BLOCK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the recording that the models look at in one go.
+
+    ``samples`` has shape (n,), float32, at 22,050 Hz. They end at ``end_s``; those from ``start_s`` on are new, what
+    comes before was in the window before already (the last window reaches back so as to be a whole one).
+    """
+
+    start_s: float
+    end_s: float
+    samples: Samples
+
+    @property
+    def first_s(self) -> float:
+        """Where the samples begin, in seconds of the recording."""
+        return self.end_s - len(self.samples) / SAMPLE_RATE_HZ
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing swings by more than -80 dB of full scale (a constant is silence too)."""
+        return bool(np.ptp(self.samples) < 2 * SILENCE_PEAK)
+
+
+class _Layout(NamedTuple):
+    """What consecutive decoded frames must share to be converted together."""
+
+    format: str
+    packed: bool
+    channels: int
+    rate_hz: int
+
+
+class AudioReader:
+    """Decodes one recording as a stream.
+
+    Args:
+        source: the file's bytes, its path, or an open seekable binary file.
+        max_duration_s: longer recordings are refused with ``too_long``, at once where the file states its length,
+            else when that much has been decoded.
+
+    Iterating :meth:`windows` raises :class:`~tonearm.errors.AudioError`; :meth:`facts` is complete after it.
+    """
+
+    def __init__(self, source: bytes | Path | BinaryIO, *, max_duration_s: float | None = None) -> None:
+        self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
+        self._owned = isinstance(source, bytes | Path)
+        self._max_duration_s = max_duration_s
+        self._codec = ""
+        self._layout: _Layout | None = None
+        self._decoded_s = 0.0
+        self._stated_s: float | None = None
+        self._packets = 0
+        self._bad_packets = 0
+        self._not_finite = False
+
+    def windows(self) -> Iterator[Window]:
+        """The recording in windows of 30 s.
+
+        A rest of less than 3 s joins the window before it; a longer one becomes a last window that reaches back to
+        be 30 s long. A recording shorter than 30 s is one window.
+        """
+        held = np.empty(0, np.float32)
+        emitted = 0  # samples that windows have covered
+        fresh = 0  # samples at the end of `held` that no window has covered
+        for block in self._blocks():
+            held = np.concatenate([held, block])
+            fresh += len(block)
+            while fresh >= WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
+                start = len(held) - fresh
+                yield _window(held[start : start + WINDOW_SAMPLES], emitted, emitted + WINDOW_SAMPLES)
+                emitted += WINDOW_SAMPLES
+                fresh -= WINDOW_SAMPLES
+                held = held[-(fresh + WINDOW_SAMPLES) :]
+        if emitted + fresh < MIN_SAMPLES:
+            raise self._too_little(emitted + fresh)
+        if fresh:
+            yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
+
+    def facts(self) -> Audio:
+        """What was decoded: duration, rate and channels of the source, codec."""
+        if self._layout is None:
+            raise ValueError("facts() is for after the windows have been read")
+        # A length that is stated and not reached means that the end is missing; a tenth is left for sloppy writers.
+        short = self._stated_s is not None and self._decoded_s < 0.9 * self._stated_s - 0.5
+        return Audio(
+            duration_s=round(self._decoded_s, 3),
+            sample_rate_hz=self._layout.rate_hz,
+            channels=self._layout.channels,
+            codec=self._codec,
+            analysed_s=round(self._decoded_s, 3),
+            damaged=self._bad_packets > 0 or self._not_finite or short,
+        )
+
+    def _blocks(self) -> Iterator[Samples]:
+        """Mono blocks at 22,050 Hz, of about a second each."""
+        resampler: soxr.ResampleStream | None = None
+        try:
+            with _container(self._file) as container:
+                for layout, frames in self._layouts(container):
+                    if layout != self._layout:
+                        if resampler is not None:
+                            yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+                        self._layout = layout
+                        resampler = _resampler(layout.rate_hz)
+                    mono = self._finite(_mono(layout, frames))
+                    self._decoded_s += len(mono) / layout.rate_hz
+                    if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
+                        raise _too_long(self._max_duration_s)
+                    yield mono if resampler is None else resampler.resample_chunk(mono)
+            if resampler is not None:
+                yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+        finally:
+            if self._owned:
+                self._file.close()
+
+    def _layouts(self, container: InputContainer) -> Iterator[tuple[_Layout, list[Samples]]]:
+        """Decoded frames in runs of one layout, each about a second long."""
+        stream = _audio_stream(container)
+        self._codec = stream.codec_context.codec.name
+        if container.format.name not in GUESSED_LENGTH and container.duration:
+            self._stated_s = container.duration / av.time_base
+            if self._max_duration_s is not None and self._stated_s > 1.1 * self._max_duration_s:
+                raise _too_long(self._max_duration_s)
+        run: list[Samples] = []
+        run_layout: _Layout | None = None
+        run_samples = 0
+        for frame in self._frames(container, stream):
+            layout = _layout(frame)
+            if run_layout is not None and (layout != run_layout or run_samples >= BLOCK_S * layout.rate_hz):
+                yield run_layout, run
+                run, run_samples = [], 0
+            run_layout = layout
+            run.append(frame.to_ndarray())
+            run_samples += frame.samples
+        if run_layout is not None and run:
+            yield run_layout, run
+
+    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+        """Every frame that decodes; those that do not are counted and left out."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError):
+                self._bad_packets += 1
+                return
+            self._packets += 1
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, OSError):
+                self._bad_packets += 1
+                if self._bad_packets > 50 and self._bad_packets > self._packets / 2:
+                    raise AudioError("corrupt", "More than half of it is broken. Save or download it again.") from None
+                continue
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples:
+                    yield frame
+
+    def _finite(self, mono: Samples) -> Samples:
+        """Values that are no numbers become silence, so that one of them does not blot out a window."""
+        if not np.isfinite(mono.sum()):
+            finite = np.isfinite(mono) & (np.abs(mono) < 1e6)
+            if not finite.all():
+                self._not_finite = True
+                return np.where(finite, mono, np.float32(0))
+        return mono
+
+    def _too_little(self, n_samples: int) -> AudioError:
+        if n_samples == 0 and self._layout is None:
+            return AudioError("corrupt", "Nothing in it can be decoded. Save or download the file again.")
+        if self._bad_packets:
+            return AudioError("corrupt", "Less than a second of it can be decoded. Save or download the file again.")
+        return AudioError(
+            "too_short",
+            f"It lasts {n_samples / SAMPLE_RATE_HZ:.2f} s; at least {MIN_DURATION_S:g} s is needed, 30 s is best.",
+        )
+
+
+def _open(source: Path | BinaryIO) -> BinaryIO:
+    return source.open("rb") if isinstance(source, Path) else source
+
+
+def _window(samples: Samples, start: int, end: int) -> Window:
+    return Window(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, samples)
+
+
+def _container(file: BinaryIO) -> InputContainer:
+    head = file.read(16)
+    if not head:
+        raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
+    file.seek(0)
+    try:
+        return av.open(file, "r", container_options={"format_whitelist": DEMUXERS}, io_open=_refuse)
+    except (av.error.FFmpegError, OSError, ValueError):
+        if any(head[at:].startswith(magic) for at, magic in MAGIC):
+            raise AudioError(
+                "corrupt", "It begins like audio but cannot be opened. Save or download it again."
+            ) from None
+        raise AudioError("unsupported_format", f"What the file holds is not recognised. {FORMATS_HINT}") from None
+
+
+def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
+    """FFmpeg calls this when a file asks for another file or address to be opened: never."""
+    raise PermissionError("a recording may not open other files")
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise AudioError("no_audio_stream", "It can be opened, but there is no sound track in it.")
+    stream = container.streams.best("audio") or container.streams.audio[0]
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise AudioError("unsupported_format", f"There is no decoder for its sound track. {FORMATS_HINT}")
+    return stream
+
+
+def _layout(frame: AudioFrame) -> _Layout:
+    rate_hz = frame.sample_rate
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError(
+            "unsupported_format",
+            f"Its sample rate of {rate_hz} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
+        )
+    return _Layout(frame.format.name, frame.format.is_packed, frame.layout.nb_channels, rate_hz)
+
+
+def _mono(layout: _Layout, frames: list[Samples]) -> Samples:
+    """The mean of the channels, scaled so that full scale is 1. Returns float32 of shape (n,)."""
+    joined = np.concatenate(frames, axis=1)
+    channels = joined.reshape(-1, layout.channels).T if layout.packed else joined
+    mono = channels[0].astype(np.float32) if layout.channels == 1 else channels.mean(axis=0, dtype=np.float32)
+    if joined.dtype == np.uint8:
+        return (mono - np.float32(128)) / np.float32(128)
+    if joined.dtype.kind == "i":
+        return mono / np.float32(2 ** (8 * joined.dtype.itemsize - 1))
+    return mono
+
+
+def _resampler(rate_hz: int) -> soxr.ResampleStream | None:
+    return None if rate_hz == SAMPLE_RATE_HZ else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+
+
+def _too_long(max_duration_s: float) -> AudioError:
+    return AudioError(
+        "too_long", f"It lasts longer than the {max_duration_s:g} s allowed here. Send a part of it, or use an upload."
+    )

@@ -1,0 +1,109 @@
+"""The answer: plain dataclasses that are also the JSON of every door (blob, HTTP, command line, web page)."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+Genre = Literal["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
+Probabilities = dict[Genre, float]
+"""All ten genres in the labels' order; the values sum to 1."""
+
+SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """What was decoded. ``analysed_s`` is how much of ``duration_s`` the models saw."""
+
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    codec: str
+    analysed_s: float
+    damaged: bool
+    """Parts could not be decoded, or held values that are no numbers; the answer rests on the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """One model's own opinion, calibrated on its own."""
+
+    genre: Genre
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """Both models side by side; where they disagree, the reader can see it."""
+
+    svm: ModelAnswer
+    vgg19: ModelAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The genre of one stretch of the recording; the segments cover all of it but its silent windows."""
+
+    start_s: float
+    end_s: float
+    genre: Genre
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why there is no genre: a stable ``code`` (docs/api.md), a fixed ``title``, a ``detail`` that says what to do."""
+
+    code: str
+    title: str
+    detail: str
+
+
+def now_iso() -> str:
+    """The time in UTC, to the millisecond, as RFC 3339 writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """A recording's genre."""
+
+    schema: Literal["tonearm.result/1"] = SCHEMA
+    id: str
+    status: Literal["done"] = "done"
+    genre: Genre
+    confidence: float
+    """Calibrated: of the answers given with confidence 0.8, about 80 % are right on recordings like GTZAN's."""
+    uncertain: bool
+    """The models do not know, or this is no music they were made for."""
+    probabilities: Probabilities
+    models: Models
+    segments: list[Segment]
+    audio: Audio
+    model_version: str
+    timings_ms: dict[str, float]
+    created_at: str = field(default_factory=now_iso)
+
+    def to_json(self) -> str:
+        """The JSON text that every door hands out."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A recording that has no genre, and why. It stands where its Classification would."""
+
+    schema: Literal["tonearm.result/1"] = SCHEMA
+    id: str
+    status: Literal["failed"] = "failed"
+    problem: Problem
+    model_version: str | None
+    created_at: str = field(default_factory=now_iso)
+
+    def to_json(self) -> str:
+        """The JSON text that every door hands out."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+Result = Classification | Failure

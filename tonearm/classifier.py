@@ -1,0 +1,182 @@
+"""The one call that others use: a recording in, its :class:`~tonearm.classification.Classification` out."""
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from tonearm import ensemble, features, manifest
+from tonearm.audio import AudioReader, Window
+from tonearm.classification import Classification, Genre, ModelAnswer, Models, Probabilities, Segment
+from tonearm.constants import GENRES
+from tonearm.ensemble import LogProbabilities
+from tonearm.errors import AudioError
+from tonearm.manifest import Manifest
+from tonearm.models import OnnxModel, load_svm, load_vgg19
+from tonearm.spectrum import spectrum
+from tonearm.tiles import tiles
+
+
+class Stopwatch:
+    """Adds up where the time goes, by stage, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.perf_counter()
+        self._spent_ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Books the time since the last lap to ``stage``."""
+        now = time.perf_counter()
+        self._spent_ms[stage] = self._spent_ms.get(stage, 0.0) + 1_000 * (now - self._last)
+        self._last = now
+
+    def read_ms(self) -> dict[str, float]:
+        """Each stage's sum and the ``total`` since the start, rounded to 0.01 ms."""
+        spent = {**self._spent_ms, "total": 1_000 * (time.perf_counter() - self._begun)}
+        return {stage: round(ms, 2) for stage, ms in spent.items()}
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10)."""
+
+    window: Window
+    svm: LogProbabilities
+    vgg19: LogProbabilities
+
+
+@dataclass(slots=True)
+class Classifier:
+    """Both models of one version, loaded. Make one and keep it: loading takes a second, an answer milliseconds.
+
+    It may be called from many threads at once.
+    """
+
+    manifest: Manifest
+    svm: OnnxModel
+    vgg19: OnnxModel
+
+    @classmethod
+    def load(cls, directory: Path | None = None, *, threads: int = 1) -> Self:
+        """Loads a version's folder, by default the one that ``models/default.txt`` names.
+
+        Raises:
+            ModelError: if files are missing, do not match their checksums, or are for another version of this code.
+        """
+        facts = manifest.load(directory or manifest.default_folder())
+        return cls(facts, load_svm(facts), load_vgg19(facts, threads=threads))
+
+    @property
+    def model_version(self) -> str:
+        """The version's name, as results carry it."""
+        return self.manifest.version
+
+    @property
+    def directory(self) -> Path:
+        """The version's folder: manifest.json, metrics.json, MODEL_CARD.md."""
+        return self.manifest.folder
+
+    def classify(
+        self,
+        source: bytes | Path | BinaryIO,
+        *,
+        result_id: str | None = None,
+        max_duration_s: float | None = None,
+    ) -> Classification:
+        """Names the genre of a recording.
+
+        The whole of it is judged, 30 s at a time, in bounded memory. Silent windows have no vote and no segment.
+
+        Args:
+            source: the file's bytes, its path, or an open seekable binary file.
+            result_id: the result's id; by default a new random one.
+            max_duration_s: longer recordings are refused.
+
+        Raises:
+            AudioError: if there is nothing to judge; its ``code`` says why.
+        """
+        watch = Stopwatch()
+        reader = AudioReader(source, max_duration_s=max_duration_s)
+        judged = []
+        for window in reader.windows():
+            watch.lap("decode")
+            if not window.silent:
+                judged.append(self._judge(window, watch))
+        watch.lap("decode")
+        if not judged:
+            raise AudioError(
+                "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
+            )
+        svm, vgg19, probabilities, segments = self._pool(judged)
+        best = int(np.argmax(probabilities))
+        confidence = float(probabilities[best])
+        watch.lap("ensemble")
+        return Classification(
+            id=result_id or uuid.uuid4().hex,
+            genre=GENRES[best],
+            confidence=confidence,
+            uncertain=confidence < self.manifest.uncertain_below,
+            probabilities=_named(probabilities),
+            models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
+            segments=segments,
+            audio=reader.facts(),
+            model_version=self.model_version,
+            timings_ms=watch.read_ms(),
+        )
+
+    def _judge(self, window: Window, watch: Stopwatch) -> _Judged:
+        columns = spectrum(window.samples)
+        picture = columns.image
+        watch.lap("spectrum")
+        vector = features.vector(columns, picture)
+        watch.lap("features")
+        svm = self.svm.scores(vector[None])
+        watch.lap("svm")
+        vgg19 = self.vgg19.scores(tiles(picture))
+        watch.lap("vgg19")
+        scales = self.manifest.scales
+        return _Judged(window, ensemble.calibrated(svm, scales["svm"])[0], ensemble.calibrated(vgg19, scales["vgg19"]))
+
+    def _pool(
+        self, judged: list[_Judged]
+    ) -> tuple[LogProbabilities, LogProbabilities, LogProbabilities, list[Segment]]:
+        """The track's answers (SVM, VGG19, ensemble) and the segments. Windows weigh by the seconds new in them."""
+        weights = np.array([each.window.end_s - each.window.start_s for each in judged])
+        svm = ensemble.mean(np.array([each.svm for each in judged]), weights)
+        vgg19 = ensemble.mean(np.array([each.vgg19.mean(axis=0) for each in judged]), weights)
+        segments = [segment for each in judged for segment in self._segments(each)]
+        return svm, vgg19, ensemble.pooled(svm, vgg19, self.manifest), segments
+
+    def _segments(self, judged: _Judged) -> list[Segment]:
+        """One a tile: VGG19's opinion of these ten seconds with the SVM's of the window around them."""
+        window = judged.window
+        edges = np.linspace(window.first_s, window.end_s, len(judged.vgg19) + 1)
+        segments = []
+        for probabilities, start_s, end_s in zip(
+            ensemble.pooled(judged.svm, judged.vgg19, self.manifest), edges[:-1], edges[1:], strict=True
+        ):
+            if end_s > window.start_s + 1e-6:
+                segments.append(
+                    Segment(
+                        start_s=round(float(max(start_s, window.start_s)), 3),
+                        end_s=round(float(end_s), 3),
+                        genre=GENRES[int(np.argmax(probabilities))],
+                        probabilities=_named(probabilities),
+                    )
+                )
+        return segments
+
+
+def _named(probabilities: LogProbabilities) -> Probabilities:
+    """By genre, rounded to a millionth in such a way that they still sum to 1."""
+    rounded = np.round(probabilities, 6)
+    rounded[int(np.argmax(rounded))] += 1 - rounded.sum()
+    return {genre: round(float(p), 6) for genre, p in zip(GENRES, rounded, strict=True)}
+
+
+def _answer(probabilities: LogProbabilities) -> ModelAnswer:
+    genre: Genre = GENRES[int(np.argmax(probabilities))]
+    return ModelAnswer(genre=genre, probabilities=_named(probabilities))

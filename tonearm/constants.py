@@ -1,0 +1,47 @@
+"""Every size of the system, derived here from sample rate, window and hop, with its unit in its name.
+
+The two models share one grid of frames. librosa's default frames (2,048 samples every 512) are looked at only every
+10/3rd time or so: one *column* each 77 ms, 387 in the 30 s of a GTZAN track. Neighbouring columns still overlap by a
+sixth, so nothing of the sound is missed, at a third of the transforms.
+"""
+
+from typing import get_args
+
+from tonearm.classification import Genre
+
+GENRES: tuple[Genre, ...] = get_args(Genre)
+
+SAMPLE_RATE_HZ = 22_050
+
+# One short-time Fourier transform for both models.
+FRAME_LENGTH_SAMPLES = 2_048
+HOP_LENGTH_SAMPLES = 512
+SPECTRUM_BINS = FRAME_LENGTH_SAMPLES // 2 + 1
+
+# A window of 30 s or more has 387 columns, evenly spread; a shorter one about as many a second.
+# Column c of a window of n frames is frame round(FIRST_COLUMN_FRAME + c · n / (columns + 0.5)).
+WINDOW_COLUMNS = 387
+MIN_FRAMES_PER_COLUMN = 3.32
+FIRST_COLUMN_FRAME = 1.2
+COLUMN_S = MIN_FRAMES_PER_COLUMN * HOP_LENGTH_SAMPLES / SAMPLE_RATE_HZ
+
+MEL_BANDS = 128
+TOP_DB = 80.0
+MFCC_COEFFICIENTS = 20
+CHROMA_BINS = 12
+ROLLOFF_SHARE = 0.85
+
+# Windows: what the SVM judges at once. A shorter rest joins the window before it up to WINDOW_S + WINDOW_SLACK_S.
+WINDOW_S = 30.0
+WINDOW_SLACK_S = 3.0
+WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
+WINDOW_SLACK_SAMPLES = int(WINDOW_SLACK_S * SAMPLE_RATE_HZ)
+MIN_DURATION_S = 1.0
+MIN_SAMPLES = int(MIN_DURATION_S * SAMPLE_RATE_HZ)
+
+# Tiles: what VGG19 judges at once, 9.9 s of mel-spectrogram.
+TILE_COLUMNS = 128
+TILE_S = TILE_COLUMNS * COLUMN_S
+
+# Peak level under which a recording counts as silent: -80 dB of full scale.
+SILENCE_PEAK = 1e-4

@@ -1,0 +1,224 @@
+"""The SVM's vector: statistics over a window's columns.
+
+Two groups. The *librosa* group (52) holds mean and variance of what the public GTZAN tables hold: chroma, RMS,
+spectral centroid, bandwidth, rolloff, zero-crossing rate and 20 MFCCs, each as librosa 1.0 defines it by default, taken
+at the columns. The *picture* group (800) is computed from the mel picture alone: mel-cepstra, their deltas and
+correlations, band statistics, modulation spectra and contrast.
+"""
+
+import itertools
+
+import numpy as np
+
+from tonearm.constants import (
+    CHROMA_BINS,
+    FRAME_LENGTH_SAMPLES,
+    MEL_BANDS,
+    MFCC_COEFFICIENTS,
+    ROLLOFF_SHARE,
+    SAMPLE_RATE_HZ,
+    TILE_COLUMNS,
+)
+from tonearm.filters import BIN_HZ, chroma_bank, dct_bank
+from tonearm.spectrum import Spectrum
+from tonearm.tiles import at_least
+from tonearm.types import Floats
+
+CEPSTRA = 40
+CORRELATED_CEPSTRA = 16
+BAND_GROUPS = 16
+MODULATION_EDGES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 48, 65)
+"""Edges of the modulation bands in bins of a 128-column transform, 0.1 Hz each."""
+CONTRAST_GROUPS = 8
+CONTRAST_EXTREMES = 3
+
+LIBROSA_NAMES: tuple[str, ...] = tuple(
+    f"{name}_{statistic}"
+    for name in (
+        "chroma_stft",
+        "rms",
+        "spectral_centroid",
+        "spectral_bandwidth",
+        "rolloff",
+        "zero_crossing_rate",
+        *(f"mfcc{i}" for i in range(1, MFCC_COEFFICIENTS + 1)),
+    )
+    for statistic in ("mean", "var")
+)
+_CORRELATED_PAIRS = np.triu_indices(CORRELATED_CEPSTRA, 1)
+PICTURE_NAMES: tuple[str, ...] = (
+    *(f"cepstrum{i}_{s}" for s in ("mean", "std", "delta_std") for i in range(CEPSTRA)),
+    *(f"band{i}_{s}" for s in ("mean", "std", "delta_std") for i in range(MEL_BANDS)),
+    *(f"modulation{g}_{e}" for g in range(BAND_GROUPS) for e in MODULATION_EDGES[:-1]),
+    *(f"contrast{g}_{s}" for s in ("mean", "std") for g in range(CONTRAST_GROUPS)),
+    *(f"correlation{i + 1}_{j + 1}" for i, j in zip(*_CORRELATED_PAIRS, strict=True)),
+)
+NAMES: tuple[str, ...] = (*LIBROSA_NAMES, *PICTURE_NAMES)
+_HANN: Floats = np.hanning(TILE_COLUMNS).astype(np.float32)
+
+# Where librosa looks for pitches when it estimates the tuning: 150 Hz to 4 kHz.
+_PITCH_BINS = slice(int(np.searchsorted(BIN_HZ, 150)), int(np.searchsorted(BIN_HZ, 4_000)))
+_MOMENTS: Floats = np.stack([np.ones_like(BIN_HZ), BIN_HZ / 1_000, np.square(BIN_HZ / 1_000)], axis=1)
+
+
+def vector(spectrum: Spectrum, picture: Floats) -> Floats:
+    """Both groups, in the order of :data:`NAMES`. Shape (852,), float32.
+
+    Args:
+        spectrum: a window's columns.
+        picture: its ``image``, shape (128, n_columns), passed so that it is computed once for both models.
+    """
+    return np.concatenate([librosa_group(spectrum), picture_group(picture)])
+
+
+def librosa_group(spectrum: Spectrum) -> Floats:
+    """Mean and variance over the columns of each of librosa's features, named by :data:`LIBROSA_NAMES`. Shape (52,)."""
+    centroid_hz, bandwidth_hz = centroid_and_bandwidth(spectrum.magnitude)
+    series = np.stack(
+        [
+            rms(spectrum),
+            centroid_hz,
+            bandwidth_hz,
+            rolloff(spectrum.magnitude),
+            zero_crossing_rate(spectrum),
+            *mfcc(spectrum).T,
+        ]
+    )
+    pitch_classes = chroma(spectrum.magnitude)
+    statistics = np.stack([series.mean(1, dtype=np.float64), series.var(1, dtype=np.float64)], axis=1).ravel()
+    return np.concatenate([[pitch_classes.mean(), pitch_classes.var()], statistics]).astype(np.float32)
+
+
+def rms(spectrum: Spectrum) -> Floats:
+    """Root mean square of each column's samples (``librosa.feature.rms``). Shape (n_columns,)."""
+    power = np.einsum("ij,ij->i", spectrum.frames, spectrum.frames)
+    return np.sqrt(power / FRAME_LENGTH_SAMPLES)
+
+
+def zero_crossing_rate(spectrum: Spectrum) -> Floats:
+    """Changes of sign a sample (``librosa.feature.zero_crossing_rate``, zeros beyond the ends). Shape (n_columns,)."""
+    negative = spectrum.padded < -1e-10
+    crossings = np.concatenate([[0, 0], np.cumsum(negative[1:] != negative[:-1])])
+    # A frame's first sample has no sample before it to differ from.
+    count = crossings[spectrum.starts + FRAME_LENGTH_SAMPLES] - crossings[spectrum.starts + 1]
+    return (count / FRAME_LENGTH_SAMPLES).astype(np.float32)
+
+
+def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
+    """Mean frequency and deviation from it, weighted by magnitude, in Hz.
+
+    Definitions: ``librosa.feature.spectral_centroid`` and ``spectral_bandwidth``.
+
+    Args:
+        magnitude: shape (n_columns, 1025).
+
+    Returns:
+        two arrays of shape (n_columns,); 0 for a silent column.
+    """
+    sums = (magnitude @ _MOMENTS).astype(np.float64)
+    total = np.maximum(sums[:, 0], np.finfo(np.float32).tiny)
+    centroid = sums[:, 1] / total
+    variance = np.maximum(sums[:, 2] / total - np.square(centroid), 0)
+    return (centroid * 1_000).astype(np.float32), (np.sqrt(variance) * 1_000).astype(np.float32)
+
+
+def rolloff(magnitude: Floats) -> Floats:
+    """Where 85 % of the magnitude lies below, in Hz (``librosa.feature.spectral_rolloff``). Shape (n_columns,)."""
+    cumulative = np.cumsum(magnitude, axis=1)
+    below = np.count_nonzero(cumulative < ROLLOFF_SHARE * cumulative[:, -1:], axis=1)
+    return BIN_HZ[below]
+
+
+def mfcc(spectrum: Spectrum) -> Floats:
+    """Mel-frequency cepstral coefficients (``librosa.feature.mfcc``). Shape (n_columns, 20)."""
+    return spectrum.mel_db @ dct_bank(MFCC_COEFFICIENTS)
+
+
+def chroma(magnitude: Floats) -> Floats:
+    """Energy by pitch class, each column's strongest 1 (``librosa.feature.chroma_stft``). Shape (n_columns, 12)."""
+    power = np.square(magnitude)
+    energy = power @ chroma_bank(tuning_cents(power))
+    strongest = np.maximum(energy.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.divide(energy, strongest, dtype=np.float32)
+
+
+def tuning_cents(power: Floats) -> int:
+    """Deviation from A = 440 Hz in hundredths of a semitone, -50 to 49 (``librosa.estimate_tuning``).
+
+    Args:
+        power: shape (n_columns, 1025).
+    """
+    first, last = _PITCH_BINS.start, _PITCH_BINS.stop
+    near = power[:, first - 1 : last + 1]
+    here, before, after = near[:, 1:-1], near[:, :-2], near[:, 2:]
+    # What is not above a tenth of its column's loudest bin counts as nothing, also as a neighbour.
+    least = 0.1 * power.max(axis=1, keepdims=True)
+    peak = (here > least) & (here > before) & (here >= after)
+    rows, bins = np.nonzero(peak)
+    if not len(rows):
+        return 0
+    left, centre, right = before[rows, bins], here[rows, bins], after[rows, bins]
+    slope = (right - left) / 2
+    curvature = left + right - 2 * centre
+    shift = np.where(np.abs(slope) >= np.abs(curvature), 0, -slope / np.minimum(curvature, -1e-30))
+    loudness = centre + slope * shift / 2
+    pitch_hz = (bins + first + shift) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMPLES)
+    loud = loudness >= np.median(loudness)
+    residual = np.remainder(CHROMA_BINS * np.log2(pitch_hz[loud] / 27.5), 1.0)
+    residual[residual >= 0.5] -= 1.0
+    counts, _ = np.histogram(residual, np.linspace(-0.5, 0.5, 101))
+    return int(np.argmax(counts)) - 50
+
+
+def picture_group(picture: Floats) -> Floats:
+    """Statistics of the mel picture, named by :data:`PICTURE_NAMES`. Shape (800,), float32.
+
+    Args:
+        picture: shape (128 bands, n_columns), 0 to 255.
+    """
+    cepstra = dct_bank(CEPSTRA).T @ picture
+    return np.concatenate(
+        [
+            _statistics(cepstra),
+            _statistics(picture),
+            _modulation(at_least(picture, TILE_COLUMNS)),
+            _contrast(picture),
+            _correlation(cepstra[1 : 1 + CORRELATED_CEPSTRA]),
+        ]
+    ).astype(np.float32)
+
+
+def _statistics(rows: Floats) -> Floats:
+    """Mean, deviation, and deviation of the difference between neighbours, of each row."""
+    return np.concatenate([rows.mean(1), rows.std(1), np.diff(rows, axis=1).std(1)])
+
+
+def _modulation(picture: Floats) -> Floats:
+    """How strongly each of 16 groups of bands swings at each of ten rates: log power.
+
+    Averaged over half-overlapping tiles (Welch, 1967).
+    """
+    groups = picture.reshape(BAND_GROUPS, -1, picture.shape[1]).mean(1)
+    groups = groups - groups.mean(1, keepdims=True)
+    n_columns = picture.shape[1]
+    n_pieces = max(1, int(np.ceil(2 * n_columns / TILE_COLUMNS - 1)))
+    starts = np.linspace(0, n_columns - TILE_COLUMNS, n_pieces).astype(int)
+    pieces = np.lib.stride_tricks.sliding_window_view(groups, TILE_COLUMNS, axis=1)[:, starts]
+    power = np.square(np.abs(np.fft.rfft(pieces * _HANN, axis=2))).mean(1)
+    edges = itertools.pairwise(MODULATION_EDGES)
+    return np.log1p(np.stack([power[:, first:last].mean(1) for first, last in edges], axis=1)).ravel()
+
+
+def _contrast(picture: Floats) -> Floats:
+    """How far the loudest bands of each of 8 groups stand above its quietest: mean and deviation over time."""
+    bands = np.sort(picture.reshape(CONTRAST_GROUPS, -1, picture.shape[1]), axis=1)
+    contrast = bands[:, -CONTRAST_EXTREMES:].mean(1) - bands[:, :CONTRAST_EXTREMES].mean(1)
+    return np.concatenate([contrast.mean(1), contrast.std(1)])
+
+
+def _correlation(cepstra: Floats) -> Floats:
+    """Correlation over time of each pair of cepstra; 0 where one never moves."""
+    centred = cepstra - cepstra.mean(1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit = centred / np.maximum(length, 1e-6)
+    return (unit @ unit.T)[_CORRELATED_PAIRS]

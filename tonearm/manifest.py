@@ -1,0 +1,91 @@
+"""``models/<version>/manifest.json``: a version's files, and the few numbers that turn its scores into an answer."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tonearm.constants import GENRES
+from tonearm.errors import ModelError
+
+SCHEMA = "tonearm.model/1"
+FEATURES = "tonearm.features/1"
+"""Names the definition of the SVM's vector and of the tiles. A change of either is a new number and needs new models."""
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+DEFAULT_VERSION_FILE = "default.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A version's facts.
+
+    ``scales`` turn each model's ten scores into probabilities, softmax(scale · scores); ``weights`` pool the two,
+    softmax(Σ weight · log p); an answer of confidence below ``uncertain_below`` is uncertain.
+    """
+
+    folder: Path
+    version: str
+    files: dict[str, str]
+    scales: dict[str, float]
+    weights: dict[str, float]
+    uncertain_below: float
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, verified.
+
+        Raises:
+            ModelError: if the file is missing or is not the one that the manifest names.
+        """
+        path = self.folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror}). Fetch the model folder again.") from error
+        if hashlib.sha256(content).hexdigest() != self.files.get(name):
+            raise ModelError(f"{path} is not the file its manifest names (SHA-256 differs). Fetch the folder again.")
+        return content
+
+
+def default_folder() -> Path:
+    """The folder of the version that ``models/default.txt`` names.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    pointer = MODELS_FOLDER / DEFAULT_VERSION_FILE
+    try:
+        return MODELS_FOLDER / pointer.read_text().strip()
+    except OSError as error:
+        raise ModelError(
+            f"{pointer} is missing: train a model (`make train`) or check the repository out whole."
+        ) from error
+
+
+def load(folder: Path) -> Manifest:
+    """Reads a version's manifest.
+
+    Raises:
+        ModelError: if it is missing, malformed, or made for other genres or features than this code computes.
+    """
+    path = folder / "manifest.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        if (content["schema"], content["features"]) != (SCHEMA, FEATURES):
+            raise ModelError(
+                f"{path} is for {content['schema']} and {content['features']}, not {SCHEMA} and {FEATURES}."
+            )
+        if tuple(content["labels"]) != GENRES:
+            raise ModelError(f"{path} has other genres than {', '.join(GENRES)}.")
+        return Manifest(
+            folder=folder,
+            version=str(content["version"]),
+            files={name: str(file["sha256"]) for name, file in content["files"].items()},
+            scales={name: float(content["calibration"][name]["scale"]) for name in ("svm", "vgg19")},
+            weights={name: float(content["ensemble"]["weights"][name]) for name in ("svm", "vgg19")},
+            uncertain_below=float(content["uncertain_below"]),
+        )
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is malformed: {error!r}.") from error

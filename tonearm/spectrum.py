@@ -1,0 +1,98 @@
+"""One short-time Fourier transform of a window, which both models share.
+
+Frames are librosa's (2,048 samples, periodic Hann, centred, zeros beyond the ends, every 512 samples), but only one in
+about 3.34 is transformed: a *column*. A few more, the loudest and quietest by energy, are looked at to learn the range
+of levels, to which the mel picture is scaled; without them the range would depend on which frames happen to be columns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import rfft
+
+from tonearm.constants import (
+    FIRST_COLUMN_FRAME,
+    FRAME_LENGTH_SAMPLES,
+    HOP_LENGTH_SAMPLES,
+    MIN_FRAMES_PER_COLUMN,
+    TOP_DB,
+    WINDOW_COLUMNS,
+)
+from tonearm.filters import mel_bank
+from tonearm.types import Floats, Integers, Samples
+
+LOUDEST_FRAMES = 16
+QUIETEST_FRAMES = 4
+_LEAST_POWER = np.float32(1e-10)
+_HANN: Floats = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_LENGTH_SAMPLES) / FRAME_LENGTH_SAMPLES)).astype(
+    np.float32
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """A window's columns, in time (rows) by frequency.
+
+    ``frames`` (n_columns, 2048): samples before windowing; ``starts`` (n_columns,): each frame's first sample in
+    ``padded``, the window with 1,024 zeros on either side. ``magnitude`` (n_columns, 1025); ``mel_db``
+    (n_columns, 128): power per mel band in dB, not below ``loudest_db`` - 80; ``quietest_db``: the least of all.
+    """
+
+    padded: Floats
+    starts: Integers
+    frames: Floats
+    magnitude: Floats
+    mel_db: Floats
+    loudest_db: float
+    quietest_db: float
+
+    @property
+    def image(self) -> Floats:
+        """The mel-spectrogram as a picture: shape (128 bands low first, n_columns), 0 the quietest, 255 the loudest."""
+        span_db = max(self.loudest_db - self.quietest_db, 1e-6)
+        scaled = (self.mel_db - np.float32(self.quietest_db)) * np.float32(255 / span_db)
+        return np.ascontiguousarray(np.clip(scaled, 0, 255).T)
+
+
+def column_frames(n_samples: int) -> Integers:
+    """Which of librosa's frames are columns: 387 of a window of 30 s or more, fewer of a shorter one."""
+    n_frames = 1 + n_samples // HOP_LENGTH_SAMPLES
+    n_columns = min(WINDOW_COLUMNS, max(1, int(n_frames / MIN_FRAMES_PER_COLUMN)))
+    spacing = n_frames / (n_columns + 0.5)
+    return np.round(FIRST_COLUMN_FRAME + np.arange(n_columns) * spacing).astype(np.intp)
+
+
+def spectrum(samples: Samples) -> Spectrum:
+    """Transforms a window of shape (n,), float32 mono at 22,050 Hz, at least 1 s of it."""
+    half = FRAME_LENGTH_SAMPLES // 2
+    padded = np.zeros(len(samples) + FRAME_LENGTH_SAMPLES, np.float32)
+    padded[half : half + len(samples)] = samples
+    columns = column_frames(len(samples))
+    starts = np.concatenate([columns, _extreme_frames(padded)]) * HOP_LENGTH_SAMPLES
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)[starts]
+    magnitude = np.abs(rfft(frames * _HANN, axis=1))
+    mel_power = np.maximum(np.square(magnitude) @ mel_bank(), _LEAST_POWER)
+    mel_db = 10 * np.log10(mel_power)
+    loudest_db = float(mel_db.max())
+    mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
+    n = len(columns)
+    return Spectrum(
+        padded=padded,
+        starts=starts[:n],
+        frames=frames[:n],
+        magnitude=magnitude[:n],
+        mel_db=mel_db[:n],
+        loudest_db=loudest_db,
+        quietest_db=float(mel_db.min()),
+    )
+
+
+def _extreme_frames(padded: Floats) -> Integers:
+    """The loudest and quietest frames by energy, on librosa's grid."""
+    n_frames = 1 + (len(padded) - FRAME_LENGTH_SAMPLES) // HOP_LENGTH_SAMPLES
+    blocks_a_frame = FRAME_LENGTH_SAMPLES // HOP_LENGTH_SAMPLES
+    blocks = padded[: (n_frames + blocks_a_frame - 1) * HOP_LENGTH_SAMPLES].reshape(-1, HOP_LENGTH_SAMPLES)
+    energies = np.einsum("ij,ij->i", blocks, blocks)
+    energies = np.convolve(energies, np.ones(blocks_a_frame), "valid")
+    order = np.argsort(energies)
+    return np.concatenate([order[-LOUDEST_FRAMES:], order[:QUIETEST_FRAMES]])

@@ -1,0 +1,24 @@
+"""VGG19's input: pieces of the mel picture, 128 bands by 128 columns (9.9 s), evenly spread over the window."""
+
+import numpy as np
+
+from tonearm.constants import TILE_COLUMNS
+from tonearm.types import Floats, Integers
+
+
+def at_least(picture: Floats, n_columns: int) -> Floats:
+    """The picture, played again from its start until it has ``n_columns`` columns, if it has fewer."""
+    short = n_columns - picture.shape[1]
+    return np.pad(picture, ((0, 0), (0, short)), mode="wrap") if short > 0 else picture
+
+
+def tile_starts(n_columns: int) -> Integers:
+    """First columns of the tiles of a picture ``n_columns`` wide: as many as fit abreast, rounded; at least one."""
+    n_tiles = max(1, round(n_columns / TILE_COLUMNS))
+    return np.linspace(0, max(0, n_columns - TILE_COLUMNS), n_tiles).astype(np.intp)
+
+
+def tiles(picture: Floats) -> Floats:
+    """Cuts a picture of shape (128, n_columns), 0 to 255, into tiles of shape (n_tiles, 128, 128), float32."""
+    wide = at_least(picture, TILE_COLUMNS)
+    return np.stack([wide[:, start : start + TILE_COLUMNS] for start in tile_starts(picture.shape[1])])

@@ -1,0 +1,101 @@
+"""MODEL_CARD.md from metrics.json, so that no figure is typed by hand."""
+
+from typing import Any
+
+from tonearm.constants import GENRES
+from training.folds import PROTOCOLS
+
+NAMES = {"svm": "SVM", "vgg19": "VGG19", "ensemble": "Ensemble"}
+
+
+def card(version: str, metrics: dict[str, Any]) -> str:
+    """The card's Markdown."""
+    protocols = metrics["protocols"]
+    parts = [
+        f"# Tonearm {version}",
+        _INTENDED_USE,
+        "## Accuracy",
+        "Tracks whose genre is named right, with the exact 95 % interval. Every track is judged by models that never saw "
+        "it; whole tracks are on one side of a split; calibration is fitted on the other folds.",
+        _table(
+            ["protocol", "n", *NAMES.values()],
+            [[f"`{name}`", str(f["n"]), *(_accuracy(f[model]) for model in NAMES)] for name, f in protocols.items()],
+        ),
+        *(f"- `{name}`: {PROTOCOLS[name]}." for name in protocols),
+        _WHY_TWO,
+        *(_protocol(name, figures) for name, figures in protocols.items()),
+        "## Export",
+        _table(
+            ["", "figure"],
+            [
+                [
+                    "SVM, ONNX against scikit-learn, largest difference of scores",
+                    f"{metrics['export']['svm_difference']:.1e}",
+                ],
+                [
+                    "VGG19, ONNX float32 against Keras, of the scores' range",
+                    f"{metrics['export']['vgg19_difference']:.1e}",
+                ],
+                [
+                    f"VGG19, int8 against float32: same genre on {metrics['export']['int8_tracks']} tracks",
+                    f"{100 * metrics['export']['int8_agreement']:.1f} %",
+                ],
+            ],
+        ),
+        _LIMITS,
+        _CREDITS,
+    ]
+    return "\n\n".join(parts).replace("\n\n- `artist10`", "\n- `artist10`") + "\n"
+
+
+def _accuracy(figures: dict[str, Any]) -> str:
+    low, high = figures["interval_95"]
+    return f"{100 * figures['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _protocol(name: str, figures: dict[str, Any]) -> str:
+    ensemble, certain = figures["ensemble"], figures["certain"]
+    confusion = ensemble["confusion"]
+    rows = []
+    for i, genre in enumerate(GENRES):
+        said = sum(row[i] for row in confusion)
+        precision = f"{100 * confusion[i][i] / said:.0f} %" if said else "–"
+        rows.append([genre, *map(str, confusion[i]), f"{100 * confusion[i][i] / sum(confusion[i]):.0f} %", precision])
+    certain_accuracy = "–" if certain["accuracy"] is None else f"{100 * certain['accuracy']:.1f} %"
+    return "\n\n".join(
+        [
+            f"### `{name}`, ensemble",
+            "Rows are the truth, columns what was said.",
+            _table(["", *GENRES, "recall", "precision"], rows),
+            f"Expected calibration error (15 bins): {ensemble['expected_calibration_error']:.3f}. "
+            f"Not marked uncertain: {100 * certain['coverage']:.1f} % of the tracks, {certain_accuracy} of those right.",
+        ]
+    )
+
+
+_INTENDED_USE = """Names the genre of a recording, one of ten: blues, classical, country, disco, hiphop, jazz, metal, pop,
+reggae, rock. Meant for tagging and exploring collections of popular Western music, with a person able to overrule it.
+Not meant to decide anything about people, nor to judge speech, noise or music of other traditions."""
+
+_WHY_TWO = """The second is the honest figure for music of artists that the models never heard: GTZAN holds many tracks
+of the same artists, and recordings of one artist share their sound. Most published figures are of the first kind.
+Confidence is calibrated on the second, and an answer is *uncertain* below the confidence above which 90 % of its
+answers are right."""
+
+_LIMITS = """## Data and limits
+
+GTZAN (Tzanetakis & Cook, 2002): 1,000 tracks of 30 s, ten genres, 22,050 Hz mono; one track (jazz.00054) is broken and
+left out. Its known faults (replicas, wrong labels, distortions: Sturm, 2013) are in these figures. Ten genres are a
+crude map, mostly Western and before 2002; a recording of any other kind still gets one of the ten, at best marked
+uncertain. Nothing was measured here on noise, speech or bad recordings."""
+
+_CREDITS = """## Credits
+
+VGG19: K. Simonyan and A. Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*, 2015; its
+ImageNet weights: Visual Geometry Group, Oxford, CC BY 4.0, here changed by a new head and 8-bit rounding.
+GTZAN: G. Tzanetakis and P. Cook, 2002. Artists: B. L. Sturm, *An Analysis of the GTZAN Music Genre Dataset*, 2012."""
