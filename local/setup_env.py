@@ -6,7 +6,6 @@ Runs on any Python from 3.8 on, by itself, before anything is installed; what is
 """
 
 import argparse
-import glob
 import os
 import re
 import shutil
@@ -44,7 +43,7 @@ def find_uv() -> str:
     """The uv on this machine if it is new enough, else one of our own below .tools/."""
     installed = shutil.which("uv")
     if installed:
-        version = subprocess.run([installed, "--version"], capture_output=True, text=True).stdout
+        version = output([installed, "--version"])
         found = re.search(r"(\d+)\.(\d+)", version)
         if found and tuple(map(int, found.groups())) >= OLDEST_UV:
             return installed
@@ -60,8 +59,8 @@ def find_uv() -> str:
 def find_python() -> str:
     """A Python 3.13 on this machine, on PATH or kept by pyenv; else its version, which uv has or fetches itself."""
     pyenv = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
-    kept = sorted(glob.glob(f"{pyenv}/versions/{PYTHON_VERSION}.*/bin/python"), reverse=True)
-    for candidate in (sys.executable, shutil.which("python" + PYTHON_VERSION), *kept):
+    kept = sorted(Path(pyenv).glob(f"versions/{PYTHON_VERSION}.*/bin/python"), reverse=True)
+    for candidate in (sys.executable, shutil.which("python" + PYTHON_VERSION), *map(str, kept)):
         if candidate and version_of(candidate) == PYTHON_VERSION:
             return candidate
     return PYTHON_VERSION
@@ -69,8 +68,7 @@ def find_python() -> str:
 
 def version_of(python: str) -> str:
     """``3.13`` of a Python that runs; empty for one that does not (pyenv's shims exist for versions not selected)."""
-    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
 
 
 def install_azurite() -> None:
@@ -82,7 +80,7 @@ def install_azurite() -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         sys.exit(f"set-up: Node {OLDEST_NODE} or newer with npm is needed for Azurite and is not on PATH")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout
+    version = output([node, "--version"])
     if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
         sys.exit(f"set-up: Node {version.strip()} is too old for Azurite; {OLDEST_NODE} or newer is needed")
     say("installing Azurite")
@@ -95,6 +93,11 @@ def install_azurite() -> None:
 def run(command: list, cwd: Path = ROOT) -> None:  # type: ignore[type-arg]  # Python 3.8 knows no list[str]
     """Runs a command to its end; raises CalledProcessError if it fails."""
     subprocess.run(command, cwd=str(cwd), check=True)
+
+
+def output(command: list) -> str:  # type: ignore[type-arg]
+    """What a command prints; empty if it fails, which callers take as "not usable"."""
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True).stdout
 
 
 def say(text: str) -> None:

@@ -17,6 +17,7 @@ import av.logging
 import numpy as np
 import soxr
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -166,7 +167,7 @@ class AudioReader:
     def _layouts(self, container: InputContainer) -> Iterator[tuple[_Layout, list[Samples]]]:
         """Decoded frames in runs of one layout, each about a second long."""
         stream = _audio_stream(container)
-        self._codec = stream.codec_context.codec.name
+        self._codec = stream.codec_context.codec.canonical_name
         if container.format.name not in GUESSED_LENGTH and container.duration:
             self._stated_s = container.duration / av.time_base
             if self._max_duration_s is not None and self._stated_s > 1.1 * self._max_duration_s:
@@ -206,7 +207,7 @@ class AudioReader:
                 continue
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
-                    yield frame
+                    yield from _readable(frame)
 
     def _finite(self, mono: Samples) -> Samples:
         """Values that are no numbers become silence, so that one of them does not blot out a window."""
@@ -263,6 +264,14 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     if not isinstance(stream, AudioStream) or stream.codec_context is None:
         raise AudioError("unsupported_format", f"There is no decoder for its sound track. {FORMATS_HINT}")
     return stream
+
+
+def _readable(frame: AudioFrame) -> list[AudioFrame]:
+    """The frame in a form that PyAV can hand to numpy: it knows no 64-bit integers and loses count at 8 planes."""
+    many_planes = frame.format.is_planar and frame.layout.nb_channels >= 8
+    if not many_planes and frame.format.name not in ("s64", "s64p"):
+        return [frame]
+    return AudioResampler(format="flt").resample(frame)
 
 
 def _layout(frame: AudioFrame) -> _Layout:

@@ -11,7 +11,7 @@ from tonearm.errors import ModelError
 
 SCHEMA = "tonearm.model/1"
 FEATURES = "tonearm.features/1"
-"""Names the definition of the SVM's vector and of the tiles. A change of either is a new number and needs new models."""
+"""Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
 

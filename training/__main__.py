@@ -28,7 +28,7 @@ from training.dataset import Dataset
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
 # The one whose confidence is shipped: new recordings are mostly by artists that the models never heard.
-CALIBRATED_ON = "artist10"
+CALIBRATED_ON = folds.ARTIST
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
     parser.add_argument("--work", type=Path, default=Path(".training"), help="where unfinished work is kept")
+    parser.add_argument("--folds", type=int, default=10, help="how many folds are held out in turn")
     parser.add_argument("--weights", type=Path, help="VGG19's convolutions (default: ImageNet's, fetched once)")
     parser.add_argument("--make-default", action="store_true", help="serve this version from now on")
     options = parser.parse_args(arguments)
@@ -49,13 +50,19 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, work)
     vectors = data.vectors()
     statistics = vgg19.statistics_of(data.pictures, work / "statistics.npy", weights=options.weights)
-    scores = {p: evaluate.out_of_fold(data, vectors, statistics, p, work) for p in folds.PROTOCOLS}
+    scores = {}
+    for kind in (folds.RANDOM, folds.ARTIST):
+        fold = folds.folds(data, kind, options.folds)
+        scores[kind] = evaluate.out_of_fold(data, vectors, statistics, fold, work / f"{kind}{options.folds}")
     shipped = calibrate.fit(scores[CALIBRATED_ON].svm, scores[CALIBRATED_ON].vgg19, data.truth)
-    answers = {protocol: evaluate.probabilities(each, data.truth) for protocol, each in scores.items()}
+    answers = {kind: evaluate.probabilities(each, data.truth) for kind, each in scores.items()}
     uncertain_below = calibrate.uncertainty_threshold(answers[CALIBRATED_ON]["ensemble"], data.truth)
     metrics: dict[str, Any] = {
         "dataset": {"name": "GTZAN", "tracks": len(data.tracks), "source": data.source},
-        "protocols": {p: evaluate.metrics(each, data.truth, uncertain_below) for p, each in answers.items()},
+        "protocols": {
+            f"{kind}{options.folds}": evaluate.metrics(each, data.truth, uncertain_below)
+            for kind, each in answers.items()
+        },
     }
 
     folder: Path = options.models / options.version
@@ -64,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     unfinished.mkdir(parents=True)
     metrics["export"] = _export(data, vectors, statistics, options.weights, unfinished)
     (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    for protocol, each in scores.items():
-        folds.write(unfinished / f"folds_{protocol}.txt", data, each.fold)
+    for kind, each in scores.items():
+        folds.write(unfinished / f"folds_{kind}{options.folds}.txt", data, each.fold)
     (unfinished / "manifest.json").write_text(_manifest(options.version, unfinished, shipped, uncertain_below))
     (unfinished / "MODEL_CARD.md").write_text(card(options.version, metrics))
     shutil.rmtree(folder, ignore_errors=True)
@@ -73,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.make_default:
         (options.models / manifest.DEFAULT_VERSION_FILE).write_text(options.version + "\n")
     for protocol, figures in metrics["protocols"].items():
-        rates = ", ".join(f"{name} {100 * figures[name]['accuracy']:.1f} %" for name in answers[protocol])
+        rates = ", ".join(f"{name} {100 * figures[name]['accuracy']:.1f} %" for name in answers[folds.RANDOM])
         logger.info("%s, n = %d: %s", protocol, figures["n"], rates)
     logger.info("written: %s", folder)
 
@@ -84,7 +91,7 @@ def _fingerprint(data: Dataset) -> str:
 
 
 def _export(data: Dataset, vectors: Floats, statistics: Floats, weights: Path | None, folder: Path) -> dict[str, Any]:
-    """Trains on all tracks, writes both ONNX files into ``folder``, and returns how true they are to what was trained."""
+    """Trains on all tracks, writes both ONNX files into ``folder``, returns how true they are to what was trained."""
     logger.info("training on all tracks")
     machine = svm.train_svm(vectors, data.truth)
     head = vgg19.train_head(statistics, data.truth, seed=folds.SEED)

@@ -100,13 +100,13 @@ def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
             f"{folder} holds neither mels.npz nor audio named like blues/blues.00000.wav. "
             "Give the folder of GTZAN, for example its genres_original."
         )
-    jobs = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(_extract)(file) for file in files)
+    jobs = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(extract)(file) for file in files)
     done = [row for row in tqdm(jobs, total=len(files), desc="Audio", unit="track") if row is not None]
     tracks, pictures, table = zip(*done, strict=True)
     return list(tracks), np.array(pictures), np.array(table)
 
 
-def _extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
+def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
     """A track's name, picture and librosa columns from its first window; None if the file is broken or too short."""
     try:
         window = next(AudioReader(file).windows())

@@ -17,30 +17,29 @@ from training.dataset import Dataset
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of every track by models that had not seen it: ``svm`` (n, 10), ``vgg19`` (n, n_tiles, 10), ``fold`` (n,)."""
+    """Of every track by models that had not seen it: ``svm`` (n, 10), ``vgg19`` (n, n_tiles, 10), ``fold`` (n,)."""
 
     fold: Integers
     svm: Floats
     vgg19: Floats
 
 
-def out_of_fold(dataset: Dataset, vectors: Floats, statistics: Floats, protocol: str, cache: Path) -> Scores:
-    """Trains both models once a fold and scores the tracks left out; finished folds are kept in ``cache``.
+def out_of_fold(dataset: Dataset, vectors: Floats, statistics: Floats, fold: Integers, cache: Path) -> Scores:
+    """Trains both models once a fold and scores the tracks left out; finished folds are kept as ``cache``_N.npz.
 
     Args:
         dataset: all tracks.
         vectors: shape (n, 852).
         statistics: shape (n, n_tiles, n_statistics), the serving tiles first.
-        protocol: one of :data:`training.folds.PROTOCOLS`.
-        cache: folder for what is done.
+        fold: shape (n,), the fold in which each track is left out.
+        cache: path that the kept files' names begin with.
     """
-    fold = folds.folds(dataset, protocol)
     n_serving_tiles = statistics.shape[1] - vgg19.EXTRA_TILES
     svm_scores = np.zeros((len(fold), len(GENRES)), np.float32)
     vgg19_scores = np.zeros((len(fold), n_serving_tiles, len(GENRES)), np.float32)
-    for number in trange(folds.N_FOLDS, desc=protocol, unit="fold"):
+    for number in trange(int(fold.max()) + 1, desc=cache.name, unit="fold"):
         test = fold == number
-        kept = cache / f"{protocol}_{number}.npz"
+        kept = cache.with_name(f"{cache.name}_{number}.npz")
         if not kept.exists():
             machine = svm.train_svm(vectors[~test], dataset.truth[~test])
             head = vgg19.train_head(statistics[~test], dataset.truth[~test], seed=folds.SEED)
@@ -54,7 +53,7 @@ def out_of_fold(dataset: Dataset, vectors: Floats, statistics: Floats, protocol:
 def probabilities(scores: Scores, truth: Integers) -> dict[str, NDArray[np.float64]]:
     """Calibrated probabilities (n, 10) by model; each fold's calibration is fitted on the other folds' scores."""
     answers = {name: np.zeros((len(truth), len(GENRES))) for name in ("svm", "vgg19", "ensemble")}
-    for number in range(folds.N_FOLDS):
+    for number in range(int(scores.fold.max()) + 1):
         test = scores.fold == number
         calibration = calibrate.fit(scores.svm[~test], scores.vgg19[~test], truth[~test])
         for name, rows in calibration.apply(scores.svm[test], scores.vgg19[test]).items():
@@ -63,7 +62,7 @@ def probabilities(scores: Scores, truth: Integers) -> dict[str, NDArray[np.float
 
 
 def metrics(answers: dict[str, NDArray[np.float64]], truth: Integers, uncertain_below: float) -> dict[str, Any]:
-    """The figures of one protocol, by model: accuracy with its 95 % interval (Clopper & Pearson), calibration, confusion."""
+    """The figures of one protocol: accuracy with its 95 % interval (Clopper & Pearson), calibration, confusion."""
     figures: dict[str, Any] = {"n": len(truth)}
     for name, rows in answers.items():
         said = rows.argmax(axis=1)

@@ -8,24 +8,25 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tonearm.types import Integers
 from training.dataset import Dataset
 
-N_FOLDS = 10
 SEED = 20_261_122
-PROTOCOLS = {
-    "random10": "10 folds, stratified by genre; one artist's tracks may stand on both sides",
-    "artist10": "10 folds, stratified by genre; no artist stands on both sides",
-}
+RANDOM, ARTIST = "random", "artist"
+"""Both stratify by genre. In random folds an artist's tracks may stand on both sides; in artist folds never."""
 
 
-def folds(dataset: Dataset, protocol: str, n_folds: int = N_FOLDS) -> Integers:
-    """The fold in which each track is tested. Shape (n_tracks,), 0 to ``n_folds`` - 1."""
+def folds(dataset: Dataset, kind: str, n_folds: int) -> Integers:
+    """The fold in which each track is tested. Shape (n_tracks,), 0 to ``n_folds`` - 1.
+
+    Args:
+        dataset: all tracks.
+        kind: :data:`RANDOM` or :data:`ARTIST`.
+        n_folds: how many folds; a genre needs at least as many tracks.
+    """
     fold = np.empty(len(dataset.tracks), np.intp)
-    if protocol == "random10":
+    if kind == RANDOM:
         splits = StratifiedKFold(n_folds, shuffle=True, random_state=SEED).split(dataset.truth, dataset.truth)
-    elif protocol == "artist10":
+    else:
         splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=SEED)
         splits = splitter.split(dataset.truth, dataset.truth, groups=dataset.artists)
-    else:
-        raise ValueError(f"unknown protocol {protocol!r}: one of {', '.join(PROTOCOLS)}")
     for number, (_, test) in enumerate(splits):
         fold[test] = number
     return fold

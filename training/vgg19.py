@@ -26,7 +26,15 @@ CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
 POOLED_LAYERS = ("block3_conv4", "block4_conv4", "block5_conv4")
 BATCH_TILES = 32
 EXTRA_TILES = 4
-HEAD = {"units": 256, "dropout": 0.5, "label_smoothing": 0.1, "learning_rate": 1e-3, "epochs": 40, "weight_decay": 1e-3}
+HEAD = {
+    "units": 256,
+    "dropout": 0.5,
+    "label_smoothing": 0.1,
+    "learning_rate": 1e-3,
+    "epochs": 20,
+    "batch": 128,
+    "weight_decay": 1e-3,
+}
 
 
 @keras.saving.register_keras_serializable(package="tonearm")
@@ -39,7 +47,8 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
         highest = ops.max(maps, axis=(1, 2))
         over_time = ops.mean(maps, axis=1)
         deviation = ops.sqrt(ops.var(over_time, axis=1) + 1e-6)
-        return ops.log1p(ops.concatenate([mean, highest, deviation], axis=-1))
+        # Not log1p, for which ONNX has no operation.
+        return ops.log(1 + ops.concatenate([mean, highest, deviation], axis=-1))
 
 
 def backbone(weights: Path | None) -> Any:
@@ -116,7 +125,7 @@ def train_head(statistics: Floats, truth: Integers, *, seed: int = 0, verbose: i
     model = head(n_statistics)
     inputs = statistics.reshape(-1, n_statistics)
     targets = keras.utils.to_categorical(np.repeat(truth, n_tiles), len(GENRES))
-    batch = 64
+    batch = int(HEAD["batch"])
     steps = HEAD["epochs"] * -(-len(inputs) // batch)
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(HEAD["learning_rate"], int(steps))),

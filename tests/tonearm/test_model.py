@@ -1,0 +1,185 @@
+"""The shipped models: whole, verified, calibrated, and the same answers as when they were trained."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.audio_samples import RATE_HZ, encode, music
+from tonearm import ensemble, manifest
+from tonearm.classification import Classification, Failure, Problem
+from tonearm.classifier import Classifier
+from tonearm.constants import GENRES
+from tonearm.errors import AudioError, ModelError
+from tonearm.models import OnnxModel
+
+GOLDEN = Path(__file__).parent / "golden.json"
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load()
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(manifest.default_folder(), tmp_path / "model"))
+
+
+def check_shape(result: Classification) -> None:
+    """What holds of every answer."""
+    whole = [result.probabilities, result.models.svm.probabilities, result.models.vgg19.probabilities]
+    for probabilities in [*whole, *(segment.probabilities for segment in result.segments)]:
+        assert tuple(probabilities) == GENRES
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-9)
+        assert min(probabilities.values()) >= 0
+    assert result.genre == max(GENRES, key=lambda genre: result.probabilities[genre])
+    assert result.confidence == pytest.approx(result.probabilities[result.genre], abs=1e-5)
+    for before, after in zip(result.segments[:-1], result.segments[1:], strict=True):
+        assert before.end_s <= after.start_s + 1e-9
+    assert json.loads(result.to_json())["genre"] == result.genre
+
+
+def test_golden_answers(classifier: Classifier) -> None:
+    """The shipped models' probabilities for sounds of our own, written down when they were trained.
+
+    Within 0.02: int8 arithmetic differs a little between processors, and float32 sums between libraries.
+    """
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["model_version"] == classifier.model_version
+    for seed, expected in golden["probabilities"].items():
+        result = classifier.classify(encode("wav", music(30, seed=int(seed))))
+        check_shape(result)
+        for name, probabilities in expected.items():
+            ours = result.probabilities if name == "ensemble" else getattr(result.models, name).probabilities
+            np.testing.assert_allclose(
+                [ours[genre] for genre in GENRES], probabilities, atol=0.02, err_msg=f"{seed} {name}"
+            )
+
+
+def test_a_result_says_what_was_done(classifier: Classifier) -> None:
+    result = classifier.classify(encode("mp3", music(70, 44_100), 44_100, channels=2), result_id="a/b.mp3")
+    check_shape(result)
+    assert (result.id, result.status, result.schema) == ("a/b.mp3", "done", "tonearm.result/1")
+    assert (result.audio.codec, result.audio.channels, result.audio.sample_rate_hz) == ("mp3", 2, 44_100)
+    assert result.audio.duration_s == pytest.approx(70, abs=0.1)
+    assert result.model_version == classifier.directory.name
+    assert result.uncertain == (result.confidence < classifier.manifest.uncertain_below)
+    assert result.created_at.endswith("Z")
+    assert {"decode", "spectrum", "features", "svm", "vgg19", "ensemble", "total"} == set(result.timings_ms)
+    assert (result.segments[0].start_s, result.segments[-1].end_s) == (0, pytest.approx(70, abs=0.1))
+    for before, after in zip(result.segments[:-1], result.segments[1:], strict=True):
+        assert before.end_s == pytest.approx(after.start_s)
+    assert all(segment.end_s - segment.start_s < 11.1 for segment in result.segments)
+
+
+def test_one_second_is_enough_and_less_is_not(classifier: Classifier) -> None:
+    result = classifier.classify(encode("wav", music(1.0)))
+    check_shape(result)
+    assert len(result.segments) == 1
+    with pytest.raises(AudioError) as caught:
+        classifier.classify(encode("wav", music(0.9)))
+    assert caught.value.code == "too_short"
+
+
+def test_silence_has_no_vote(classifier: Classifier) -> None:
+    with pytest.raises(AudioError) as caught:
+        classifier.classify(encode("wav", np.zeros(3 * RATE_HZ, np.float32)))
+    assert caught.value.code == "silent"
+    sound, quiet = music(30), np.zeros(60 * RATE_HZ, np.float32)
+    alone = classifier.classify(encode("wav", sound))
+    framed = classifier.classify(encode("wav", np.concatenate([sound, quiet])))
+    check_shape(framed)
+    assert framed.segments[-1].end_s == pytest.approx(30)
+    assert framed.audio.duration_s == pytest.approx(90)
+    np.testing.assert_allclose(list(framed.probabilities.values()), list(alone.probabilities.values()), atol=1e-5)
+
+
+def test_the_level_does_not_matter_to_the_picture(classifier: Classifier) -> None:
+    loud, soft = (
+        classifier.classify(encode("wav", music(30, level=level), codec="pcm_f32le")) for level in (0.8, 0.08)
+    )
+    np.testing.assert_allclose(
+        list(loud.models.vgg19.probabilities.values()), list(soft.models.vgg19.probabilities.values()), atol=0.02
+    )
+
+
+def test_many_threads_get_the_same_answer(classifier: Classifier) -> None:
+    content = encode("wav", music(5))
+    answers: list[dict[str, float]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(dict(classifier.classify(content).probabilities)))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 6
+    assert all(answer == pytest.approx(answers[0], abs=1e-6) for answer in answers)
+
+
+def test_a_failure_is_json_too() -> None:
+    problem = Problem(code="silent", title="The recording is silent", detail="Check the level.")
+    content = json.loads(Failure(id="x", problem=problem, model_version=None).to_json())
+    assert (content["status"], content["problem"]["code"]) == ("failed", "silent")
+    assert "genre" not in content
+
+
+def test_a_changed_file_is_refused(copied: Path) -> None:
+    Classifier.load(copied)
+    with (copied / "vgg19.onnx").open("r+b") as file:
+        file.seek(1_000)
+        file.write(b"\x00\x01")
+    with pytest.raises(ModelError, match="SHA-256"):
+        Classifier.load(copied)
+
+
+def test_a_missing_file_is_told(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied / "svm.onnx").unlink()
+    with pytest.raises(ModelError, match=r"svm\.onnx cannot be read"):
+        Classifier.load(copied)
+    with pytest.raises(ModelError, match=r"manifest\.json cannot be read"):
+        Classifier.load(tmp_path / "nowhere")
+    monkeypatch.setattr(manifest, "MODELS_FOLDER", tmp_path)
+    with pytest.raises(ModelError, match=r"default\.txt is missing"):
+        Classifier.load()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": "tonearm.features/0"}, "is for"),
+        ({"labels": ["polka"]}, "other genres"),
+        ({"calibration": {}}, "malformed"),
+        ({"uncertain_below": "often"}, "malformed"),
+    ],
+)
+def test_a_manifest_for_something_else_is_refused(copied: Path, change: dict[str, object], message: str) -> None:
+    path = copied / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=message):
+        Classifier.load(copied)
+    path.write_text("{")
+    with pytest.raises(ModelError, match="malformed"):
+        Classifier.load(copied)
+
+
+def test_a_file_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ModelError, match="cannot load"):
+        OnnxModel(b"no model")
+
+
+def test_the_pool_is_a_weighted_product(classifier: Classifier) -> None:
+    rng = np.random.default_rng(0)
+    svm, vgg19 = (ensemble.calibrated(rng.normal(size=(5, 10)), 1.3) for _ in range(2))
+    weights = classifier.manifest.weights
+    expected = np.exp(svm) ** weights["svm"] * np.exp(vgg19) ** weights["vgg19"]
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(ensemble.pooled(svm, vgg19, classifier.manifest), expected, rtol=1e-9)
+    np.testing.assert_allclose(np.exp(svm).sum(1), 1)
+    one = ensemble.mean(svm, np.array([1.0, 0, 0, 0, 0]))
+    np.testing.assert_allclose(one, svm[0])

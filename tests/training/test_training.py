@@ -1,0 +1,165 @@
+"""Training for real, on a small GTZAN of our own sounds: from audio files to a folder that serves."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.audio_samples import RATE_HZ, encode, music
+from tonearm import features
+from tonearm.classifier import Classifier
+from tonearm.constants import GENRES
+from training import calibrate, dataset, export, folds
+from training.__main__ import main
+
+TRACKS_A_GENRE = 4
+SEMITONE = 2 ** (1 / 12)
+
+
+def track(genre: int, number: int) -> np.ndarray:
+    """Thirty seconds that a genre's tracks have in common: its own pitch and its own pulse."""
+    time_s = np.arange(30 * RATE_HZ) / RATE_HZ
+    tone = np.sign(np.sin(2 * np.pi * 100 * SEMITONE ** (4 * genre) * time_s))
+    pulse = 0.5 + 0.5 * np.sin(2 * np.pi * (0.5 + 0.4 * genre) * time_s)
+    return (0.2 * tone * pulse + 0.2 * music(30, seed=10 * genre + number)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def gtzan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ordinary GTZAN folder, with one broken file in it as the real one has."""
+    folder = tmp_path_factory.mktemp("gtzan")
+    for g, genre in enumerate(GENRES):
+        (folder / "genres_original" / genre).mkdir(parents=True)
+        for number in range(TRACKS_A_GENRE):
+            form = "au" if number == 1 else "wav"
+            path = folder / "genres_original" / genre / f"{genre}.{number:05}.{form}"
+            path.write_bytes(encode(form, track(g, number)))
+    (folder / "genres_original" / "jazz" / "jazz.00054.wav").write_bytes(b"broken")
+    lines = [f"{genre}.0000{n}.wav ::: Artist {n // 2} of {genre} ::: Song" for genre in GENRES for n in range(4)]
+    (folder / "artists.txt").write_text("## an index\n" + "\n".join(lines) + "\njazz.00003.wav ::: ::: \n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(gtzan: Path) -> dataset.Dataset:
+    return dataset.load(gtzan)
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG19's convolutions as they are before anybody trained them: the real ones are 80 MB to fetch."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.weights.h5"
+    keras.applications.VGG19(include_top=False, weights=None).save_weights(path)
+    return path
+
+
+def test_audio_folder_is_read(loaded: dataset.Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(loaded.tracks) == TRACKS_A_GENRE * len(GENRES)
+    assert loaded.tracks == sorted(loaded.tracks)
+    assert [GENRES[t] for t in loaded.truth] == [name.split(".")[0] for name in loaded.tracks]
+    assert loaded.pictures.shape == (40, 128, 387)
+    assert loaded.table.shape == (40, 52)
+    assert loaded.vectors().shape == (40, len(features.NAMES))
+    assert loaded.artists[loaded.tracks.index("blues.00002")] == "artist 1 of blues"
+
+
+def test_broken_short_and_absent_files_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(FileNotFoundError, match="neither"):
+        dataset.load(tmp_path)
+    for name, content in (("rock.00000.wav", b"broken"), ("rock.00001.wav", encode("wav", music(8)))):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with caplog.at_level(logging.WARNING):
+            assert dataset.extract(path) is None
+        assert f"{name} is left out" in caplog.text
+
+
+def test_tables_give_the_same_dataset(loaded: dataset.Dataset, gtzan: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mels.npz", mels=loaded.pictures, tracks=np.array(loaded.tracks))
+    with (tmp_path / "features_30_sec.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "tempo", *features.LIBROSA_NAMES, "label"])
+        for name, row in zip(loaded.tracks, loaded.table, strict=True):
+            writer.writerow([f"{name}.wav", 120, *row, name.split(".")[0]])
+    (tmp_path / "artists.txt").write_text((gtzan / "artists.txt").read_text())
+    again = dataset.load(tmp_path)
+    assert (again.tracks, again.artists) == (loaded.tracks, loaded.artists)
+    np.testing.assert_array_equal(again.pictures, loaded.pictures)
+    np.testing.assert_allclose(again.table, loaded.table, rtol=1e-6)
+
+
+def test_folds_hold_whole_artists(loaded: dataset.Dataset) -> None:
+    for kind in (folds.RANDOM, folds.ARTIST):
+        fold = folds.folds(loaded, kind, 2)
+        assert sorted(set(fold)) == [0, 1]
+        np.testing.assert_array_equal(fold, folds.folds(loaded, kind, 2))
+    by_artist: dict[str, set[int]] = {}
+    for artist, number in zip(loaded.artists, folds.folds(loaded, folds.ARTIST, 2), strict=True):
+        by_artist.setdefault(artist, set()).add(int(number))
+    assert all(len(numbers) == 1 for numbers in by_artist.values())
+    assert any(artist.startswith("artist 0") for artist in by_artist)
+
+
+def test_calibration_finds_the_scale_and_the_better_model() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 10, 4_000)
+    logits = rng.normal(size=(4_000, 10)) * 1.5
+    truth = np.array([rng.choice(10, p=p) for p in np.exp(logits) / np.exp(logits).sum(1, keepdims=True)])
+    noise = rng.normal(size=(4_000, 1, 10))
+    found = calibrate.fit((logits * 4).astype(np.float32), noise.astype(np.float32), truth)
+    assert found.svm_scale == pytest.approx(1 / 4, rel=0.1)
+    assert found.vgg19_scale < 0.1
+    answers = found.apply((logits * 4).astype(np.float32), noise.astype(np.float32))
+    assert calibrate.expected_calibration_error(answers["ensemble"], truth) < 0.03
+    threshold = calibrate.uncertainty_threshold(answers["ensemble"], truth)
+    sure = answers["ensemble"].max(1) >= threshold
+    assert (answers["ensemble"].argmax(1) == truth)[sure].mean() >= 0.9
+    assert calibrate.uncertainty_threshold(np.full((5, 10), 0.1), np.ones(5, int)) == 1.0
+
+
+def test_an_export_that_differs_is_refused() -> None:
+    scores = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
+    assert export.check_same("SVM", scores, scores) == 0
+    with pytest.raises(RuntimeError, match="exported SVM differs"):
+        export.check_same("SVM", scores + np.eye(5, 10, dtype=np.float32), scores)
+
+
+@pytest.mark.timeout(600)
+def test_training_writes_a_folder_that_serves(gtzan: Path, random_weights: Path, tmp_path: Path) -> None:
+    models, work = tmp_path / "models", tmp_path / "work"
+    command = ["--data", str(gtzan), "--version", "test.1", "--models", str(models), "--work", str(work)]
+    main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default"])
+    folder = models / "test.1"
+    assert (models / "default.txt").read_text() == "test.1\n"
+    assert {path.name for path in folder.iterdir()} == {
+        *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md"),
+        *("folds_random2.txt", "folds_artist2.txt"),
+    }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for protocol in ("random2", "artist2"):
+        figures = metrics["protocols"][protocol]["svm"]
+        assert figures["accuracy"] > 0.8
+        assert figures["interval_95"][0] <= figures["accuracy"] <= figures["interval_95"][1]
+        assert sum(map(sum, figures["confusion"])) == metrics["protocols"][protocol]["n"] == 40
+    assert metrics["export"]["svm_difference"] < 1e-4
+    assert metrics["export"]["vgg19_difference"] < 1e-4
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert f"{100 * metrics['protocols']['random2']['ensemble']['accuracy']:.1f} %" in card
+    operations = {node.op_type for node in onnx.load(folder / "vgg19.onnx").graph.node}
+    assert "QuantizeLinear" in operations
+
+    # What is served agrees with what was trained, from the audio itself.
+    classifier = Classifier.load(folder)
+    assert classifier.model_version == "test.1"
+    right = 0
+    for g, genre in enumerate(GENRES):
+        result = classifier.classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
+        right += result.models.svm.genre == GENRES[g]
+    assert right == len(GENRES)

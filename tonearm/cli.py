@@ -1,0 +1,257 @@
+"""``tonearm classify FILE|FOLDER…``: genres at the command line, for people and for scripts."""
+
+import argparse
+import csv
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from tonearm.classification import Classification, Failure, Problem, Result
+from tonearm.constants import GENRES
+from tonearm.errors import AudioError, ModelError
+
+if TYPE_CHECKING:
+    from tonearm.classifier import Classifier
+
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".aac", ".aif", ".aifc", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".snd", ".wav",
+    ".webm", ".wma",
+})
+# fmt: on
+
+ALL_CLASSIFIED = 0
+SOME_FAILED = 1
+CANNOT_START = 2
+INTERRUPTED = 130
+READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
+
+MAX_NAME_COLUMNS = 60
+MOST_CERTAIN = 0.995
+
+EPILOG = """\
+Folders are searched through for audio by their files' extensions; hidden files and folders are left out. Files that
+are named are always tried, whatever their extension.
+
+exit status: 0 all classified, 1 some failed, 2 wrong usage, no audio found or no model, 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status. ``arguments`` are the process's own by default."""
+    options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names that are no text in the locale's encoding come out as the bytes they are, and do not end the run.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    try:
+        return _classify(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more as it ends: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"tonearm {version('tonearm')}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tonearm", description="Names the genre of a recording.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    classify = commands.add_parser(
+        "classify",
+        help="classify files, or all audio in folders",
+        description="Names the genre of each recording, one line each, as they are done.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    classify.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
+    form = classify.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON result a line")
+    form.add_argument("--csv", action="store_true", help="comma-separated, with a header")
+    classify.add_argument("--model", type=Path, metavar="DIR", help="a model folder other than the default one")
+    return parser
+
+
+def _classify(options: argparse.Namespace) -> int:
+    files = list(dict.fromkeys(audio_files(options.paths)))
+    if not files:
+        return _cannot_start("no audio found in the folders given")
+    # Imported here: it takes a second, which --help and typing errors need not wait for.
+    from tonearm.classifier import Classifier
+
+    try:
+        classifier = Classifier.load(options.model)
+    except ModelError as error:
+        return _cannot_start(str(error))
+
+    progress = _Progress(len(files), sys.stderr)
+    writer = _writer(options, files)
+    status = ALL_CLASSIFIED
+    try:
+        for file in files:
+            progress.show(file)
+            result = classify_file(classifier, file)
+            if result.status == "failed":
+                status = SOME_FAILED
+            progress.clear()
+            writer.write(file, result)
+            sys.stdout.flush()
+    finally:
+        progress.clear()
+    return status
+
+
+def _cannot_start(reason: str) -> int:
+    print(f"tonearm: {reason}", file=sys.stderr)
+    return CANNOT_START
+
+
+def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files named, and the audio under the folders named, by extension, in order of name, without hidden ones.
+
+    A folder that cannot be read comes as a file would, so that it fails as one and is not passed over in silence.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        unreadable: list[OSError] = []
+        for folder, subfolders, names in path.walk(on_error=unreadable.append):
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                    yield folder / name
+        yield from (Path(error.filename) for error in unreadable)
+
+
+def classify_file(classifier: "Classifier", file: Path) -> Result:
+    """The result for ``file``, whose id is its path as given. A file that cannot be read fails as ``unreadable``."""
+    try:
+        return classifier.classify(file, result_id=str(file))
+    except AudioError as error:
+        problem = Problem(code=error.code, title=error.title, detail=error.detail)
+    except OSError as error:
+        detail = f"{error.strerror or 'It cannot be opened'}. Check the path and its permissions."
+        problem = Problem(code="unreadable", title="The file cannot be read", detail=detail)
+    return Failure(id=str(file), problem=problem, model_version=classifier.model_version)
+
+
+class Writer(Protocol):
+    """A form of output, given each file with its result in turn."""
+
+    def write(self, file: Path, result: Result) -> None:
+        """Put one file's line out."""
+
+
+def _writer(options: argparse.Namespace, files: Sequence[Path]) -> Writer:
+    if options.json:
+        return _JsonLines(sys.stdout)
+    if options.csv:
+        return _Csv(sys.stdout)
+    return _Table(sys.stdout, files)
+
+
+class _Table:
+    """For people: aligned columns under a heading."""
+
+    def __init__(self, out: TextIO, files: Sequence[Path]) -> None:
+        self._out = out
+        self._name_columns = min(max(len(_printable(file)) for file in files), MAX_NAME_COLUMNS)
+        self._line("file", "genre", "confidence", "duration")
+
+    def write(self, file: Path, result: Result) -> None:
+        name = _printable(file)
+        if isinstance(result, Classification):
+            confidence = "not sure" if result.uncertain else _percent(result.confidence)
+            self._line(name, result.genre, confidence, _clock(result.audio.duration_s))
+        else:
+            problem = result.problem
+            self._line(name, "failed", problem.code, f"{problem.title}. {problem.detail}")
+
+    def _line(self, name: str, genre: str, confidence: str, rest: str) -> None:
+        print(f"{name:<{self._name_columns}}  {genre:<9}  {confidence:<10}  {rest}", file=self._out)
+
+
+class _JsonLines:
+    """For programs: each line the result that every other door gives, with its ``file``."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, file: Path, result: Result) -> None:
+        print(json.dumps({"file": str(file), **asdict(result)}, allow_nan=False), file=self._out)
+
+
+class _Csv:
+    """For spreadsheets: one row a file; a failed one has its code and no figures."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._rows = csv.writer(out, lineterminator="\n")
+        self._rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code"])
+
+    def write(self, file: Path, result: Result) -> None:
+        if isinstance(result, Classification):
+            answer = [result.genre, result.confidence, str(result.uncertain).lower()]
+            figures = [result.probabilities[genre] for genre in GENRES]
+            self._rows.writerow([file, result.status, *answer, *figures, ""])
+        else:
+            self._rows.writerow([file, result.status, *[""] * (3 + len(GENRES)), result.problem.code])
+
+
+class _Progress:
+    """One line on a terminal that says which of many files is being worked on; elsewhere, nothing."""
+
+    def __init__(self, total: int, out: TextIO) -> None:
+        self._total = total
+        self._out = out
+        self._done = 0
+        self._on = total > 1 and out.isatty()
+
+    def show(self, file: Path) -> None:
+        self._done += 1
+        if self._on:
+            text = f"{self._done}/{self._total} {_printable(file)}"
+            self._out.write(text[: shutil.get_terminal_size().columns - 1])
+            self._out.flush()
+
+    def clear(self) -> None:
+        if self._on:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+
+def _printable(file: Path) -> str:
+    """The path in characters that move no cursor and that every encoding error leaves alone."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(file))
+
+
+def _percent(share: float) -> str:
+    """Whole per cents, but never the certainty that rounding would make of 99.6%."""
+    return f"{share:.0%}" if share < MOST_CERTAIN else ">99%"
+
+
+def _clock(seconds: float) -> str:
+    """A duration as people write it: 0:30, 1:02:05."""
+    minutes, whole_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_s:02}" if hours else f"{minutes}:{whole_s:02}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
