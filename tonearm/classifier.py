@@ -111,15 +111,15 @@ class Classifier:
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
         svm, vgg19, probabilities, segments = self._pool(judged)
-        best = int(np.argmax(probabilities))
-        confidence = float(probabilities[best])
+        named = _named(probabilities)
+        genre = GENRES[int(np.argmax(probabilities))]
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
-            genre=GENRES[best],
-            confidence=confidence,
-            uncertain=confidence < self.manifest.uncertain_below,
-            probabilities=_named(probabilities),
+            genre=genre,
+            confidence=named[genre],
+            uncertain=named[genre] < self.manifest.uncertain_below,
+            probabilities=named,
             models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
             segments=segments,
             audio=reader.facts(),

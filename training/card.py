@@ -75,14 +75,15 @@ pop, reggae, rock. Meant for tagging and exploring collections of popular Wester
 it. Not meant to decide anything about people, nor to judge speech, noise or music of other traditions."""
 
 _HOW = """Tracks whose genre is named right, with the exact 95 % interval. Every track is judged by models that never
-saw it; whole tracks are on one side of a split; calibration is fitted on the other folds. The figures are printed and
-written by `python -m training --data GTZAN --version {version}`, the folds stand beside this card."""
+saw it; whole tracks are on one side of a split; calibration is fitted on the other folds. VGG19 is judged in float32,
+before it is rounded to 8 bits. The figures are printed and written by
+`python -m training --data GTZAN --version {version}`; the folds stand beside this card."""
 
 _WHY_TWO = """All folds are stratified by genre. In the *random* ones tracks of one artist may stand on both sides, in
 the *artist* ones never. The latter is the honest figure for artists that the models have not heard: GTZAN holds many
 tracks of the same artists, and recordings of one artist share their sound. Most published figures are of the random
 kind. Confidence is calibrated on the artist folds, and an answer is *uncertain* below the confidence above which 90 %
-of its answers are right."""
+of their answers are right."""
 
 _LIMITS = """## Data and limits
 

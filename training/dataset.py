@@ -81,6 +81,12 @@ def read_artists(path: Path) -> dict[str, str]:
     return artists
 
 
+def audio_files(folder: Path) -> list[Path]:
+    """GTZAN's tracks at any depth below the folder, in the order of their names."""
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+    return sorted((file for file in found if genre_of(file.name) in GENRES), key=lambda file: file.stem)
+
+
 def _read_tables(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
     with np.load(folder / "mels.npz") as data:
         tracks, pictures = [str(track) for track in data["tracks"]], data["mels"]
@@ -91,10 +97,7 @@ def _read_tables(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
 
 
 def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
-    files = sorted(
-        (file for file in folder.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and genre_of(file.name) in GENRES),
-        key=lambda file: file.stem,
-    )
+    files = audio_files(folder)
     if not files:
         raise FileNotFoundError(
             f"{folder} holds neither mels.npz nor audio named like blues/blues.00000.wav. "

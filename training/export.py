@@ -32,8 +32,8 @@ def svm_to_onnx(machine: Pipeline, n_features: int) -> onnx.ModelProto:
     from skl2onnx.common.data_types import FloatTensorType
 
     types = [("vector", FloatTensorType([None, n_features]))]
-    model: onnx.ModelProto = to_onnx(machine, initial_types=types, options={"zipmap": False}, target_opset=OPSET)
-    return _only_output(model, model.graph.output[1].name)
+    model: onnx.ModelProto = to_onnx(machine, initial_types=types, target_opset=OPSET)
+    return _only_output(model, model.graph.output[0].name)
 
 
 def vgg19_to_onnx(model: Any) -> onnx.ModelProto:

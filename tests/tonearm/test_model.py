@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from tests.audio_samples import RATE_HZ, encode, music
+from tests.tonearm.golden import FILE as GOLDEN
 from tonearm import ensemble, manifest
 from tonearm.classification import Classification, Failure, Problem
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, ModelError
 from tonearm.models import OnnxModel
-
-GOLDEN = Path(__file__).parent / "golden.json"
 
 
 @pytest.fixture(scope="module")

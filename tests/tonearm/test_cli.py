@@ -1,0 +1,373 @@
+import csv
+import io
+import json
+import math
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.audio_samples import encode, music
+from tonearm.classifier import Classifier
+from tonearm.cli import audio_files, main
+from tonearm.constants import GENRES
+
+COMMAND = (sys.executable, "-m", "tonearm.cli", "classify")
+
+
+@pytest.fixture(scope="module")
+def clip() -> bytes:
+    """Two seconds of something like music."""
+    return encode("wav", music(2.0))
+
+
+@pytest.fixture(scope="module")
+def doubtful_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model under another name, and never sure of anything."""
+    shipped = Classifier.load().directory
+    folder = tmp_path_factory.mktemp("model")
+    for file in shipped.iterdir():
+        (folder / file.name).symlink_to(file)
+    manifest = json.loads((shipped / "manifest.json").read_text())
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "doubtful", "uncertain_below": 1.1}))
+    return folder
+
+
+@pytest.fixture
+def music_folder(tmp_path: Path, clip: bytes) -> Path:
+    """Two recordings, one of them deep and in capitals, one broken file, and what is no audio by its name."""
+    folder = tmp_path / "music"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "b.wav").write_bytes(clip)
+    (folder / "deep" / "er" / "SHOUT.MP3").write_bytes(encode("mp3", music(3.0)))
+    (folder / "broken.mp3").write_bytes(b"no audio at all")
+    (folder / "cover.jpg").write_bytes(b"a picture")
+    (folder / "readme").write_bytes(b"text")
+    return folder
+
+
+def rows(out: str) -> list[list[str]]:
+    """A table's lines, split at two spaces or more."""
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in out.splitlines()]
+
+
+# --- arguments, which need no model
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["classify"], ["classify", "--json", "--csv", "a.wav"], ["classify", "--loud", "a.wav"], ["sing"]]
+)
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "usage: tonearm" in said.err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tonearm {version('tonearm')}\n"
+
+
+def test_help_says_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["classify", "--help"])
+    assert ended.value.code == 0
+    assert "exit status: 0 all classified, 1 some failed, 2 wrong usage" in capsys.readouterr().out
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom tonearm.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    print(*sys.modules, sep='\\n')"
+    )
+    for arguments in (["classify", "--help"], ["--version"]):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.splitlines())
+        assert "tonearm.cli" in loaded
+        assert not loaded & {"numpy", "scipy", "av", "onnxruntime", "tonearm.classifier"}
+
+
+def test_no_audio_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("no music here")
+    assert main(["classify", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err == "tonearm: no audio found in the folders given\n"
+
+
+def test_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "--model", str(tmp_path / "nowhere"), "a.wav"]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("tonearm: ")
+    assert "nowhere" in said.err
+
+
+def test_folders_are_searched_by_extension(music_folder: Path) -> None:
+    found = [path.relative_to(music_folder).as_posix() for path in audio_files([music_folder])]
+    assert found == ["b.wav", "broken.mp3", "deep/er/SHOUT.MP3"]
+
+
+def test_hidden_files_and_folders_are_left_out(music_folder: Path) -> None:
+    (music_folder / "._b.wav").write_bytes(b"")
+    (music_folder / ".trash").mkdir()
+    (music_folder / ".trash" / "c.wav").write_bytes(b"")
+    assert len(list(audio_files([music_folder]))) == 3
+    assert list(audio_files([music_folder / ".trash"])) == [music_folder / ".trash" / "c.wav"]
+
+
+def test_named_files_are_taken_as_they_are(music_folder: Path) -> None:
+    named = [music_folder / "readme", music_folder / "missing.wav", music_folder / "b.wav"]
+    assert list(audio_files(named)) == named
+
+
+def test_an_unreadable_folder_is_not_passed_over(music_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Permissions do not stop the superuser, as whom tests may run; so the refusal is staged.
+    locked = music_folder / "deep"
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Iterator[os.DirEntry[str]]:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list(audio_files([music_folder])) == [music_folder / "b.wav", music_folder / "broken.mp3", locked]
+
+
+# --- with the shipped models
+
+
+def test_table(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", str(music_folder)]) == 1
+    said = capsys.readouterr()
+    heading, first, broken, deep = rows(said.out)
+    assert heading == ["file", "genre", "confidence", "duration"]
+    assert first[0] == str(music_folder / "b.wav")
+    assert first[1] in GENRES
+    assert first[2].removesuffix("%").removeprefix(">").isdigit() or first[2] == "not sure"
+    assert first[3] == "0:02"
+    assert broken[:3] == [str(music_folder / "broken.mp3"), "failed", "unsupported_format"]
+    assert broken[3].startswith("The file is in no audio format known here. ")
+    assert deep[0] == str(music_folder / "deep" / "er" / "SHOUT.MP3")
+    assert deep[3] == "0:03"
+    assert not said.err
+
+
+def test_all_classified(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", str(music_folder / "b.wav"), str(music_folder / "deep")]) == 0
+    assert len(rows(capsys.readouterr().out)) == 3
+
+
+def test_a_file_named_twice_is_classified_once(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(music_folder / "b.wav")
+    assert main(["classify", clip, str(music_folder / "deep"), clip]) == 0
+    assert len(rows(capsys.readouterr().out)) == 3
+
+
+def test_an_extension_does_not_matter_for_a_named_file(
+    tmp_path: Path, clip: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "song.txt").write_bytes(clip)
+    assert main(["classify", str(tmp_path / "song.txt")]) == 0
+    assert "0:02" in capsys.readouterr().out
+
+
+def test_a_missing_file_fails_and_the_rest_goes_on(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = music_folder / "missing.wav"
+    assert main(["classify", str(missing), str(music_folder / "b.wav")]) == 1
+    _, failed, good = rows(capsys.readouterr().out)
+    assert failed[:3] == [str(missing), "failed", "unreadable"]
+    assert "No such file" in failed[3]
+    assert good[1] in GENRES
+
+
+def test_json_lines_are_the_results(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "--json", str(music_folder)]) == 1
+    first, broken, deep = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    clip = music_folder / "b.wav"
+    assert first["file"] == first["id"] == str(clip)
+    direct = json.loads(Classifier.load().classify(clip, result_id=str(clip)).to_json())
+    passing = {"created_at": "", "timings_ms": {}}
+    assert first | passing == {"file": str(clip)} | direct | passing
+    assert list(first["probabilities"]) == list(GENRES)
+    assert math.isclose(sum(first["probabilities"].values()), 1, abs_tol=1e-6)
+    assert deep["status"] == "done"
+    assert (broken["status"], broken["problem"]["code"]) == ("failed", "unsupported_format")
+    assert broken["file"] == str(music_folder / "broken.mp3")
+    assert broken["model_version"] == first["model_version"]
+
+
+def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "--csv", str(music_folder)]) == 1
+    out = capsys.readouterr().out
+    assert "\r" not in out
+    assert out.splitlines()[0] == (
+        "file,status,genre,confidence,uncertain,"
+        "blues,classical,country,disco,hiphop,jazz,metal,pop,reggae,rock,problem_code"
+    )
+    first, broken, _ = csv.DictReader(io.StringIO(out))
+    direct = Classifier.load().classify(music_folder / "b.wav")
+    assert first == {
+        "file": str(music_folder / "b.wav"),
+        "status": "done",
+        "genre": direct.genre,
+        "confidence": str(direct.confidence),
+        "uncertain": str(direct.uncertain).lower(),
+        "problem_code": "",
+    } | {genre: str(share) for genre, share in direct.probabilities.items()}
+    filled = {name: value for name, value in broken.items() if value}
+    assert filled == {
+        "file": str(music_folder / "broken.mp3"),
+        "status": "failed",
+        "problem_code": "unsupported_format",
+    }
+
+
+def test_another_model_and_its_doubt(
+    music_folder: Path, doubtful_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(music_folder / "b.wav")
+    assert main(["classify", "--model", str(doubtful_model), clip]) == 0
+    table = rows(capsys.readouterr().out)
+    assert main(["classify", "--model", str(doubtful_model), "--csv", clip]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert main(["classify", "--model", str(doubtful_model), "--json", clip]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert table[1][1:3] == [result["genre"], "not sure"]
+    assert row["uncertain"] == "true"
+    assert result["model_version"] == "doubtful"
+
+
+def test_a_broken_model_is_a_sentence(
+    music_folder: Path, doubtful_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(doubtful_model, tmp_path / "model")
+    (tmp_path / "model" / "svm.onnx").write_bytes(b"not what the manifest names")
+    assert main(["classify", "--model", str(tmp_path / "model"), str(music_folder)]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("tonearm: ")
+    assert "svm.onnx" in said.err
+
+
+def test_names_of_any_bytes(tmp_path: Path, clip: bytes) -> None:
+    names = [b'a,"b".wav', b"c\nd\x1b[31m.wav", b"\xc3\xa9t\xc3\xa9 \xe9.wav"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(clip)
+    ran = {
+        form: subprocess.run([*COMMAND, *form, str(tmp_path)], capture_output=True, check=True)
+        for form in ((), ("--csv",), ("--json",))
+    }
+    paths = [bytes(tmp_path) + b"/" + name for name in names]
+    assert len(ran[()].stdout.splitlines()) == 4
+    assert b"\x1b" not in ran[()].stdout
+    text = ran["--csv",].stdout.decode(errors="surrogateescape")
+    assert [os.fsencode(row["file"]) for row in csv.DictReader(io.StringIO(text))] == paths
+    assert [os.fsencode(json.loads(line)["file"]) for line in ran["--json",].stdout.splitlines()] == paths
+
+
+def test_output_without_a_terminal_has_no_progress(music_folder: Path) -> None:
+    ran = subprocess.run([*COMMAND, str(music_folder)], capture_output=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == b""
+
+
+def on_terminal(arguments: list[str], *, columns: int = 80) -> tuple[int, bytes, bytes]:
+    """Runs the command with a terminal for its stderr; returns its status, its stdout, and what the terminal got."""
+    master, slave = pty.openpty()
+    try:
+        environment = os.environ | {"COLUMNS": str(columns)}
+        ran = subprocess.run([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=slave, check=False, env=environment)
+        os.set_blocking(master, False)
+        try:
+            said = os.read(master, 65_536)
+        except BlockingIOError:
+            said = b""
+        return ran.returncode, ran.stdout, said
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_progress_on_a_terminal_leaves_no_trace(music_folder: Path) -> None:
+    status, out, said = on_terminal(["--csv", str(music_folder)], columns=200)
+    assert status == 1
+    assert len(out.splitlines()) == 4
+    for step in (b"1/3 ", b"2/3 ", b"3/3 "):
+        assert step + bytes(music_folder) in said
+    assert said.count(b"\r\x1b[K") >= 3
+    assert said.endswith(b"\r\x1b[K")
+    assert b"\n" not in said
+
+
+def test_progress_keeps_to_one_line(music_folder: Path) -> None:
+    _, _, said = on_terminal(["--csv", str(music_folder)], columns=20)
+    steps = [step for step in said.replace(b"\r\x1b[K", b"\n").split(b"\n") if step]
+    assert steps
+    assert all(len(step) <= 19 for step in steps)
+
+
+def test_no_progress_for_one_file(music_folder: Path) -> None:
+    _, _, said = on_terminal([str(music_folder / "b.wav")])
+    assert said == b""
+
+
+@pytest.fixture
+def halfway(tmp_path: Path, clip: bytes) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The command, done with a first file and held up by a second: a pipe nobody writes to until a test does."""
+    pipe = tmp_path / "pipe.wav"
+    (tmp_path / "first.wav").write_bytes(clip)
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*COMMAND, "--json", str(tmp_path / "first.wav"), str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Buffered as on most machines, or some faults would not show.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        # Results come as they are done: if they came when all are, this would wait in vain.
+        assert select.select([process.stdout], [], [], 60)[0], "no result of the first file"
+        assert json.loads(process.stdout.readline())["status"] == "done"
+        yield process, pipe
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_quietly(halfway: tuple[subprocess.Popen[bytes], Path]) -> None:
+    process, _ = halfway
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == b""
+    assert said == b""
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(halfway: tuple[subprocess.Popen[bytes], Path]) -> None:
+    process, pipe = halfway
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    pipe.write_bytes(b"")  # the second file: it fails, and its line finds no reader
+    said = process.stderr.read()
+    assert process.wait(timeout=60) == 141
+    assert said == b""
