@@ -1,0 +1,233 @@
+"""Blob triggers as in Azure: containers are scanned, and every new blob goes as a message through an internal queue.
+
+A receipt per function, blob and ETag remembers what was queued and what is done, so that a blob is worked on once,
+also over restarts; an overwritten blob has a new ETag and is worked on again. The queue brings the tries and the poison
+queue.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
+
+from local.queues import Delivery, create_queue, encode
+from local.storage import Outage, call
+from local.worker import Function, Worker, match_blob_path
+
+logger = logging.getLogger(__name__)
+
+INTERNAL_QUEUE = "azure-webjobs-blobtrigger-local"
+POISON_QUEUE = "webjobs-blobtrigger-poison"
+RECEIPTS_CONTAINER = "azure-webjobs-hosts"
+SCAN_INTERVAL_S = 1.0
+SCAN_REST = 4
+"""A scan is followed by a pause of at least this many times its own length."""
+FUNCTION_ID_PREFIX = "Host.Functions."
+
+
+@dataclass(frozen=True, slots=True)
+class BlobVersion:
+    """One function's work on one blob as it was at one ETag."""
+
+    function: str
+    container: str
+    name: str
+    etag: str
+
+    def to_message(self) -> str:
+        """As it stands in the internal queue and, after the last try, in the poison queue: Azure's own form."""
+        return json.dumps(
+            {
+                "Type": "BlobTrigger",
+                "FunctionId": FUNCTION_ID_PREFIX + self.function,
+                "BlobType": "BlockBlob",
+                "ContainerName": self.container,
+                "BlobName": self.name,
+                "ETag": self.etag,
+            }
+        )
+
+    @classmethod
+    def from_message(cls, text: str) -> Self:
+        """The opposite of `to_message`."""
+        content = json.loads(text)
+        function = content["FunctionId"].removeprefix(FUNCTION_ID_PREFIX)
+        return cls(function, content["ContainerName"], content["BlobName"], content["ETag"])
+
+    @property
+    def addressable(self) -> bool:
+        """False for names with a part ``.`` or ``..``: clients resolve those as they build the URL."""
+        return not {".", ".."} & set(self.name.split("/"))
+
+    @property
+    def receipt_name(self) -> str:
+        """The receipt's blob name; hashed, as the blob's own name may be as long as names can be."""
+        digest = hashlib.sha256(f"{self.container}\n{self.name}\n{self.etag}".encode()).hexdigest()
+        return f"{_receipts_prefix(self.function)}{digest}"
+
+
+class Receipts:
+    """What is known about blobs, kept in storage."""
+
+    def __init__(self, service: BlobServiceClient) -> None:
+        self._container = service.get_container_client(RECEIPTS_CONTAINER)
+
+    def create_container(self) -> None:
+        """Make sure that there is a place for them."""
+        with contextlib.suppress(ResourceExistsError):
+            self._container.create_container()
+
+    def names(self, function: str) -> set[str]:
+        """The names of all receipts of a function."""
+        return set(self._container.list_blob_names(name_starts_with=_receipts_prefix(function)))
+
+    def write(self, version: BlobVersion, *, done: bool) -> None:
+        """Note that the work is queued, or done."""
+        content = {"blob": f"{version.container}/{version.name}", "etag": version.etag, "done": done}
+        self._container.upload_blob(version.receipt_name, json.dumps(content).encode(), overwrite=True)
+
+    def is_done(self, version: BlobVersion) -> bool:
+        """Whether the function has returned from this work before."""
+        try:
+            content = json.loads(self._container.download_blob(version.receipt_name).readall())
+        except ResourceNotFoundError:
+            return False
+        return bool(content["done"])
+
+
+class BlobScanner:
+    """Looks through the container of one blob function and queues what is new."""
+
+    def __init__(
+        self,
+        function: Function,
+        service: BlobServiceClient,
+        queue: QueueClient,
+        poison_queue: QueueClient,
+        receipts: Receipts,
+        *,
+        encoding: str,
+        outage: Outage,
+    ) -> None:
+        """``encoding`` is host.json's ``messageEncoding``."""
+        self._function = function
+        self._pattern: str = function.trigger["path"]
+        container, _, blob_pattern = self._pattern.partition("/")
+        self._prefix = blob_pattern.partition("{")[0]
+        self._container = service.get_container_client(container)
+        self._queue = queue
+        self._poison_queue = poison_queue
+        self._receipts = receipts
+        self._encoding = encoding
+        self._outage = outage
+        self._seen: set[str] | None = None
+        """Receipts of blobs that are there; None: not read yet."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Scan about once a second until ``stopping`` is set; less often where the container is very full."""
+        while not stopping.is_set():
+            started_s = time.monotonic()
+            try:
+                await call(self.scan)
+                self._outage.over()
+            except AzureError as error:
+                await self._outage.wait_after(error)
+            pause_s = max(SCAN_INTERVAL_S, SCAN_REST * (time.monotonic() - started_s))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause_s)
+
+    def scan(self) -> None:
+        """Queue each blob that has no receipt. Raises AzureError; what was done by then stays done."""
+        try:
+            self._scan()
+        except ResourceNotFoundError:  # at the first start, or after someone emptied the storage
+            with contextlib.suppress(ResourceExistsError):
+                self._container.create_container()
+            self._receipts.create_container()
+            create_queue(self._queue)
+            create_queue(self._poison_queue)
+
+    def _scan(self) -> None:
+        if self._seen is None:
+            self._seen = self._receipts.names(self._function.name)
+        there: set[str] = set()
+        for blob in self._container.list_blobs(name_starts_with=self._prefix):
+            version = BlobVersion(self._function.name, self._container.container_name, blob.name, _bare_etag(blob.etag))
+            if match_blob_path(self._pattern, version.container, version.name) is None:
+                continue
+            there.add(version.receipt_name)
+            if version.receipt_name not in self._seen:
+                self._enqueue(version)
+                self._seen.add(version.receipt_name)
+        self._seen &= there
+
+    def _enqueue(self, version: BlobVersion) -> None:
+        queue = self._queue
+        if not version.addressable:
+            logger.error("%s: blob names with . or .. as a part cannot be read by any client", version.name)
+            queue = self._poison_queue
+        # the message first: killed between the two, the blob is queued twice rather than never
+        queue.send_message(encode(version.to_message(), self._encoding))
+        self._receipts.write(version, done=False)
+
+
+class BlobWork:
+    """Runs the function for a message of the internal queue."""
+
+    def __init__(
+        self, worker: Worker, services: dict[str, BlobServiceClient], receipts: Receipts, timeout_s: float | None
+    ) -> None:
+        """``services`` has each blob function's storage by the function's name."""
+        self._worker = worker
+        self._services = services
+        self._receipts = receipts
+        self._timeout_s = timeout_s
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Raises what the function raises, TimeoutError, and AzureError."""
+        version = BlobVersion.from_message(delivery.text)
+        if version.function not in self._services:
+            logger.warning("%s: there is no function %s any more", version.name, version.function)
+            return
+        if await call(self._receipts.is_done, version):
+            return
+        blob = self._services[version.function].get_blob_client(version.container, version.name)
+        try:
+            properties = await call(blob.get_blob_properties)
+        except ResourceNotFoundError:
+            logger.info("%s was deleted before its turn came", version.name)
+            return
+        if _bare_etag(properties.etag) != version.etag:
+            return  # overwritten: the new version has a message of its own
+        async with asyncio.timeout(self._timeout_s):
+            await self._worker.invoke_blob(
+                version.function,
+                container=version.container,
+                blob_name=version.name,
+                uri=blob.url,
+                properties={
+                    "ETag": version.etag,
+                    "Length": properties.size,
+                    "ContentType": properties.content_settings.content_type,
+                    "LastModified": properties.last_modified,
+                },
+                metadata=properties.metadata,
+            )
+        await call(self._receipts.write, version, done=True)
+
+
+def _receipts_prefix(function: str) -> str:
+    return f"blobreceipts/{function}/"
+
+
+def _bare_etag(etag: str | None) -> str:
+    # quoted in headers, bare in listings
+    return (etag or "").strip('"')

@@ -1,0 +1,124 @@
+"""Drops recordings into ``uploads`` and prints their results as they come.
+
+    python -m local.drop FILE...
+
+Storage is that of ``make run`` (its port from AZURITE_BLOB_PORT), or the one that AzureWebJobsStorage names. The exit
+code is 0 if every recording got a genre, 1 if one did not, 2 if a file is none or storage does not answer.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
+
+from local.azurite import Ports
+from local.settings import HOST_STORAGE
+
+Result = dict[str, Any]
+"""A result as it stands in the container ``results``."""
+
+POLL_INTERVAL_S = 0.5
+PATIENCE_S = 300.0
+"""How long to wait for the next result before giving up on the rest."""
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.drop", description="Names the genre of recordings.")
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
+    files: list[Path] = parser.parse_args().files
+    for path in files:
+        if not path.is_file():
+            parser.error(f"{path} is no file")
+    storage = os.environ.get(HOST_STORAGE) or Ports.from_environment(os.environ).connection_string
+    done = 0
+    try:
+        service = connect(storage)
+        names = blob_names(files)
+        for name, path in names.items():
+            with path.open("rb") as content:
+                put(service, name, content)
+        for name, result in results(service, names):
+            print(line(name, result), flush=True)
+            done += result["status"] == "done"
+    except AzureError as error:
+        print(f"Storage does not answer; is `make run` running? ({type(error).__name__})", file=sys.stderr)
+        return 2
+    if done < len(names):
+        print(f"{len(names) - done} of {len(names)} without a genre", file=sys.stderr)
+    return 0 if done == len(names) else 1
+
+
+def connect(connection_string: str) -> BlobServiceClient:
+    """A client that tells at once when storage is not there."""
+    return BlobServiceClient.from_connection_string(connection_string, retry_total=0, connection_timeout=5)
+
+
+def blob_names(files: Iterable[Path]) -> dict[str, Path]:
+    """A blob name for each file: its own, with a number where two files have the same one."""
+    names: dict[str, Path] = {}
+    for path in files:
+        name, count = path.name, 1
+        while name in names:
+            count += 1
+            name = f"{path.stem}-{count}{path.suffix}"
+        names[name] = path
+    return names
+
+
+def put(service: BlobServiceClient, name: str, content: bytes | IO[bytes]) -> None:
+    """Drop one recording, taking away the result of an earlier one of the same name. Raises AzureError."""
+    with contextlib.suppress(ResourceNotFoundError):
+        service.get_blob_client("results", f"{name}.json").delete_blob()
+    uploads = service.get_container_client("uploads")
+    with contextlib.suppress(ResourceExistsError):
+        uploads.create_container()
+    uploads.upload_blob(name, content, overwrite=True)
+
+
+def results(
+    service: BlobServiceClient,
+    names: Iterable[str],
+    check: Callable[[], None] = lambda: None,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[tuple[str, Result]]:
+    """The results of dropped recordings, each as soon as it is there. Raises AzureError.
+
+    Ends early when none came for ``patience_s``; ``check`` is called between looks and may raise to end the wait.
+    """
+    waiting = list(names)
+    deadline = time.monotonic() + patience_s
+    while waiting and time.monotonic() < deadline:
+        for name in list(waiting):
+            with contextlib.suppress(ResourceNotFoundError):
+                content = service.get_blob_client("results", f"{name}.json").download_blob().readall()
+                waiting.remove(name)
+                deadline = time.monotonic() + patience_s
+                yield name, json.loads(content)
+        check()
+        time.sleep(POLL_INTERVAL_S)
+
+
+def line(name: str, result: Result) -> str:
+    """One result in one line."""
+    if result["status"] != "done":
+        return f"{name}: {problem(result)}"
+    return f"{name}: {result['genre']} ({result['confidence']:.2f}{', uncertain' if result.get('uncertain') else ''})"
+
+
+def problem(result: Result) -> str:
+    """Why there is no genre."""
+    why = result.get("problem", {})
+    return f"failed ({why.get('code', 'unknown')}): {why.get('detail', 'no reason given')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

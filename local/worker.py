@@ -1,0 +1,268 @@
+"""Drives Microsoft's Python worker library as the Functions host does: load an app, list its functions, invoke them.
+
+The library (`azure-functions-runtime`) speaks in protobuf messages but looks only at their shape, so plain objects
+of that shape stand in for them here and no gRPC is needed. What runs is the genuine article: decorators, bindings,
+converters, and for synchronous functions the library's own thread pool.
+"""
+
+import json
+import re
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, Self
+
+import azure_functions_runtime as runtime  # type: ignore[import-untyped]
+
+Binding = dict[str, Any]
+"""One binding as function.json would hold it: `type`, `direction`, `name`, `route`, `path`, …"""
+
+
+class InvocationError(Exception):
+    """A function raised, or its arguments or answer could not be converted. ``stack_trace`` is for logs only."""
+
+    def __init__(self, function: str, message: str, stack_trace: str = "") -> None:
+        super().__init__(f"{function}: {message}")
+        self.message = message
+        self.stack_trace = stack_trace
+
+
+class AppError(Exception):
+    """The function app cannot be loaded; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as a function sees it. ``params`` are the route's parameters, ``query`` those after the ``?``."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A function's answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One indexed function."""
+
+    name: str
+    function_id: str
+    bindings: tuple[Binding, ...]
+
+    @property
+    def trigger(self) -> Binding:
+        """The binding that starts the function; every function has exactly one."""
+        return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
+
+
+def match_blob_path(pattern: str, container: str, blob_name: str) -> dict[str, str] | None:
+    """The parameters that ``container/blob_name`` gives a trigger path such as ``uploads/{name}``; None: no match."""
+    parts = re.split(r"\{(\w+)\}", pattern)  # literal, parameter, literal, …
+    expression = "".join(f"(?P<{part}>.+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    found = re.fullmatch(expression, f"{container}/{blob_name}", re.DOTALL)
+    return found.groupdict() if found else None
+
+
+class Worker:
+    """A function app, loaded into this process and ready to be invoked."""
+
+    _loaded: ClassVar[Path | None] = None
+
+    def __init__(self, functions: dict[str, Function]) -> None:
+        self.functions = functions
+        """By name."""
+
+    @classmethod
+    async def start(cls, app_dir: Path) -> Self:
+        """Import ``app_dir/function_app.py`` and index its functions. Raises AppError.
+
+        The library keeps the app in module globals, and an app's functions may be listed only once: hence one app
+        a process.
+        """
+        if Worker._loaded is not None:
+            raise AppError(f"this process already runs the function app in {Worker._loaded}")
+        app_dir = _checked_app_dir(app_dir)
+        Worker._loaded = app_dir
+        sys.path.insert(0, str(app_dir))
+        answer = await runtime.worker_init_request(
+            _request("worker_init_request", capabilities={}, function_app_directory=str(app_dir))
+        )
+        if answer.result.status != _StatusResult.Success:
+            failure = answer.result.exception
+            raise AppError(f"the function app in {app_dir} cannot be loaded: {failure.message}\n{failure.stack_trace}")
+        listing = await runtime.functions_metadata_request(_request("functions_metadata_request"))
+        functions = {
+            entry.name: Function(
+                name=entry.name,
+                function_id=entry.function_id,
+                bindings=tuple(json.loads(binding) for binding in entry.raw_bindings),
+            )
+            for entry in listing.function_metadata_results or ()
+        }
+        runtime.start_threadpool_executor()
+        return cls(functions)
+
+    async def stop(self) -> None:
+        """Take no more work. Synchronous functions that still run keep their threads until they return."""
+        executor = runtime.get_threadpool_executor()
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+        """Run an HTTP function. Raises InvocationError."""
+        http = _Message(
+            method=request.method,
+            url=request.url,
+            headers=dict(request.headers),
+            params=dict(request.params),
+            query=dict(request.query),
+            body=_TypedData(bytes=request.body),
+        )
+        answer = await self._invoke(name, _TypedData(http=http), {})
+        if not hasattr(answer, "http"):  # a function may return a plain string instead of an HttpResponse
+            return HttpResponse(200, {"content-type": "text/plain; charset=utf-8"}, answer.string.encode())
+        response = answer.http
+        return HttpResponse(int(response.status_code), dict(response.headers), response.body.bytes)
+
+    async def invoke_blob(
+        self,
+        name: str,
+        *,
+        container: str,
+        blob_name: str,
+        uri: str = "",
+        properties: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run a blob function whose argument is a ``BlobClient`` from azurefunctions-extensions-bindings-blob.
+
+        The function gets a reference to the blob and makes its own client from the trigger's connection setting; the
+        rest is trigger metadata. Raises InvocationError.
+        """
+        trigger = self.functions[name].trigger
+        reference = {"Connection": trigger["connection"], "ContainerName": container, "BlobName": blob_name}
+        blob = _Message(
+            version="1.0",
+            source="AzureStorageBlobs",
+            content_type="application/json",
+            content=json.dumps(reference).encode(),
+        )
+        trigger_metadata = {
+            "BlobTrigger": _TypedData(string=f"{container}/{blob_name}"),
+            "Uri": _TypedData(string=uri),
+            "Properties": _TypedData(json=json.dumps(dict(properties or {}), default=str)),
+            "Metadata": _TypedData(json=json.dumps(dict(metadata or {}))),
+        }
+        for parameter, value in (match_blob_path(trigger["path"], container, blob_name) or {}).items():
+            trigger_metadata[parameter] = _TypedData(string=value)
+        await self._invoke(name, _TypedData(model_binding_data=blob), trigger_metadata)
+
+    async def invoke_queue(
+        self,
+        name: str,
+        body: str,
+        *,
+        message_id: str = "",
+        dequeue_count: int = 1,
+        pop_receipt: str = "",
+        inserted_on: datetime | None = None,
+        expires_on: datetime | None = None,
+        next_visible_on: datetime | None = None,
+    ) -> None:
+        """Run a queue function on a message's decoded text. Raises InvocationError."""
+        inserted_on = inserted_on or datetime.now(UTC)
+        times = {
+            "InsertionTime": inserted_on,
+            "ExpirationTime": expires_on or inserted_on + timedelta(days=7),
+            "NextVisibleTime": next_visible_on or inserted_on,
+        }
+        trigger_metadata = {
+            "Id": _TypedData(string=message_id),
+            "DequeueCount": _TypedData(json=json.dumps(dequeue_count)),
+            "PopReceipt": _TypedData(string=pop_receipt),
+        } | {key: _TypedData(json=json.dumps(time.isoformat())) for key, time in times.items()}
+        await self._invoke(name, _TypedData(string=body), trigger_metadata)
+
+    async def _invoke(self, name: str, data: "_TypedData", trigger_metadata: dict[str, "_TypedData"]) -> Any:
+        function = self.functions[name]
+        answer = await runtime.invocation_request(
+            _request(
+                "invocation_request",
+                invocation_id=str(uuid.uuid4()),
+                function_id=function.function_id,
+                input_data=[_ParameterBinding(name=function.trigger["name"], data=data)],
+                trigger_metadata=trigger_metadata,
+                trace_context=_Message(trace_parent="", trace_state="", attributes={}),
+                retry_context=_Message(retry_count=0, max_retry_count=0, exception=None),
+            )
+        )
+        if answer.result.status != _StatusResult.Success:
+            failure = answer.result.exception
+            raise InvocationError(name, failure.message, failure.stack_trace)
+        return answer.return_value
+
+
+def _checked_app_dir(app_dir: Path) -> Path:
+    if not (app_dir / "function_app.py").is_file():
+        raise AppError(f"there is no function_app.py in {app_dir}")
+    return app_dir.resolve()
+
+
+class _Message(SimpleNamespace):
+    """A protobuf message by shape: fields by keyword."""
+
+
+class _TypedData(_Message):
+    """A oneof: exactly one of ``string``, ``json``, ``bytes``, ``http``, ``model_binding_data`` … is set."""
+
+    def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 (protobuf's name)
+        return next(iter(vars(self)), None)
+
+
+class _ParameterBinding(_Message):
+    def WhichOneof(self, _group: str) -> str:  # noqa: N802 (protobuf's name)
+        return "data"
+
+
+class _StatusResult(_Message):
+    Failure, Success = 0, 1
+
+
+class _BindingInfo(_Message):
+    # the library indexes with these: directions, and "no data type given"
+    undefined, out, inout = 0, 1, 2
+
+
+_PROTOS = SimpleNamespace(
+    BindingInfo=_BindingInfo,
+    FunctionMetadataResponse=_Message,
+    InvocationResponse=_Message,
+    ParameterBinding=_ParameterBinding,
+    RpcException=_Message,
+    RpcFunctionMetadata=_Message,
+    RpcHttp=_Message,
+    StatusResult=_StatusResult,
+    TypedData=_TypedData,
+    WorkerInitResponse=_Message,
+    WorkerMetadata=_Message,
+)
+
+
+def _request(kind: str, **fields: Any) -> _Message:
+    """A host's message of ``kind`` with the context that the library expects around it."""
+    return _Message(request=_Message(**{kind: _Message(**fields)}), properties={"host": "127.0.0.1", "protos": _PROTOS})

@@ -1,0 +1,159 @@
+"""What tests in several folders share: storage, the function app in this process, and the running system."""
+
+import asyncio
+import http.client
+import socket
+import sys
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import azurite as emulator
+from local.child import Child
+from local.worker import Function, HttpRequest, HttpResponse, Worker
+
+REPOSITORY = Path(__file__).parents[1]
+READY_TIMEOUT_S = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Storage:
+    """Azurite on ports of its own; data stays over `stop` and `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = emulator.Ports(*free_ports(3))
+        self.connection_string = ports.connection_string
+        self._child = emulator.azurite(folder / "storage", folder / "azurite.log", ports)
+
+    def start(self) -> None:
+        self._child.launch()
+        self._child.wait_ready(READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        # its data is safe at once, but it would wait for requests that it leaves unanswered: cut those off
+        self._child.stop(grace_s=2)
+
+
+class System:
+    """The functions host in a process of its own, on a free port, with storage of its own.
+
+    `kill` is SIGKILL. After `stop` or `kill`, `start` brings the same system back.
+    """
+
+    def __init__(self, folder: Path, app_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.storage = Storage(folder)
+        self.connection_string = self.storage.connection_string
+        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        self.api_url = f"http://{self.address}/api"
+        self.log_path = folder / "functions.log"
+        command = [sys.executable, "-m", "local.host", "--app", str(app_dir), "--port", self.address.partition(":")[2]]
+        self._host = Child(
+            "Functions host",
+            command,
+            log_path=self.log_path,
+            probe=self._answers,
+            environment={"AzureWebJobsStorage": self.connection_string, **(environment or {})},
+            cwd=REPOSITORY,
+        )
+
+    def start(self) -> None:
+        self._host.launch()
+        self._host.wait_ready(READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        self._host.stop()
+
+    def kill(self) -> None:
+        self._host.kill()
+
+    @property
+    def alive(self) -> bool:
+        return self._host.alive
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(self.address, timeout=2)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+
+class SyncWorker:
+    """The worker, driven from ordinary test functions: its event loop runs in a thread.
+
+    ``InvocationError`` says that the function raised. One app a process, so there is one of these.
+    """
+
+    def __init__(self, app_dir: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="worker", daemon=True)
+        self._thread.start()
+        self._worker = self._run(Worker.start(app_dir))
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        return self._worker.functions
+
+    def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+        return self._run(self._worker.invoke_http(name, request))
+
+    def invoke_blob(self, name: str, *, container: str, blob_name: str) -> None:
+        self._run(self._worker.invoke_blob(name, container=container, blob_name=blob_name))
+
+    def invoke_queue(self, name: str, body: str, **message: Any) -> None:
+        self._run(self._worker.invoke_queue(name, body, **message))
+
+    def stop(self) -> None:
+        self._run(self._worker.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """Storage that is up. A test that stops it must start it again."""
+    storage = Storage(tmp_path_factory.mktemp("azurite"))
+    storage.start()
+    yield storage
+    storage.stop()
+
+
+@pytest.fixture(scope="session")
+def worker(azurite: Storage) -> Iterator[SyncWorker]:
+    """The real function app in this process, on the session's storage (``AzureWebJobsStorage`` is set for it)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AzureWebJobsStorage", azurite.connection_string)
+        worker = SyncWorker(REPOSITORY)
+        yield worker
+        worker.stop()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The real function app in a running host. A test that stops or kills a part must start it again."""
+    system = System(tmp_path_factory.mktemp("system"), REPOSITORY)
+    system.storage.start()
+    system.start()
+    yield system
+    system.stop()
+    system.storage.stop()

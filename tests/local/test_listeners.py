@@ -1,0 +1,180 @@
+"""The listeners on real storage: once, again, poison, and what is left after kills and outages.
+
+Work is dropped first and looked at later, as some of it takes its tries with pauses between them.
+"""
+
+import json
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+from local import azurite
+from local.blobs import INTERNAL_QUEUE, RECEIPTS_CONTAINER, BlobVersion
+from local.queues import encode
+from tests.local.conftest import Sample, wait_until
+
+ODD_NAMES = [
+    "a b.wav",
+    "ünï/日本.wav",
+    "100%.wav",
+    "a#b?c&d=e.wav",
+    "folder//x.wav",
+    "..%2Fx.wav",
+    ".hidden",
+    "x" * 900,
+]
+OUTAGE_S = 10
+
+
+@pytest.fixture(scope="module")
+def fed(sample: Sample) -> Sample:
+    """The sample app with work for it dropped."""
+    sample.upload("fail.wav", b"fail")
+    upload_unaddressable(sample, "../dotted.wav")
+    sample.send("good")
+    sample.send("fail")
+    sample.queues.get_queue_client("jobs").send_message("*no base64*")
+    for name in ODD_NAMES:
+        sample.upload(name)
+    return sample
+
+
+def upload_unaddressable(sample: Sample, name: str) -> None:
+    """Put a blob under a name that no client library would send."""
+    expiry = datetime.now(UTC) + timedelta(hours=1)
+    permission = ContainerSasPermissions(create=True, write=True)
+    signature = generate_container_sas(
+        azurite.ACCOUNT, "uploads", account_key=azurite.ACCOUNT_KEY, permission=permission, expiry=expiry
+    )
+    url = f"{sample.blobs.url}uploads/{quote(name, safe='')}?{signature}"
+    request = urllib.request.Request(url, b"tune", {"x-ms-blob-type": "BlockBlob"}, method="PUT")
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 201
+
+
+def test_a_blob_that_was_there_before_the_host_is_worked_on(fed: Sample) -> None:
+    assert fed.wait_result("early.wav")["status"] == "done"
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_name_that_can_be_addressed_works(fed: Sample, name: str) -> None:
+    assert fed.wait_result(name)["status"] == "done"
+    wait_until(lambda: fed.count("ended", name), "the end of the function")
+    assert fed.count("began", name) == 1
+
+
+def test_queue_messages_are_worked_on_or_become_poison(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "job/good"), "the good job")
+    wait_until(lambda: len(fed.poisoned("jobs-poison")) == 3, "the poison queue")
+    assert set(fed.poisoned("jobs-poison")) == {"ZGVhZGx5", "ZmFpbA==", "*no base64*"}
+    assert {body: fed.count("began", f"job/{body}") for body in ("good", "fail", "deadly")} == {
+        "good": 1,
+        "fail": 2,
+        "deadly": 0,
+    }
+
+
+def test_killed_while_working_the_work_is_done_after_the_restart_and_once(fed: Sample) -> None:
+    fed.upload("killed.wav", b"slow")
+    wait_until(lambda: fed.count("began", "killed.wav"), "the function")
+    fed.kill()
+    assert fed.result("killed.wav") is None
+    fed.start()
+    assert fed.wait_result("killed.wav")["status"] == "done"
+    wait_until(lambda: fed.count("ended", "killed.wav"), "the end of the function")
+    assert (fed.count("began", "killed.wav"), fed.count("ended", "killed.wav")) == (2, 1)
+
+
+def test_an_overwritten_blob_is_worked_on_again(fed: Sample) -> None:
+    fed.upload("twice.wav")
+    wait_until(lambda: fed.count("ended", "twice.wav") == 1, "the first version")
+    fed.upload("twice.wav")
+    wait_until(lambda: fed.count("ended", "twice.wav") == 2, "the second version")
+
+
+def test_five_tries_then_poison_and_still_an_answer(fed: Sample) -> None:
+    result = fed.wait_result("fail.wav")
+    assert result["status"] == "failed"
+    etag = (fed.blobs.get_blob_client("uploads", "fail.wav").get_blob_properties().etag or "").strip('"')
+    assert result["message"] == {
+        "Type": "BlobTrigger",
+        "FunctionId": "Host.Functions.on_upload",
+        "BlobType": "BlockBlob",
+        "ContainerName": "uploads",
+        "BlobName": "fail.wav",
+        "ETag": etag,
+    }
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the poison function")
+    assert (fed.count("began", "fail.wav"), fed.count("ended", "poison/fail.wav")) == (5, 1)
+
+
+def test_a_name_that_no_client_can_address_goes_straight_to_the_poison_queue(fed: Sample) -> None:
+    result = fed.wait_result("dots/dotted.wav")
+    assert (result["status"], result["message"]["BlobName"]) == ("failed", "../dotted.wav")
+    assert fed.count("began", "../dotted.wav") == 0
+    # the one that was tried is fail.wav
+    assert fed.log_path.read_text().count("queue azure-webjobs-blobtrigger-local: try 1 of 5 failed") == 1
+
+
+def test_a_message_that_comes_twice_is_worked_on_once(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "early.wav"), "the end of the function")
+    etag = fed.blobs.get_blob_client("uploads", "early.wav").get_blob_properties().etag or ""
+    wait_until(lambda: ("uploads/early.wav", True) in receipts(fed), "the receipt")
+    queue = fed.queues.get_queue_client(INTERNAL_QUEUE)
+    queue.send_message(encode(BlobVersion("on_upload", "uploads", "early.wav", etag.strip('"')).to_message(), "base64"))
+    wait_until(lambda: queue.get_queue_properties().approximate_message_count == 0, "the queue to run empty")
+    assert fed.count("began", "early.wav") == 1
+
+
+def test_a_stop_lets_work_end_and_the_next_start_repeats_nothing(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
+    fed.upload("stopped.wav", b"slow")
+    wait_until(lambda: fed.count("began", "stopped.wav"), "the function")
+    fed.stop()
+    assert fed.count("ended", "stopped.wav") == 1
+    before = list(fed.blobs.get_container_client("runs").list_blob_names())
+    fed.start()
+    # dropped after the start and queued behind whatever the first scan finds
+    fed.upload("after.wav")
+    fed.wait_result("after.wav")
+    wait_until(lambda: fed.count("ended", "after.wav"), "the end of the function")
+    after = set(fed.blobs.get_container_client("runs").list_blob_names()) - set(before)
+    assert {name.rsplit("/", 1)[0] for name in after} == {"began/after.wav", "ended/after.wav"}
+
+
+def test_storage_away_for_ten_seconds_loses_nothing(fed: Sample) -> None:
+    fed.upload("working.wav", b"slow")
+    wait_until(lambda: fed.count("began", "working.wav"), "the function")
+    waiting = [f"waiting-{number}.wav" for number in range(8)]
+    for name in waiting:
+        fed.upload(name)
+    log_before = fed.log_path.read_text()
+    fed.storage.stop()
+    time.sleep(OUTAGE_S)
+    assert fed.alive
+    fed.storage.start()
+    for name in ["working.wav", *waiting]:
+        assert fed.wait_result(name)["status"] == "done"
+        wait_until(lambda name=name: fed.count("ended", name), "the end of the function")
+    assert [fed.count("ended", name) for name in waiting] == [1] * len(waiting)
+    log = fed.log_path.read_text().removeprefix(log_before)
+    assert log.count("storage does not answer") == 1
+    assert log.count("storage answers again") == 1
+
+
+def test_at_the_end_all_is_done_but_what_became_poison(fed: Sample) -> None:
+    queue = fed.queues.get_queue_client(INTERNAL_QUEUE)
+    wait_until(lambda: queue.get_queue_properties().approximate_message_count == 0, "the queue to run empty")
+    assert sorted(blob for blob, done in receipts(fed) if not done) == ["uploads/../dotted.wav", "uploads/fail.wav"]
+
+
+def receipts(fed: Sample) -> list[tuple[str, bool]]:
+    """The blob and whether it is done, for all that the host remembers."""
+    container = fed.blobs.get_container_client(RECEIPTS_CONTAINER)
+    names = container.list_blob_names(name_starts_with="blobreceipts/on_upload/")
+    contents = [json.loads(container.download_blob(name).readall()) for name in names]
+    return [(entry["blob"], entry["done"]) for entry in contents]
