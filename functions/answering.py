@@ -1,0 +1,164 @@
+"""An upload in, its result out: the work behind the blob trigger and behind its poison queue.
+
+Delivery is at least once and in any order, so all that is written is conditional: a version of an upload is answered
+once, and never over the answer to a newer one.
+"""
+
+import logging
+import tempfile
+import time
+from typing import Annotated, BinaryIO
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobProperties
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from functions import logs, records, storage
+from functions.engine import classifier
+from functions.settings import settings
+from tonearm.classification import Failure, Problem, Result
+from tonearm.errors import AudioError
+
+_MAX_WRITE_TRIES = 5
+
+
+class PoisonMessage(BaseModel):
+    """What the host says of a blob that it gave up on."""
+
+    model_config = ConfigDict(strict=True)
+
+    container_name: Annotated[str, Field(alias="ContainerName")]
+    blob_name: Annotated[str, Field(alias="BlobName", min_length=1)]
+    etag: Annotated[str | None, Field(alias="ETag")] = None
+
+
+class _OutdatedError(Exception):
+    """The version of the upload that was being answered is no longer there: deleted, or replaced by a newer one."""
+
+
+def answer_upload(result_id: str) -> None:
+    """Write the result of the upload of this id, unless it has one.
+
+    Audio that cannot be classified is answered too. What passes (storage, memory, models that do not load) is raised,
+    so that the host tries again and, in the end, puts the upload into the poison queue.
+    """
+    fault = records.id_fault(result_id)
+    if fault is not None:
+        logs.event("upload_ignored", level=logging.ERROR, result_id=result_id, reason=fault)
+        return
+    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
+    try:
+        upload = _properties(blob)
+        stored = records.read(result_id)
+        if stored is not None and stored.answers(upload.etag):
+            logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
+            return
+        logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size)
+        started_s = time.monotonic()
+        result = _classified(blob, upload)
+        written = _write_if_current(blob, result, upload.etag)
+    except _OutdatedError:
+        # Nobody waits for the answer to a deleted upload, and a newer version has an event of its own.
+        logs.event("upload_outdated", result_id=result_id)
+        return
+    logs.event(
+        "upload_answered" if written else "upload_answered_elsewhere",
+        result_id=result_id,
+        etag=upload.etag,
+        status=result.status,
+        code=result.problem.code if isinstance(result, Failure) else None,
+        size_bytes=upload.size,
+        duration_ms=round(1000 * (time.monotonic() - started_s)),
+        model_version=result.model_version,
+    )
+
+
+def answer_poisoned(message: bytes) -> None:
+    """Write a failed result for the upload that ``message``, from the host's poison queue, names.
+
+    A message that names none is logged and done with: it would be no better the next time.
+    """
+    try:
+        poison = PoisonMessage.model_validate_json(message)
+    except ValidationError as error:
+        logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(message), faults=error.error_count())
+        return
+    result_id = poison.blob_name
+    if poison.container_name != storage.UPLOADS or records.id_fault(result_id) is not None:
+        logs.event("poison_ignored", level=logging.ERROR, container=poison.container_name, result_id=result_id)
+        return
+    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
+    try:
+        upload = _properties(blob)
+        if poison.etag is not None and _bare(poison.etag) != _bare(upload.etag):
+            raise _OutdatedError
+        stored = records.read(result_id)
+        if stored is not None and stored.source_etag == upload.etag:
+            logs.event("poison_already_answered", result_id=result_id)
+            return
+        failure = _failure(
+            result_id,
+            records.PROCESSING_FAILED,
+            "Processing failed",
+            "The file could not be processed in several tries, for a reason on this side. Upload it again later.",
+        )
+        _write_if_current(blob, failure, upload.etag)
+    except _OutdatedError:
+        logs.event("poison_outdated", result_id=result_id)
+        return
+    logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)
+
+
+def _properties(blob: BlobClient) -> BlobProperties:
+    try:
+        return blob.get_blob_properties()
+    except ResourceNotFoundError:
+        raise _OutdatedError from None
+
+
+def _classified(blob: BlobClient, upload: BlobProperties) -> Result:
+    limit_bytes = settings().max_upload_bytes
+    engine = classifier()
+    try:
+        if upload.size > limit_bytes:
+            raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {upload.size}.")
+        with tempfile.TemporaryFile(prefix="tonearm-") as file:
+            _download(blob, upload, file)
+            return engine.classify(file, result_id=blob.blob_name, max_duration_s=settings().max_duration_s)
+    except AudioError as error:
+        return _failure(blob.blob_name, error.code, error.title, error.detail, engine.model_version)
+
+
+def _download(blob: BlobClient, upload: BlobProperties, file: BinaryIO) -> None:
+    """Copy the blob to ``file`` in chunks, all of them from the version that ``upload`` describes."""
+    try:
+        blob.download_blob(etag=upload.etag, match_condition=MatchConditions.IfNotModified).readinto(file)
+    except (ResourceModifiedError, ResourceNotFoundError):
+        raise _OutdatedError from None
+    file.seek(0)
+
+
+def _failure(result_id: str, code: str, title: str, detail: str, model_version: str | None = None) -> Failure:
+    return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
+
+
+def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> bool:
+    """Write ``result`` if the upload is still of ``upload_etag``; False if that version has its answer already.
+
+    The standing result is read before the upload's ETag, and only that standing result is replaced: the answer to a
+    newer upload is either foretold by the upload's newer ETag, or makes the write fail. Raises _OutdatedError.
+    """
+    for _ in range(_MAX_WRITE_TRIES):
+        stored = records.read(result.id)
+        if stored is not None and stored.answers(upload_etag):
+            return False
+        if _properties(blob).etag != upload_etag:
+            raise _OutdatedError
+        if records.write(result, source_etag=upload_etag, over=stored):
+            return True
+    raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')

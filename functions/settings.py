@@ -1,0 +1,109 @@
+"""The app settings, read from the environment in this one place."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from azure.functions import BlobSource
+
+from tonearm.errors import TonearmError
+
+STORAGE_CONNECTION = "AzureWebJobsStorage"
+"""Name of the storage connection: host, triggers and these functions share one account."""
+
+
+class SettingsError(TonearmError):
+    """An app setting is missing or its value cannot be used; the message names it and says what it may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAccess:
+    """Storage reached with the account's key: Azurite."""
+
+    connection_string: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityAccess:
+    """Storage reached with a managed identity: the cloud."""
+
+    blob_service_url: str
+    client_id: str | None
+    """None: the app's system-assigned identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, checked."""
+
+    storage: KeyAccess | IdentityAccess
+    model_version: str | None
+    """None: the repository's default version."""
+    max_request_bytes: int
+    max_request_duration_s: int
+    max_upload_bytes: int
+    max_duration_s: int
+    upload_url_ttl_s: int
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read and check all settings. Raises SettingsError at the first that is wrong."""
+    return Settings(
+        storage=_storage(environment),
+        model_version=environment.get("TONEARM_MODEL") or None,
+        max_request_bytes=_whole_number(environment, "TONEARM_MAX_REQUEST_BYTES", 64 * 2**20),
+        max_request_duration_s=_whole_number(environment, "TONEARM_MAX_REQUEST_DURATION_S", 900),
+        max_upload_bytes=_whole_number(environment, "TONEARM_MAX_UPLOAD_BYTES", 512 * 2**20),
+        max_duration_s=_whole_number(environment, "TONEARM_MAX_DURATION_S", 14_400),
+        # A day: a lost URL must not be good for long, and the key that signs it in the cloud lives a week at most.
+        upload_url_ttl_s=_whole_number(environment, "TONEARM_UPLOAD_URL_TTL_S", 900, most=86_400),
+    )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return read_settings(os.environ)
+
+
+def blob_source() -> BlobSource:
+    """What tells the blob trigger of uploads. Apart from the others, as functions are declared with it, on import."""
+    text = os.environ.get("TONEARM_BLOB_SOURCE") or BlobSource.LOGS_AND_CONTAINER_SCAN.value
+    try:
+        return BlobSource(text)
+    except ValueError:
+        allowed = " or ".join(source.value for source in BlobSource)
+        raise SettingsError(f"TONEARM_BLOB_SOURCE is {text!r}; it must be {allowed}.") from None
+
+
+def _storage(environment: Mapping[str, str]) -> KeyAccess | IdentityAccess:
+    connection_string = environment.get(STORAGE_CONNECTION)
+    if connection_string:
+        # Signing upload URLs takes the key itself, which a connection by shared access signature lacks.
+        if "AccountKey=" not in connection_string:
+            raise SettingsError(
+                f"{STORAGE_CONNECTION} must be a whole connection string with its AccountKey "
+                "(for Azurite too: not UseDevelopmentStorage=true)."
+            )
+        return KeyAccess(connection_string=connection_string)
+    blob_service_url = environment.get(f"{STORAGE_CONNECTION}__blobServiceUri")
+    if not blob_service_url:
+        raise SettingsError(
+            f"Set {STORAGE_CONNECTION} to a storage connection string, "
+            f"or {STORAGE_CONNECTION}__blobServiceUri to use a managed identity."
+        )
+    return IdentityAccess(
+        blob_service_url=blob_service_url, client_id=environment.get(f"{STORAGE_CONNECTION}__clientId") or None
+    )
+
+
+def _whole_number(environment: Mapping[str, str], name: str, default: int, *, most: int | None = None) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    allowed = f"between 1 and {most}" if most is not None else "of at least 1"
+    # isascii + isdigit: int() would also take "1_000", " 7 " and Arabic digits.
+    if not (text.isascii() and text.isdigit() and int(text) >= 1 and (most is None or int(text) <= most)):
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number {allowed}.")
+    return int(text)

@@ -1,0 +1,60 @@
+"""The storage account: how it is reached, and its three containers."""
+
+from functools import cache
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
+
+from functions.settings import IdentityAccess, KeyAccess, settings
+
+UPLOADS = "uploads"
+RESULTS = "results"
+FEEDBACK = "feedback"
+CONTAINERS = (UPLOADS, RESULTS, FEEDBACK)
+
+# Tries end within seconds: an HTTP caller is better told to come back, and a trigger is retried by the host anyway.
+_RETRY_TOTAL = 2
+_BACKOFF_S = 1
+_BACKOFF_JITTER_S = 1
+_CONNECT_TIMEOUT_S = 5
+_READ_TIMEOUT_S = 30
+# A read holds about nine times this in memory; the default of 32 MiB is far too much for a small instance.
+_READ_BYTES = 4 * 2**20
+
+
+@cache
+def service() -> BlobServiceClient:
+    """The account's blob service, with its containers there. Raises AzureError when storage is away."""
+    client = connect(settings().storage)
+    for name in CONTAINERS:
+        # In the cloud they are deployed and the local host makes them; `func start` on a fresh account has neither.
+        try:
+            client.create_container(name)
+        except ResourceExistsError:
+            continue
+    return client
+
+
+def container(name: str) -> ContainerClient:
+    """One of CONTAINERS."""
+    return service().get_container_client(name)
+
+
+def connect(access: KeyAccess | IdentityAccess) -> BlobServiceClient:
+    """A client for the account. Sends nothing yet."""
+    options: dict[str, Any] = {
+        "retry_policy": LinearRetry(
+            backoff=_BACKOFF_S, retry_total=_RETRY_TOTAL, random_jitter_range=_BACKOFF_JITTER_S
+        ),
+        "connection_timeout": _CONNECT_TIMEOUT_S,
+        "read_timeout": _READ_TIMEOUT_S,
+        "max_single_get_size": _READ_BYTES,
+        "max_chunk_get_size": _READ_BYTES,
+    }
+    if isinstance(access, KeyAccess):
+        return BlobServiceClient.from_connection_string(access.connection_string, **options)
+    from azure.identity import ManagedIdentityCredential
+
+    credential = ManagedIdentityCredential(client_id=access.client_id)
+    return BlobServiceClient(access.blob_service_url, credential=credential, **options)

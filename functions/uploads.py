@@ -1,0 +1,84 @@
+"""Uploads: tickets to put audio into storage, and what happens when it is there."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import quote
+
+import azure.functions as func
+from azurefunctions.extensions.bindings.blob import BlobClient  # type: ignore[import-untyped]
+from pydantic import Field
+
+from functions import answering, logs, storage, tickets
+from functions.http import JsonRequest, json_answer, read_json
+from functions.problems import guarded
+from functions.settings import STORAGE_CONNECTION, blob_source, settings
+
+POISON_QUEUE = "webjobs-blobtrigger-poison"
+"""Where the host puts uploads that it gave up on; the name is the host's."""
+
+
+class UploadRequest(JsonRequest):
+    """What is to be uploaded. The whole body may be left out."""
+
+    filename: Annotated[str | None, Field(max_length=1024)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTicket:
+    """Where to put a recording, and where its result will be."""
+
+    id: str
+    upload_url: str
+    """Takes one HTTP PUT of the file, with ``upload_headers``; whoever has it may write, so keep it to yourself."""
+    upload_headers: dict[str, str]
+    expires_at: str
+    result_url: str
+    max_bytes: int
+
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("create_upload")
+@blueprint.route("uploads", methods=["POST"])
+@guarded
+def create_upload(req: func.HttpRequest) -> func.HttpResponse:
+    """Hand out an upload ticket."""
+    body = req.get_body()
+    request = read_json(body, UploadRequest) if body.strip() else UploadRequest()
+    ticket = new_ticket(request, req.url)
+    logs.event("upload_ticket", result_id=ticket.id, expires_at=ticket.expires_at)
+    return json_answer(json.dumps(asdict(ticket)), status=201, headers={"Location": ticket.result_url})
+
+
+@blueprint.function_name("answer_upload")
+@blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
+def answer_upload(blob: BlobClient) -> None:
+    """Classify an upload and write its result."""
+    # Only its name is used: the host's client is new each time, holds 300 MB while it reads, and retries for minutes.
+    answering.answer_upload(blob.blob_name)
+
+
+@blueprint.function_name("answer_poisoned")
+@blueprint.queue_trigger("message", POISON_QUEUE, STORAGE_CONNECTION)
+def answer_poisoned(message: func.QueueMessage) -> None:
+    """Write a failed result for an upload that the host gave up on."""
+    answering.answer_poisoned(message.get_body())
+
+
+def new_ticket(request: UploadRequest, request_url: str) -> UploadTicket:
+    """A ticket for ``request``, which came in at ``request_url``."""
+    limits = settings()
+    result_id = tickets.new_id(request.filename)
+    expires_at = (datetime.now(UTC) + timedelta(seconds=limits.upload_url_ttl_s)).replace(microsecond=0)
+    api_url = request_url.partition("?")[0].removesuffix("/").removesuffix("/uploads")
+    return UploadTicket(
+        id=result_id,
+        upload_url=tickets.upload_url(result_id, expires_at),
+        upload_headers={"x-ms-blob-type": "BlockBlob"},
+        expires_at=expires_at.isoformat().replace("+00:00", "Z"),
+        result_url=f"{api_url}/results/{quote(result_id)}",
+        max_bytes=limits.max_upload_bytes,
+    )

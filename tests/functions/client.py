@@ -1,0 +1,96 @@
+"""Speaks to the functions as a host would, with a sound to send."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure.storage.blob import ContainerClient
+
+from local.worker import HttpRequest
+from tests.audio_samples import encode, music
+from tests.conftest import SyncWorker
+
+ORIGIN = "http://localhost:7071"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The problem's code; fails when this is no well-formed problem."""
+        assert self.headers["content-type"] == "application/problem+json"
+        problem = self.json
+        assert problem["status"] == self.status
+        assert set(problem) == {"type", "title", "status", "detail", "code"}
+        return str(problem["code"])
+
+
+class Client:
+    """Requests by function name: routing is the host's part and is tested with it."""
+
+    def __init__(self, worker: SyncWorker) -> None:
+        self.worker = worker
+
+    def call(
+        self,
+        function: str,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        request = HttpRequest(method, f"{ORIGIN}/api/{path}", headers or {}, params or {}, query or {}, body)
+        answer = self.worker.invoke_http(function, request)
+        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
+
+    def classify(self, body: bytes, **headers: str) -> Answer:
+        return self.call("classify", "classify", method="POST", body=body, headers=headers)
+
+    def create_upload(self, body: bytes = b"") -> Answer:
+        return self.call("create_upload", "uploads", method="POST", body=body)
+
+    def result(self, result_id: str) -> Answer:
+        return self.call("get_result", "results/…", params={"id": result_id})
+
+    def history(self, **query: object) -> Answer:
+        return self.call("list_results", "results", query={name: str(value) for name, value in query.items()})
+
+    def give_feedback(self, **body: object) -> Answer:
+        return self.call("give_feedback", "feedback", method="POST", body=json.dumps(body).encode())
+
+    def feedback(self, result_id: str) -> Answer:
+        return self.call("get_feedback", "feedback/…", params={"id": result_id})
+
+    def uploaded(self, name: str) -> None:
+        """What the host does when ``name`` is in uploads."""
+        self.worker.invoke_blob("answer_upload", container="uploads", blob_name=name)
+
+    def poisoned(self, message: str) -> None:
+        self.worker.invoke_queue("answer_poisoned", message)
+
+
+def wav(duration_s: float = 2.0, *, seed: int = 0) -> bytes:
+    """A sound that can be classified."""
+    return encode("wav", music(duration_s, seed=seed))
+
+
+def stored(results: ContainerClient, name: str) -> dict[str, Any]:
+    """The result blob of an upload."""
+    return dict(json.loads(results.download_blob(f"{name}.json").readall()))
+
+
+def poison(name: str, **more: object) -> str:
+    """The host's message about an upload that it gave up on."""
+    return json.dumps({"Type": "BlobTrigger", "ContainerName": "uploads", "BlobName": name, **more})

@@ -1,0 +1,116 @@
+"""The function app through Microsoft's worker library, on real storage."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import hypothesis
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from functions import engine, health, storage
+from functions.settings import settings
+from tests.conftest import Storage, SyncWorker
+from tests.functions.client import Client
+from tonearm.classification import Classification
+from tonearm.classifier import Classifier
+
+# Storage and a loaded machine are slow at times, and a test measures no speed.
+hypothesis.settings.register_profile("tonearm", deadline=None)
+hypothesis.settings.load_profile("tonearm")
+
+Configure = Callable[..., None]
+Events = Callable[[], list[dict[str, Any]]]
+Interrupt = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture(scope="session")
+def blob_service(azurite: Storage) -> BlobServiceClient:
+    """The tests' own way into storage."""
+    service = BlobServiceClient.from_connection_string(azurite.connection_string)
+    for name in storage.CONTAINERS:
+        service.create_container(name)
+    return service
+
+
+@pytest.fixture(scope="session")
+def uploads(blob_service: BlobServiceClient) -> ContainerClient:
+    return blob_service.get_container_client("uploads")
+
+
+@pytest.fixture(scope="session")
+def results(blob_service: BlobServiceClient) -> ContainerClient:
+    return blob_service.get_container_client("results")
+
+
+@pytest.fixture(scope="session")
+def client(worker: SyncWorker, blob_service: BlobServiceClient) -> Client:
+    return Client(worker)
+
+
+@pytest.fixture
+def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Sets app settings (None: unset) and makes the app forget what it made of the old ones."""
+
+    def forget() -> None:
+        settings.cache_clear()
+        storage.service.cache_clear()
+        monkeypatch.setattr(engine, "_loaded", None)
+        monkeypatch.setattr(health, "_kept", health._Kept())
+
+    def set_all(**values: Any) -> None:
+        for name, value in values.items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, str(value))
+        forget()
+
+    yield set_all
+    monkeypatch.undo()
+    settings.cache_clear()
+    storage.service.cache_clear()
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Events:
+    """What the app has logged so far, parsed."""
+    caplog.set_level(logging.INFO, logger="tonearm.edge")
+
+    def parsed() -> list[dict[str, Any]]:
+        return [json.loads(record.message) for record in caplog.records if record.name == "tonearm.edge"]
+
+    return parsed
+
+
+@pytest.fixture
+def name() -> str:
+    """An upload's path that nobody used before."""
+    return f"{uuid4().hex}/a b ü#?.wav"
+
+
+class Interrupted:
+    """The real classifier, to which something happens before its first answer."""
+
+    def __init__(self, real: Classifier, interruption: Callable[[], object]) -> None:
+        self.real = real
+        self.interruption: Callable[[], object] | None = interruption
+        self.model_version = real.model_version
+
+    def classify(self, source: BinaryIO, **options: Any) -> Classification:
+        interruption, self.interruption = self.interruption, None
+        if interruption is not None:
+            interruption()
+        return self.real.classify(source, **options)
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """Makes something happen while the next upload is being classified."""
+
+    def arrange(interruption: Callable[[], object]) -> None:
+        monkeypatch.setattr(engine, "_loaded", Interrupted(engine.classifier(), interruption))
+
+    return arrange

@@ -1,0 +1,114 @@
+"""What the host is told: bindings, host.json, and which files are deployed."""
+
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPOSITORY, Storage, SyncWorker
+
+HTTP_FUNCTIONS = {
+    "classify",
+    "create_upload",
+    "get_result",
+    "list_results",
+    "give_feedback",
+    "get_feedback",
+    "model",
+    "health",
+    "openapi",
+}
+
+
+@pytest.fixture(scope="module")
+def host() -> dict[str, Any]:
+    return dict(json.loads((REPOSITORY / "host.json").read_text()))
+
+
+def test_functions(worker: SyncWorker) -> None:
+    assert set(worker.functions) == HTTP_FUNCTIONS | {"answer_upload", "answer_poisoned"}
+
+
+def test_the_blob_trigger(worker: SyncWorker) -> None:
+    trigger = worker.functions["answer_upload"].trigger
+    assert (trigger["type"], trigger["path"]) == ("blobTrigger", "uploads/{name}")
+    assert (trigger["connection"], trigger["source"]) == ("AzureWebJobsStorage", "LogsAndContainerScan")
+
+
+def test_the_poison_queue_is_the_one_the_host_fills(worker: SyncWorker) -> None:
+    trigger = worker.functions["answer_poisoned"].trigger
+    assert (trigger["type"], trigger["queueName"]) == ("queueTrigger", "webjobs-blobtrigger-poison")
+    assert trigger["connection"] == "AzureWebJobsStorage"
+
+
+def test_host_settings(host: dict[str, Any]) -> None:
+    assert host["version"] == "2.0"
+    assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
+    assert host["extensions"]["http"]["routePrefix"] == "api"
+    assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 2, "poisonBlobThreshold": 5}
+    # The poison queue's messages are the host's own, which are base64.
+    assert host["extensions"]["queues"]["messageEncoding"] == "base64"
+
+
+def indexed(azurite: Storage, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The app imported in a process of its own; prints where the blob trigger's events come from."""
+    script = (
+        "import function_app, json\n"
+        "triggers = [f.get_trigger().get_dict_repr() for f in function_app.app.get_functions()]\n"
+        "print(next(t['source'] for t in triggers if t['type'] == 'blobTrigger'))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        env={**os.environ, "AzureWebJobsStorage": azurite.connection_string, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_event_grid_in_the_cloud(azurite: Storage) -> None:
+    assert indexed(azurite, TONEARM_BLOB_SOURCE="EventGrid").stdout.strip() == "EventGrid"
+
+
+def test_a_wrong_setting_ends_the_start_by_its_name(azurite: Storage) -> None:
+    ended = indexed(azurite, TONEARM_MAX_UPLOAD_BYTES="1 GB")
+    assert ended.returncode != 0
+    assert "TONEARM_MAX_UPLOAD_BYTES" in ended.stderr.splitlines()[-1]
+
+
+class TestDeployment:
+    @pytest.fixture
+    def ignored(self) -> list[str]:
+        lines = (REPOSITORY / ".funcignore").read_text().splitlines()
+        return [line for line in lines if line and not line.startswith("#")]
+
+    @staticmethod
+    def is_ignored(name: str, patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatch(name, pattern.rstrip("/")) for pattern in patterns)
+
+    def test_what_the_app_runs_on_is_deployed(self, ignored: list[str]) -> None:
+        for name in ("function_app.py", "host.json", "requirements.txt", "functions", "tonearm", "models"):
+            assert not self.is_ignored(name, ignored)
+
+    def test_the_rest_is_not(self, ignored: list[str]) -> None:
+        for name in ("tests", "training", "frontend", "local", "infra", "docs", ".venv", ".git", "local.settings.json"):
+            assert self.is_ignored(name, ignored)
+
+    def test_what_is_deployed_imports_nothing_that_is_not(self, ignored: list[str]) -> None:
+        deployed = [REPOSITORY / "function_app.py", *(REPOSITORY / "functions").glob("*.py")]
+        assert len(deployed) > 10
+        for path in deployed:
+            for line in path.read_text().splitlines():
+                words = line.split()
+                if words[:1] in (["from"], ["import"]) and (REPOSITORY / words[1].partition(".")[0]).exists():
+                    assert words[1].partition(".")[0] in {"functions", "tonearm"}, f"{path}: {line}"
+
+
+def test_the_app_is_a_list_of_blueprints() -> None:
+    assert len(Path(REPOSITORY / "function_app.py").read_text().splitlines()) <= 16

@@ -1,0 +1,245 @@
+"""``POST /api/classify``: every way to send audio, and every bad input's answer."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import azure.functions as func
+import numpy as np
+import pytest
+from azure.storage.blob import BlobServiceClient
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from functions import classify, engine
+from functions.problems import ProblemError
+from tests.audio_samples import encode, music, png, video_without_sound
+from tests.functions.client import Client, wav
+from tests.functions.conftest import Configure, Events
+from tonearm.constants import GENRES
+from tonearm.errors import AudioError
+from tonearm.manifest import MODELS_FOLDER
+
+
+def form(*files: tuple[str, bytes], boundary: str = "B", field: str = "file") -> bytes:
+    """A multipart/form-data body."""
+    parts = b"".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+        f"Content-Type: audio/wav\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+        for name, content in files
+    )
+    return parts + f"--{boundary}--\r\n".encode()
+
+
+FORM = {"content-type": "multipart/form-data; boundary=B"}
+
+
+def post(body: bytes, **headers: str) -> func.HttpRequest:
+    return func.HttpRequest("POST", "http://localhost/api/classify", headers=headers, body=body)
+
+
+def test_a_raw_body(client: Client) -> None:
+    answer = client.classify(wav())
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    result = answer.json
+    assert result["status"] == "done"
+    assert result["genre"] in GENRES
+    assert set(result["probabilities"]) == set(GENRES)
+    assert sum(result["probabilities"].values()) == pytest.approx(1)
+    assert re.fullmatch(r"direct-[0-9a-f]{32}", result["id"])
+
+
+def test_a_form_is_the_same_audio(client: Client) -> None:
+    raw, sent = client.classify(wav()).json, client.classify(form(("ü.wav", wav())), **FORM).json
+    assert sent["probabilities"] == raw["probabilities"]
+    assert sent["id"] != raw["id"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["audio/mpeg", "image/png", "application/json", "text/plain", "application/x-www-form-urlencoded", "no;;/type", ""],
+)
+def test_the_content_type_of_raw_audio_counts_for_nothing(client: Client, content_type: str) -> None:
+    assert client.classify(wav(), **{"content-type": content_type}).status == 200
+
+
+def test_nothing_is_stored(client: Client, blob_service: BlobServiceClient) -> None:
+    def stored() -> list[str]:
+        return [b.name for name in ("uploads", "results") for b in blob_service.get_container_client(name).list_blobs()]
+
+    before = stored()
+    client.classify(wav())
+    assert stored() == before
+
+
+def test_the_log_has_the_id_and_no_audio(client: Client, events: Events) -> None:
+    result = client.classify(wav()).json
+    logged = next(event for event in events() if event["event"] == "classified")
+    assert logged["result_id"] == result["id"]
+    assert logged["size_bytes"] == len(wav())
+    assert set(logged) == {"event", "result_id", "size_bytes", "duration_ms", "audio_s", "model_version"}
+
+
+NOT_NUMBERS = np.full(2 * 22_050, np.nan, np.float32)
+
+BAD_INPUTS: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 400, "empty"),
+    "text": (b"This is not music.\n" * 100, 415, "unsupported_format"),
+    "a picture": (png(), 415, "unsupported_format"),
+    "a video without sound": (video_without_sound(), 422, "no_audio_stream"),
+    "0.3 s": (wav(0.3), 422, "too_short"),
+    "silence": (encode("wav", np.zeros(2 * 22_050, np.float32)), 422, "silent"),
+    "no numbers": (encode("wav", NOT_NUMBERS, codec="pcm_f32le"), 422, "silent"),
+    "a torn header": (encode("flac", music(2.0))[:30], 422, "corrupt"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input_is_answered_and_the_service_goes_on(client: Client, name: str) -> None:
+    body, status, code = BAD_INPUTS[name]
+    for answer in (client.classify(body), client.classify(form(("song.mp3", body)), **FORM)):
+        assert (answer.status, answer.code) == (status, code)
+        assert answer.json["detail"]
+    assert client.classify(wav()).status == 200
+
+
+def test_a_refusal_is_logged_with_its_code(client: Client, events: Events) -> None:
+    client.classify(wav(0.3))
+    assert events()[-1]["event"] == "classify_refused"
+    assert events()[-1]["code"] == "too_short"
+
+
+def test_too_large(client: Client, configure: Configure) -> None:
+    size = len(wav())
+    configure(TONEARM_MAX_REQUEST_BYTES=size)
+    assert client.classify(wav()).status == 200
+    configure(TONEARM_MAX_REQUEST_BYTES=size - 1)
+    answer = client.classify(wav())
+    assert (answer.status, answer.code) == (413, "too_large")
+    assert str(size - 1) in answer.json["detail"]
+
+
+def test_a_declared_size_is_enough_to_refuse(client: Client, configure: Configure) -> None:
+    configure(TONEARM_MAX_REQUEST_BYTES=1000)
+    answer = client.classify(b"", **{"content-length": "1001"})
+    assert (answer.status, answer.code) == (413, "too_large")
+    # What is no number says nothing; the body does.
+    assert client.classify(b"", **{"content-length": "many"}).code == "empty"
+
+
+def test_too_long(client: Client, configure: Configure) -> None:
+    configure(TONEARM_MAX_REQUEST_DURATION_S=2)
+    assert client.classify(wav(1.9)).status == 200
+    answer = client.classify(wav(2.5))
+    assert (answer.status, answer.code) == (422, "too_long")
+
+
+def test_models_that_are_not_there(client: Client, configure: Configure) -> None:
+    elsewhere = f"../{MODELS_FOLDER.name}/{engine.classifier().directory.name}"
+    for version in ("no-such-version", "..", elsewhere):
+        configure(TONEARM_MODEL=version)
+        answer = client.classify(wav())
+        assert (answer.status, answer.code) == (503, "model_unavailable")
+        assert "models/" not in answer.json["detail"]
+    configure(TONEARM_MODEL=None)
+    assert client.classify(wav()).status == 200
+
+
+def test_a_version_by_name(client: Client, configure: Configure) -> None:
+    version = client.classify(wav()).json["model_version"]
+    folder = engine.classifier().directory.name
+    configure(TONEARM_MODEL=folder)
+    assert client.classify(wav()).json["model_version"] == version
+
+
+def test_models_are_loaded_once(client: Client, configure: Configure, events: Events) -> None:
+    configure()
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: engine.classifier(), range(8)))
+    assert all(each is loaded[0] for each in loaded)
+    assert [event["event"] for event in events()].count("models_loaded") == 1
+
+
+def test_side_by_side_answers_are_those_of_one_at_a_time(client: Client) -> None:
+    sounds = [wav(seed=seed) for seed in range(6)]
+    alone = [client.classify(sound).json["probabilities"] for sound in sounds]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda sound: client.classify(sound).json["probabilities"], sounds))
+    assert together == alone
+
+
+MALFORMED = {
+    "no file": form(),
+    "a field and no file": b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--B--\r\n',
+    "two files": form(("a.wav", b"a"), ("b.wav", b"b")),
+    "another boundary": form(("a.wav", b"a"), boundary="C"),
+    "no end": form(("a.wav", b"a"))[:-8],
+    "no disposition": b"--B\r\nContent-Type: audio/wav\r\n\r\na\r\n--B--\r\n",
+    "headers in no encoding": b"--B\r\nContent-Disposition: \xff\r\n\r\na\r\n--B--\r\n",
+    "raw audio": b"RIFF....WAVE",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_bad_form_is_a_bad_request(client: Client, name: str) -> None:
+    answer = client.classify(MALFORMED[name], **FORM)
+    assert (answer.status, answer.code) == (400, "bad_request")
+    assert "curl" in answer.json["detail"]
+
+
+def test_parts_are_not_counted_to_the_end(client: Client) -> None:
+    answer = client.classify(form(*[("a.wav", b"")] * 100_000), **FORM)
+    assert (answer.status, answer.code) == (400, "bad_request")
+    assert "more than 8 parts" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=ü"])
+def test_a_form_without_a_boundary_is_a_bad_request(client: Client, content_type: str) -> None:
+    answer = client.classify(form(("a.wav", b"a")), **{"content-type": content_type})
+    assert (answer.status, answer.code) == (400, "bad_request")
+
+
+def test_an_empty_file_in_a_form_is_empty(client: Client) -> None:
+    assert client.classify(form(("a.wav", b"")), **FORM).code == "empty"
+
+
+@budget(max_examples=300)
+@given(st.binary(max_size=200), st.sampled_from(["B", "", '"', "=?", "B; charset=x"]))
+@pytest.mark.usefixtures("worker")
+def test_any_form_is_read_or_refused(body: bytes, boundary: str) -> None:
+    for sent in (body, b"--B\r\n" + body, form(("a", body)), form(("a", b"x"), field=repr(body)[2:50])):
+        try:
+            audio = classify.read_audio(post(sent, **{"content-type": f"multipart/form-data; boundary={boundary}"}))
+        except (ProblemError, AudioError) as error:
+            assert error.code in {"bad_request", "too_large"}
+        else:
+            assert isinstance(audio, bytes)
+
+
+@given(st.binary(max_size=2000))
+@pytest.mark.usefixtures("worker")
+def test_a_file_comes_out_of_a_form_as_it_went_in(content: bytes) -> None:
+    boundary = "no-such-text-in-there"
+    sent = post(
+        form(("a.wav", content), boundary=boundary), **{"content-type": f"Multipart/Form-Data; boundary={boundary}"}
+    )
+    assert classify.read_audio(sent) == content
+
+
+@budget(max_examples=30)
+@given(st.binary(max_size=300), st.sampled_from([b"", b"RIFF", b"ID3\x04", b"fLaC", b"OggS"]))
+def test_any_bytes_get_an_answer(client: Client, body: bytes, magic: bytes) -> None:
+    answer = client.classify(magic + body)
+    assert answer.status in {400, 415, 422}
+    assert answer.code != "internal"
+
+
+def test_problems_are_json_whatever_is_sent(client: Client) -> None:
+    answer = client.classify(b"\xff\xfe\x00", **{"content-type": "\xff"})
+    assert json.loads(answer.body)["code"] == "unsupported_format"

@@ -1,0 +1,182 @@
+"""The blob trigger when something happens meanwhile: newer versions, deletions, faults that pass."""
+
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobClient, ContainerClient
+
+from functions import answering, records
+from local.worker import InvocationError
+from tests.conftest import Storage
+from tests.functions.client import Client, poison, stored, wav
+from tests.functions.conftest import Configure, Events, Interrupt
+
+
+class TestMeanwhile:
+    def test_replaced(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
+    ) -> None:
+        """The old version's answer is dropped; the new one's event brings the new answer."""
+        uploads.upload_blob(name, wav())
+        interrupt(lambda: uploads.upload_blob(name, wav(0.3), overwrite=True))
+        client.uploaded(name)
+        assert client.result(name).status == 202
+        client.uploaded(name)
+        assert stored(results, name)["problem"]["code"] == "too_short"
+
+    def test_replaced_and_answered(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
+    ) -> None:
+        """An answer to an old version never covers the answer to a newer one."""
+        uploads.upload_blob(name, wav())
+
+        def newer_version() -> None:
+            uploads.upload_blob(name, wav(0.3), overwrite=True)
+            client.uploaded(name)
+
+        interrupt(newer_version)
+        client.uploaded(name)
+        assert stored(results, name)["problem"]["code"] == "too_short"
+
+    def test_replaced_and_answered_at_the_last_moment(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Even when the newer answer comes between the last look at the upload and the write."""
+        uploads.upload_blob(name, wav())
+        write, writes = records.write, []
+
+        def late(*args: Any, **options: Any) -> bool:
+            writes.append(1)
+            if len(writes) == 1:
+                uploads.upload_blob(name, wav(0.3), overwrite=True)
+                client.uploaded(name)
+            return write(*args, **options)
+
+        monkeypatch.setattr(records, "write", late)
+        client.uploaded(name)
+        assert len(writes) == 2
+        assert stored(results, name)["problem"]["code"] == "too_short"
+
+    def test_the_same_version_answered_elsewhere(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        interrupt: Interrupt,
+        events: Events,
+    ) -> None:
+        uploads.upload_blob(name, wav())
+        interrupt(lambda: client.uploaded(name))
+        client.uploaded(name)
+        assert [e["event"] for e in events()][-2:] == ["upload_answered", "upload_answered_elsewhere"]
+        assert stored(results, name)["status"] == "done"
+
+    def test_deleted(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
+    ) -> None:
+        uploads.upload_blob(name, wav())
+        interrupt(lambda: uploads.delete_blob(name))
+        client.uploaded(name)
+        assert not results.get_blob_client(f"{name}.json").exists()
+
+    @pytest.mark.parametrize("replacement", [None, b"newer"])
+    def test_gone_before_it_is_read(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        name: str,
+        replacement: bytes | None,
+        interrupt: Interrupt,
+        monkeypatch: pytest.MonkeyPatch,
+        events: Events,
+    ) -> None:
+        uploads.upload_blob(name, wav())
+        download = answering._download
+
+        def late(blob: BlobClient, *rest: Any) -> None:
+            uploads.delete_blob(name)
+            if replacement is not None:
+                uploads.upload_blob(name, replacement)
+            download(blob, *rest)
+
+        monkeypatch.setattr(answering, "_download", late)
+        interrupt(lambda: pytest.fail("bytes of another version were classified"))
+        client.uploaded(name)
+        assert events()[-1]["event"] == "upload_outdated"
+
+    def test_others_keep_writing(
+        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It ends, and by an error, so that the host tries again later."""
+        uploads.upload_blob(name, wav(0.3))
+        monkeypatch.setattr(records, "write", lambda *_, **__: False)
+        with pytest.raises(InvocationError, match="others keep writing"):
+            client.uploaded(name)
+
+
+class TestPassingFaults:
+    def test_models_that_do_not_load(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, configure: Configure
+    ) -> None:
+        uploads.upload_blob(name, wav())
+        configure(TONEARM_MODEL="no-such-version")
+        with pytest.raises(InvocationError, match="no-such-version"):
+            client.uploaded(name)
+        assert not results.get_blob_client(f"{name}.json").exists()
+        configure(TONEARM_MODEL=None)
+        client.uploaded(name)
+        assert stored(results, name)["status"] == "done"
+
+    def test_memory(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
+    ) -> None:
+        def out_of_memory() -> None:
+            raise MemoryError
+
+        uploads.upload_blob(name, wav())
+        interrupt(out_of_memory)
+        with pytest.raises(InvocationError, match="MemoryError"):
+            client.uploaded(name)
+        client.uploaded(name)
+        assert stored(results, name)["status"] == "done"
+
+    def test_the_results_container_is_gone(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
+    ) -> None:
+        """A missing container is no missing upload: nothing may be taken for done."""
+        uploads.upload_blob(name, wav(0.3))
+        results.delete_container()
+        try:
+            with pytest.raises(InvocationError, match="ContainerNotFound"):
+                client.uploaded(name)
+            with pytest.raises(InvocationError, match="ContainerNotFound"):
+                client.poisoned(poison(name))
+        finally:
+            results.create_container()
+        client.uploaded(name)
+        assert stored(results, name)["status"] == "failed"
+
+
+def test_storage_away_raises_and_nothing_is_lost(
+    azurite: Storage, client: Client, uploads: ContainerClient, name: str, configure: Configure
+) -> None:
+    uploads.upload_blob(name, wav(0.3))
+    azurite.stop()
+    try:
+        with pytest.raises(InvocationError, match="ServiceRequestError"):
+            client.uploaded(name)
+        with pytest.raises(InvocationError, match="ServiceRequestError"):
+            client.poisoned(poison(name))
+        assert client.result(name).code == "storage_unavailable"
+        configure()
+        assert client.classify(wav()).status == 200
+    finally:
+        azurite.start()
+    client.uploaded(name)
+    assert client.result(name).json["problem"]["code"] == "too_short"

@@ -1,0 +1,119 @@
+"""App settings: defaults, bounds, and errors that name the setting."""
+
+import pytest
+from azure.functions import BlobSource
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.settings import IdentityAccess, KeyAccess, SettingsError, blob_source, read_settings
+
+CONNECTION = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0;"
+KEYED = {"AzureWebJobsStorage": CONNECTION}
+
+
+def test_defaults() -> None:
+    found = read_settings(KEYED)
+    assert found.storage == KeyAccess(connection_string=CONNECTION)
+    assert found.model_version is None
+    assert found.max_request_bytes == 64 * 2**20
+    assert found.max_request_duration_s == 900
+    assert found.max_upload_bytes == 512 * 2**20
+    assert found.max_duration_s == 14_400
+    assert found.upload_url_ttl_s == 900
+
+
+def test_all_are_read() -> None:
+    found = read_settings(
+        {
+            **KEYED,
+            "TONEARM_MODEL": "2",
+            "TONEARM_MAX_REQUEST_BYTES": "11",
+            "TONEARM_MAX_REQUEST_DURATION_S": "12",
+            "TONEARM_MAX_UPLOAD_BYTES": "13",
+            "TONEARM_MAX_DURATION_S": "14",
+            "TONEARM_UPLOAD_URL_TTL_S": "15",
+        }
+    )
+    assert found.model_version == "2"
+    assert [
+        found.max_request_bytes,
+        found.max_request_duration_s,
+        found.max_upload_bytes,
+        found.max_duration_s,
+        found.upload_url_ttl_s,
+    ] == [11, 12, 13, 14, 15]
+
+
+def test_empty_is_unset() -> None:
+    found = read_settings({**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": ""})
+    assert found.model_version is None
+    assert found.max_duration_s == 14_400
+
+
+def test_identity() -> None:
+    url = "https://account.blob.core.windows.net"
+    named = {"AzureWebJobsStorage__blobServiceUri": url, "AzureWebJobsStorage__clientId": "id"}
+    assert read_settings(named).storage == IdentityAccess(blob_service_url=url, client_id="id")
+    del named["AzureWebJobsStorage__clientId"]
+    assert read_settings(named).storage == IdentityAccess(blob_service_url=url, client_id=None)
+
+
+def test_a_connection_string_comes_before_an_identity() -> None:
+    both = {**KEYED, "AzureWebJobsStorage__blobServiceUri": "https://account.blob.core.windows.net"}
+    assert isinstance(read_settings(both).storage, KeyAccess)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"AzureWebJobsStorage": ""}, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}],
+)
+def test_storage_must_be_set(environment: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="AzureWebJobsStorage"):
+        read_settings(environment)
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "c2VjcmV0" not in repr(read_settings(KEYED))
+
+
+NUMBERS = [
+    "TONEARM_MAX_REQUEST_BYTES",
+    "TONEARM_MAX_REQUEST_DURATION_S",
+    "TONEARM_MAX_UPLOAD_BYTES",
+    "TONEARM_MAX_DURATION_S",
+    "TONEARM_UPLOAD_URL_TTL_S",
+]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1_000", " 7", "٣", "64MiB", "1e3"])
+def test_numbers_are_whole_and_positive(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({**KEYED, name: text})
+
+
+def test_a_signed_url_lives_a_day_at_most() -> None:
+    day_s = 24 * 3600
+    assert read_settings({**KEYED, "TONEARM_UPLOAD_URL_TTL_S": str(day_s)}).upload_url_ttl_s == day_s
+    with pytest.raises(SettingsError, match=str(day_s)):
+        read_settings({**KEYED, "TONEARM_UPLOAD_URL_TTL_S": str(day_s + 1)})
+
+
+@given(st.sampled_from(NUMBERS), st.text(st.characters(exclude_characters="\0"), min_size=1))
+def test_any_text_is_a_number_or_a_clear_error(name: str, text: str) -> None:
+    try:
+        read_settings({**KEYED, name: text})
+    except SettingsError as error:
+        assert name in str(error)
+    else:
+        assert int(text) >= 1
+
+
+def test_blob_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TONEARM_BLOB_SOURCE", raising=False)
+    assert blob_source() == BlobSource.LOGS_AND_CONTAINER_SCAN
+    monkeypatch.setenv("TONEARM_BLOB_SOURCE", "EventGrid")
+    assert blob_source() == BlobSource.EVENT_GRID
+    monkeypatch.setenv("TONEARM_BLOB_SOURCE", "eventgrid")
+    with pytest.raises(SettingsError, match=r"TONEARM_BLOB_SOURCE.*EventGrid or LogsAndContainerScan"):
+        blob_source()

@@ -1,0 +1,250 @@
+"""How storage is reached: with the account's key, and as in the cloud, with a managed identity and no key at all."""
+
+import base64
+import http.client
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from functions import results, storage, tickets
+from functions.problems import ProblemError
+from functions.settings import KeyAccess
+from local import azurite as emulator
+from local.child import Child
+from tests.conftest import READY_TIMEOUT_S, SyncWorker, free_ports
+from tests.functions.client import Client
+from tests.functions.conftest import Configure
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that only these tests trust, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = folder / "certificate.pem", folder / "key.pem"
+    certificate_path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
+
+
+class TokenEndpoint(BaseHTTPRequestHandler):
+    """What an app in the cloud asks for tokens of its identity. Azurite looks into tokens but checks no signature."""
+
+    asked_for: str = ""
+
+    def do_GET(self) -> None:
+        TokenEndpoint.asked_for = self.path
+        expires_at = int(time.time()) + 3600
+        claims = {
+            "aud": "https://storage.azure.com",
+            "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000001/",
+            "oid": "00000000-0000-0000-0000-000000000002",
+            "tid": "00000000-0000-0000-0000-000000000001",
+            "iat": expires_at - 7200,
+            "nbf": expires_at - 7200,
+            "exp": expires_at,
+        }
+        parts = [json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, claims)]
+        token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (*parts, b"unsigned"))
+        answer = {
+            "access_token": token,
+            "expires_on": str(expires_at),
+            "resource": claims["aud"],
+            "token_type": "Bearer",
+        }
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Storage that has all containers and takes no bookmark."""
+
+    def do_PUT(self) -> None:
+        self.answer(409, "ContainerAlreadyExists")
+
+    def do_GET(self) -> None:
+        self.answer(400, "OutOfRangeInput")
+
+    def answer(self, status: int, code: str) -> None:
+        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        self.send_response(status)
+        self.send_header("x-ms-error-code", code)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that runs until the iterator goes on."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def token_endpoint() -> Iterator[str]:
+    yield from serve(TokenEndpoint)
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    yield from serve(Refusing)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Storage that takes identities."""
+
+    url: str
+    certificate: Path
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    tmp_path = tmp_path_factory.mktemp("cloud")
+    certificate_path, key_path = certificate(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(certificate_path))
+    (port,) = free_ports(1)
+
+    def answers() -> bool:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=trusted)
+        try:
+            connection.request("GET", f"/{emulator.ACCOUNT}?comp=list")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    command = [f"{emulator.COMMAND}-blob", "--silent", "--disableTelemetry", "--inMemoryPersistence"]
+    command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command += ["--oauth", "basic", "--cert", str(certificate_path), "--key", str(key_path)]
+    azurite = Child("Azurite with identities", command, log_path=tmp_path / "azurite.log", probe=answers)
+    azurite.launch()
+    azurite.wait_ready(READY_TIMEOUT_S)
+    yield Cloud(f"https://127.0.0.1:{port}/{emulator.ACCOUNT}", certificate_path)
+    azurite.stop()
+
+
+@pytest.fixture
+def with_identity(cloud: Cloud, token_endpoint: str, configure: Configure) -> None:
+    """The app as it is set up in the cloud."""
+    configure(
+        AzureWebJobsStorage=None,
+        AzureWebJobsStorage__blobServiceUri=cloud.url,
+        AzureWebJobsStorage__queueServiceUri=cloud.url,
+        AzureWebJobsStorage__credential="managedidentity",
+        AzureWebJobsStorage__clientId="client-7",
+        IDENTITY_ENDPOINT=f"{token_endpoint}/token",
+        IDENTITY_HEADER="secret",
+        REQUESTS_CA_BUNDLE=str(cloud.certificate),
+    )
+
+
+def put(url: str, certificate_path: Path) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(
+        parts.netloc, timeout=20, context=ssl.create_default_context(cafile=str(certificate_path))
+    )
+    try:
+        connection.request("PUT", f"{parts.path}?{parts.query}", b"audio", {"x-ms-blob-type": "BlockBlob"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.usefixtures("with_identity")
+class TestIdentity:
+    def test_storage_is_used_without_a_key(self, client: Client) -> None:
+        assert client.history().json == {"results": [], "next_cursor": None}
+        assert {each.name for each in storage.service().list_containers()} == set(storage.CONTAINERS)
+        assert "client_id=client-7" in TokenEndpoint.asked_for
+
+    def test_upload_urls_are_signed_with_a_delegated_key(self, client: Client, cloud: Cloud) -> None:
+        url = client.create_upload(b'{"filename": "a.wav"}').json["upload_url"]
+        assert "skoid=" in url
+        assert "spr=https&" in url
+        assert put(url, cloud.certificate) == 201
+        address, _, signature = url.partition("?")
+        assert put(f"{address}x?{signature}", cloud.certificate) == 403
+
+    def test_they_end(self, cloud: Cloud) -> None:
+        late = tickets.upload_url("a.wav", datetime.now(UTC) - timedelta(seconds=30))
+        assert put(late, cloud.certificate) == 403
+
+
+def test_containers_are_made_where_they_are_missing(
+    client: Client, configure: Configure, blob_service: BlobServiceClient
+) -> None:
+    configure()
+    blob_service.delete_container("feedback")
+    assert client.feedback("a.wav").code == "not_found"
+    assert blob_service.get_container_client("feedback").exists()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_bookmark_that_storage_refuses(refusing: str, configure: Configure) -> None:
+    key = base64.b64encode(b"key").decode()
+    configure(AzureWebJobsStorage=f"AccountName=a;AccountKey={key};BlobEndpoint={refusing}/a;")
+    with pytest.raises(ProblemError) as caught:
+        results.page(results.PageRequest(limit=1, prefix="", marker="made up"))
+    assert caught.value.code == "bad_parameter"
+    # Without a bookmark the same refusal is no fault of the caller's.
+    with pytest.raises(Exception, match="OutOfRangeInput"):
+        results.page(results.PageRequest(limit=1, prefix="", marker=None))
+
+
+def test_a_client_sends_nothing_by_itself() -> None:
+    key = base64.b64encode(b"key").decode()
+    client = storage.connect(
+        KeyAccess(connection_string=f"AccountName=a;AccountKey={key};BlobEndpoint=http://127.0.0.1:9/a;")
+    )
+    assert client.account_name == "a"
+
+
+def test_the_worker_runs_on_real_storage(worker: SyncWorker, blob_service: BlobServiceClient) -> None:
+    assert {each.name for each in blob_service.list_containers()} >= set(storage.CONTAINERS)
+    assert "answer_upload" in worker.functions

@@ -1,0 +1,112 @@
+"""File names made safe, and what a signed URL can do and cannot."""
+
+import http.client
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from azure.storage.blob import ContainerClient
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from functions import records, tickets
+
+
+def send(method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> int:
+    """Status of a plain HTTP request."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        connection.request(method, f"{parts.path}?{parts.query}", body, headers or {})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
+
+
+@pytest.mark.parametrize(
+    ("given_name", "kept"),
+    [
+        ("song.mp3", "song.mp3"),
+        ("Für Elise – Op. 59.flac", "Für Elise _ Op. 59.flac"),
+        ("音楽/曲.mp3", "曲.mp3"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Music\\song.wav", "song.wav"),
+        ("a\x00b\n\u202ec.mp3", "abc.mp3"),
+        ("e\u0301.ogg", "\u00e9.ogg"),
+        ("what?#100%.mp3", "what__100_.mp3"),
+        (".mp3", "mp3"),
+        ("  spaced .mp3  ", "spaced.mp3"),
+        ("name...", "name"),
+        ("x" * 300 + ".flac", "x" * 95 + ".flac"),
+        ("x." + "y" * 300, "x." + "y" * 98),
+        ("", "audio"),
+        ("..", "audio"),
+        ("folder/", "audio"),
+        ("\x00", "audio"),
+        ("🎵.mp3", "_.mp3"),
+    ],
+)
+def test_file_names(given_name: str, kept: str) -> None:
+    assert tickets.safe_filename(given_name) == kept
+
+
+@given(st.text(max_size=300))
+@example("x" * 99 + ". .y")
+@example("." * 200 + "a" * 5)
+def test_any_name_becomes_a_good_one(name: str) -> None:
+    safe = tickets.safe_filename(name)
+    assert 1 <= len(safe) <= tickets.MAX_FILENAME_CHARS
+    assert not set(safe) & set('/\\?#%"<>|*')
+    assert safe == safe.strip(" .")
+    assert not any(unicodedata.category(sign)[0] == "C" for sign in safe)
+    assert records.id_fault(tickets.new_id(name)) is None
+    assert tickets.safe_filename(safe) == safe
+
+
+def test_ids_differ_and_keep_the_name() -> None:
+    first, second = tickets.new_id("a.mp3"), tickets.new_id("a.mp3")
+    assert first != second
+    assert first.endswith("/a.mp3")
+    assert len(first.partition("/")[0]) == 32
+    assert tickets.new_id(None).endswith("/audio")
+
+
+@pytest.mark.usefixtures("client")
+class TestSignedUrl:
+    @pytest.fixture
+    def result_id(self) -> str:
+        return tickets.new_id("ü 1.mp3")
+
+    @pytest.fixture
+    def url(self, result_id: str) -> str:
+        return tickets.upload_url(result_id, datetime.now(UTC) + timedelta(minutes=5))
+
+    def test_it_writes_and_writes_again(self, url: str, result_id: str, uploads: ContainerClient) -> None:
+        assert send("PUT", url, b"audio", BLOCK_BLOB) == 201
+        assert send("PUT", url, b"audio, again", BLOCK_BLOB) == 201
+        assert uploads.download_blob(result_id).readall() == b"audio, again"
+
+    def test_it_does_nothing_else(self, url: str, result_id: str, uploads: ContainerClient) -> None:
+        uploads.upload_blob(result_id, b"private")
+        assert send("GET", url) == 403
+        assert send("HEAD", url) == 403
+        assert send("DELETE", url) == 403
+        container_url = url.partition("/uploads/")[0] + "/uploads?restype=container&comp=list&" + urlsplit(url).query
+        assert send("GET", container_url) == 403
+        assert uploads.download_blob(result_id).readall() == b"private"
+
+    def test_it_writes_no_other_blob(self, url: str, uploads: ContainerClient) -> None:
+        address, _, signature = url.partition("?")
+        for other in (f"{address}x", address.replace("/uploads/", "/results/"), address.rpartition("/")[0] + "/b.mp3"):
+            assert send("PUT", f"{other}?{signature}", b"x", BLOCK_BLOB) == 403
+        assert not uploads.get_blob_client(tickets.new_id("b.mp3")).exists()
+
+    def test_it_ends(self, result_id: str) -> None:
+        late = tickets.upload_url(result_id, datetime.now(UTC) - timedelta(minutes=1))
+        assert send("PUT", late, b"x", BLOCK_BLOB) == 403
