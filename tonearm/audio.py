@@ -46,6 +46,7 @@ FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff.
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_S = 1.0
 
 
@@ -102,7 +103,7 @@ class AudioReader:
         self._stated_s: float | None = None
         self._packets = 0
         self._bad_packets = 0
-        self._not_finite = False
+        self._bad_values = False
 
     def windows(self) -> Iterator[Window]:
         """The recording in windows of 30 s.
@@ -139,7 +140,7 @@ class AudioReader:
             channels=self._layout.channels,
             codec=self._codec,
             analysed_s=round(self._decoded_s, 3),
-            damaged=self._bad_packets > 0 or self._not_finite or short,
+            damaged=self._bad_packets > 0 or self._bad_values or short,
         )
 
     def _blocks(self) -> Iterator[Samples]:
@@ -153,7 +154,7 @@ class AudioReader:
                             yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
                         self._layout = layout
                         resampler = _resampler(layout.rate_hz)
-                    mono = self._finite(_mono(layout, frames))
+                    mono = self._sane(_mono(layout, frames))
                     self._decoded_s += len(mono) / layout.rate_hz
                     if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
                         raise _too_long(self._max_duration_s)
@@ -209,14 +210,13 @@ class AudioReader:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
 
-    def _finite(self, mono: Samples) -> Samples:
-        """Values that are no numbers become silence, so that one of them does not blot out a window."""
-        if not np.isfinite(mono.sum()):
-            finite = np.isfinite(mono) & (np.abs(mono) < 1e6)
-            if not finite.all():
-                self._not_finite = True
-                return np.where(finite, mono, np.float32(0))
-        return mono
+    def _sane(self, mono: Samples) -> Samples:
+        """Values that no recording has become silence, so that one of them does not blot out a window."""
+        level = np.abs(mono)
+        if level.max() <= HIGHEST_LEVEL:  # false for NaN
+            return mono
+        self._bad_values = True
+        return np.where(level <= HIGHEST_LEVEL, mono, np.float32(0))
 
     def _too_little(self, n_samples: int) -> AudioError:
         if n_samples == 0 and self._layout is None:

@@ -14,6 +14,7 @@ import pytest
 
 from local.ports import PortError, check_free
 from local.run import Ports
+from local.settings import HOST_STORAGE
 from tests.conftest import REPOSITORY, free_ports
 from tests.local.conftest import SAMPLE_APP, wait_until
 
@@ -26,7 +27,9 @@ class Supervised:
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.ports = dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True))
-        self.environment = {**os.environ, **{name: str(port) for name, port in self.ports.items()}}
+        # `local.drop` would go to the storage that this names, which other tests in this process set
+        inherited = {name: value for name, value in os.environ.items() if name != HOST_STORAGE}
+        self.environment = {**inherited, **{name: str(port) for name, port in self.ports.items()}}
         self.command = [sys.executable, "-m", "local", "--app", str(SAMPLE_APP), "--state", str(self.state)]
         self._output_path = folder / "output"
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -123,6 +126,7 @@ def drop(supervised: Supervised, folder: Path) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
 

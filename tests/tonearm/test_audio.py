@@ -151,7 +151,7 @@ def test_a_cut_file_is_judged_by_what_is_left(name: str) -> None:
         assert facts.damaged
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -1e20])
 def test_values_that_are_no_numbers_are_left_out(bad: float) -> None:
     samples = music(3)
     samples[1_000:1_100] = bad
@@ -160,6 +160,16 @@ def test_values_that_are_no_numbers_are_left_out(bad: float) -> None:
     assert np.isfinite(windows[0].samples).all()
     np.testing.assert_array_equal(windows[0].samples[2_000:], samples[2_000:])
     assert not windows[0].samples[1_000:1_100].any()
+
+
+def test_a_length_left_open_is_no_damage() -> None:
+    """What writes to a pipe cannot go back to write the length; it leaves all ones or zero there."""
+    content = bytearray(wav(music(3)))
+    for length in (b"\xff\xff\xff\xff", bytes(4)):
+        content[4:8] = content[40:44] = length
+        _, reader = read(bytes(content), max_duration_s=5)
+        assert reader.facts().duration_s == pytest.approx(3)
+        assert not reader.facts().damaged
 
 
 def test_silence_is_seen() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.golden import FILE as GOLDEN
@@ -17,10 +19,12 @@ from tonearm.constants import GENRES
 from tonearm.errors import AudioError, ModelError
 from tonearm.models import OnnxModel
 
+SHIPPED = Classifier.load()
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture
 def classifier() -> Classifier:
-    return Classifier.load()
+    return SHIPPED
 
 
 @pytest.fixture
@@ -82,6 +86,20 @@ def test_one_second_is_enough_and_less_is_not(classifier: Classifier) -> None:
     with pytest.raises(AudioError) as caught:
         classifier.classify(encode("wav", music(0.9)))
     assert caught.value.code == "too_short"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_any_numbers_get_an_answer_or_a_reason(seed: int, share: float) -> None:
+    """Float samples of any bit pattern among music: tiny, huge, infinite, no numbers at all."""
+    rng = np.random.default_rng(seed)
+    samples = music(2)
+    wild = rng.random(len(samples)) < share
+    samples[wild] = rng.integers(0, 2**32, int(wild.sum()), dtype=np.uint32).view(np.float32)
+    try:
+        check_shape(SHIPPED.classify(encode("wav", samples, codec="pcm_f32le")))
+    except AudioError as error:
+        assert error.code == "silent"
 
 
 def test_silence_has_no_vote(classifier: Classifier) -> None:
