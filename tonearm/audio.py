@@ -129,7 +129,7 @@ class AudioReader:
             yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
 
     def facts(self) -> Audio:
-        """What was decoded: duration, rate and channels of the source, codec."""
+        """What was decoded: duration, codec, and the rate and channels that the source begins with."""
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for sloppy writers.
@@ -146,13 +146,15 @@ class AudioReader:
     def _blocks(self) -> Iterator[Samples]:
         """Mono blocks at 22,050 Hz, of about a second each."""
         resampler: soxr.ResampleStream | None = None
+        current: _Layout | None = None
         try:
             with _container(self._file) as container:
                 for layout, frames in self._layouts(container):
-                    if layout != self._layout:
+                    if layout != current:
                         if resampler is not None:
                             yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-                        self._layout = layout
+                        current = layout
+                        self._layout = self._layout or layout
                         resampler = _resampler(layout.rate_hz)
                     mono = self._sane(_mono(layout, frames))
                     self._decoded_s += len(mono) / layout.rate_hz
@@ -219,9 +221,9 @@ class AudioReader:
         return np.where(level <= HIGHEST_LEVEL, mono, np.float32(0))
 
     def _too_little(self, n_samples: int) -> AudioError:
-        if n_samples == 0 and self._layout is None:
+        if n_samples == 0:
             return AudioError("corrupt", "Nothing in it can be decoded. Save or download the file again.")
-        if self._bad_packets:
+        if self._bad_packets or (self._stated_s or 0) > MIN_DURATION_S:
             return AudioError("corrupt", "Less than a second of it can be decoded. Save or download the file again.")
         return AudioError(
             "too_short",

@@ -162,6 +162,35 @@ def test_values_that_are_no_numbers_are_left_out(bad: float) -> None:
     assert not windows[0].samples[1_000:1_100].any()
 
 
+@pytest.mark.parametrize("name", ["mp3", "aac"])
+def test_rate_and_channels_may_change_on_the_way(name: str) -> None:
+    first, second = music(4, 44_100, seed=1), music(4, 22_050, seed=2)
+    windows, reader = read(encode(name, first, 44_100, channels=2) + encode(name, second, 22_050))
+    facts = reader.facts()
+    assert (facts.sample_rate_hz, facts.channels) == (44_100, 2)
+    assert facts.duration_s == pytest.approx(8, abs=0.2)
+    assert likeness(windows[0].samples[: 4 * RATE_HZ], soxr.resample(first, 44_100, RATE_HZ)) > 0.9
+    assert likeness(windows[0].samples[-4 * RATE_HZ :], second) > 0.9
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("name", ["mp3", "flac", "m4a", "aac", "webm", "wma"])
+def test_what_is_broken_in_the_middle_is_said(name: str, share: float) -> None:
+    _, _, rate_hz = FORMATS[name]
+    content = np.frombuffer(encode(name, music(8, rate_hz), rate_hz, channels=2), np.uint8).copy()
+    rng = np.random.default_rng(0)
+    middle = slice(len(content) // 10, len(content) * 9 // 10)
+    broken = rng.random(len(content)) < share
+    content[middle][broken[middle]] = rng.integers(0, 256, int(broken[middle].sum()))
+    try:
+        _, reader = read(content.tobytes())
+    except AudioError as error:
+        assert error.code == "corrupt"
+    else:
+        # Formats without checksums decode a few wrong bytes to a few wrong samples, and nobody can tell.
+        assert reader.facts().damaged or share < 0.1
+
+
 def test_a_length_left_open_is_no_damage() -> None:
     """What writes to a pipe cannot go back to write the length; it leaves all ones or zero there."""
     content = bytearray(wav(music(3)))
