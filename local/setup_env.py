@@ -52,7 +52,8 @@ def find_uv() -> str:
     if not uv.exists():
         say("installing uv " + UV_VERSION)
         run([sys.executable, "-m", "venv", str(folder)])
-        run([str(uv.parent / "python"), "-m", "pip", "install", "--quiet", "uv==" + UV_VERSION])
+        quiet = ["--quiet", "--disable-pip-version-check"]
+        run([str(uv.parent / "python"), "-m", "pip", "install", *quiet, "uv==" + UV_VERSION])
     return str(uv)
 
 

@@ -111,21 +111,25 @@ class AudioReader:
         A rest of less than 3 s joins the window before it; a longer one becomes a last window that reaches back to
         be 30 s long. A recording shorter than 30 s is one window.
         """
-        held = np.empty(0, np.float32)
+        pieces: list[Samples] = []
         emitted = 0  # samples that windows have covered
-        fresh = 0  # samples at the end of `held` that no window has covered
+        fresh = 0  # samples at the end of the pieces that no window has covered
         for block in self._blocks():
-            held = np.concatenate([held, block])
+            pieces.append(block)
             fresh += len(block)
+            if fresh < WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
+                continue
+            held = np.concatenate(pieces)
             while fresh >= WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
                 start = len(held) - fresh
                 yield _window(held[start : start + WINDOW_SAMPLES], emitted, emitted + WINDOW_SAMPLES)
                 emitted += WINDOW_SAMPLES
                 fresh -= WINDOW_SAMPLES
-                held = held[-(fresh + WINDOW_SAMPLES) :]
+            pieces = [held[-(fresh + WINDOW_SAMPLES) :]]
         if emitted + fresh < MIN_SAMPLES:
             raise self._too_little(emitted + fresh)
         if fresh:
+            held = np.concatenate(pieces)
             yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
 
     def facts(self) -> Audio:

@@ -39,11 +39,16 @@ class Stopwatch:
         return {stage: round(ms, 2) for stage, ms in spent.items()}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Judged:
-    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10)."""
+    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10).
 
-    window: Window
+    Not the window itself: hours of samples must not pile up.
+    """
+
+    first_s: float
+    start_s: float
+    end_s: float
     svm: LogProbabilities
     vgg19: LogProbabilities
 
@@ -138,13 +143,19 @@ class Classifier:
         vgg19 = self.vgg19.scores(tiles(picture))
         watch.lap("vgg19")
         scales = self.manifest.scales
-        return _Judged(window, ensemble.calibrated(svm, scales["svm"])[0], ensemble.calibrated(vgg19, scales["vgg19"]))
+        return _Judged(
+            first_s=window.first_s,
+            start_s=window.start_s,
+            end_s=window.end_s,
+            svm=ensemble.calibrated(svm, scales["svm"])[0],
+            vgg19=ensemble.calibrated(vgg19, scales["vgg19"]),
+        )
 
     def _pool(
         self, judged: list[_Judged]
     ) -> tuple[LogProbabilities, LogProbabilities, LogProbabilities, list[Segment]]:
         """The track's answers (SVM, VGG19, ensemble) and the segments. Windows weigh by the seconds new in them."""
-        weights = np.array([each.window.end_s - each.window.start_s for each in judged])
+        weights = np.array([each.end_s - each.start_s for each in judged])
         svm = ensemble.mean(np.array([each.svm for each in judged]), weights)
         vgg19 = ensemble.mean(np.array([each.vgg19.mean(axis=0) for each in judged]), weights)
         segments = [segment for each in judged for segment in self._segments(each)]
@@ -152,16 +163,15 @@ class Classifier:
 
     def _segments(self, judged: _Judged) -> list[Segment]:
         """One a tile: VGG19's opinion of these ten seconds with the SVM's of the window around them."""
-        window = judged.window
-        edges = np.linspace(window.first_s, window.end_s, len(judged.vgg19) + 1)
+        edges = np.linspace(judged.first_s, judged.end_s, len(judged.vgg19) + 1)
         segments = []
         for probabilities, start_s, end_s in zip(
             ensemble.pooled(judged.svm, judged.vgg19, self.manifest), edges[:-1], edges[1:], strict=True
         ):
-            if end_s > window.start_s + 1e-6:
+            if end_s > judged.start_s + 1e-6:
                 segments.append(
                     Segment(
-                        start_s=round(float(max(start_s, window.start_s)), 3),
+                        start_s=round(float(max(start_s, judged.start_s)), 3),
                         end_s=round(float(end_s), 3),
                         genre=GENRES[int(np.argmax(probabilities))],
                         probabilities=_named(probabilities),

@@ -96,7 +96,7 @@ def _classify(options: argparse.Namespace) -> int:
     from tonearm.classifier import Classifier
 
     try:
-        classifier = Classifier.load(options.model)
+        classifier = Classifier.load(options.model, threads=os.process_cpu_count() or 1)
     except ModelError as error:
         return _cannot_start(str(error))
 

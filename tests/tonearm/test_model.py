@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,19 @@ def test_the_level_does_not_matter_to_the_picture(classifier: Classifier) -> Non
     np.testing.assert_allclose(
         list(loud.models.vgg19.probabilities.values()), list(soft.models.vgg19.probabilities.values()), atol=0.02
     )
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    def peak_bytes(minutes: int) -> int:
+        path = tmp_path / f"{minutes}.flac"
+        path.write_bytes(encode("flac", np.tile(music(30), 2 * minutes)))
+        tracemalloc.start()
+        SHIPPED.classify(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(10) < peak_bytes(2) + 2 * 2**20  # eight minutes of samples are 42 MB
 
 
 def test_many_threads_get_the_same_answer(classifier: Classifier) -> None:
