@@ -24,7 +24,7 @@ types:
 requirements:
 	@$(VENV)/uv export --quiet --locked --no-dev --no-emit-project --no-hashes --no-annotate --no-header -o requirements.txt
 
-# make train DATA=path/to/gtzan VERSION=name
+# make train DATA=path/to/gtzan VERSION=name [ARGS=--make-default]
 train:
 	@$(PYTHON) local/setup_env.py --group training
-	@$(VENV)/python -m training --data "$(DATA)" --version "$(VERSION)"
+	@$(VENV)/python -m training --data "$(DATA)" --version "$(VERSION)" $(ARGS)

@@ -70,16 +70,26 @@ def encode(
     return out.getvalue()
 
 
-def video_without_sound() -> bytes:
-    """An mp4 of ten grey pictures."""
+def video(duration_s: float = 1.0, sound: NDArray[np.float32] | None = None) -> bytes:
+    """An mp4 of grey pictures, ten a second, without sound or with it."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
-        for _ in range(10):
+        if sound is not None:
+            track = container.add_stream("aac", rate=RATE_HZ)
+            track.layout = "mono"
+            frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, 0
+        for _ in range(round(10 * duration_s)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8))))
         container.mux(stream.encode(None))
+        if sound is not None:
+            resampler = av.AudioResampler(track.format, track.layout, RATE_HZ, frame_size=1_024)
+            for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
     return out.getvalue()
 
 

@@ -5,7 +5,7 @@ rate is converted by soxr. Formats that can point at other files or addresses (p
 """
 
 import io
-import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from tonearm import mp4
 from tonearm.classification import Audio
 from tonearm.constants import (
     MIN_DURATION_S,
@@ -33,18 +34,20 @@ from tonearm.constants import (
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
-logger = logging.getLogger(__name__)
 av.logging.set_level(None)  # FFmpeg's own chatter about hostile files is no use in our logs
 
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
 # How a file of a known format begins, to tell a broken one ("corrupt") from a foreign one ("unsupported_format").
-MAGIC = ((0, b"RIFF"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
-         (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (0, b"FORM"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
+MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
+         (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
 FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff."
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
+# Four hours of the shortest AAC packets are under three million.
+MOST_STATED_SAMPLES = 4_000_000
+NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_S = 1.0
@@ -175,10 +178,9 @@ class AudioReader:
         """Decoded frames in runs of one layout, each about a second long."""
         stream = _audio_stream(container)
         self._codec = stream.codec_context.codec.canonical_name
-        if container.format.name not in GUESSED_LENGTH and container.duration:
-            self._stated_s = container.duration / av.time_base
-            if self._max_duration_s is not None and self._stated_s > 1.1 * self._max_duration_s:
-                raise _too_long(self._max_duration_s)
+        self._stated_s = _stated_s(container, stream)
+        if (self._stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
+            raise _too_long(self._max_duration_s or 0)
         run: list[Samples] = []
         run_layout: _Layout | None = None
         run_samples = 0
@@ -201,17 +203,19 @@ class AudioReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except (av.error.FFmpegError, OSError):
+            except av.error.FFmpegError:  # not every OSError: a disk that fails is no fault of the recording
                 self._bad_packets += 1
                 return
             self._packets += 1
             try:
                 frames = packet.decode()
-            except (av.error.FFmpegError, OSError):
+            except av.error.FFmpegError:
                 self._bad_packets += 1
                 if self._bad_packets > 50 and self._bad_packets > self._packets / 2:
                     raise AudioError("corrupt", "More than half of it is broken. Save or download it again.") from None
                 continue
+            except ValueError:  # PyAV's own, where FFmpeg's decoder will not open
+                raise AudioError("unsupported_format", NO_DECODER) from None
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
@@ -231,7 +235,7 @@ class AudioReader:
             return AudioError("corrupt", "Less than a second of it can be decoded. Save or download the file again.")
         return AudioError(
             "too_short",
-            f"It lasts {n_samples / SAMPLE_RATE_HZ:.2f} s; at least {MIN_DURATION_S:g} s is needed, 30 s is best.",
+            f"It lasts {n_samples / SAMPLE_RATE_HZ:.4g} s; at least {MIN_DURATION_S:g} s is needed, 30 s is best.",
         )
 
 
@@ -247,10 +251,13 @@ def _container(file: BinaryIO) -> InputContainer:
     head = file.read(16)
     if not head:
         raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
+    stated = mp4.stated_samples(file)
+    if stated is None or stated > MOST_STATED_SAMPLES:
+        raise AudioError("corrupt", "Its tables state more than a recording can hold. Save or download it again.")
     file.seek(0)
     try:
         return av.open(file, "r", container_options={"format_whitelist": DEMUXERS}, io_open=_refuse)
-    except (av.error.FFmpegError, OSError, ValueError):
+    except (av.error.FFmpegError, ValueError):
         if any(head[at:].startswith(magic) for at, magic in MAGIC):
             raise AudioError(
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
@@ -268,7 +275,7 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         raise AudioError("no_audio_stream", "It can be opened, but there is no sound track in it.")
     stream = container.streams.best("audio") or container.streams.audio[0]
     if not isinstance(stream, AudioStream) or stream.codec_context is None:
-        raise AudioError("unsupported_format", f"There is no decoder for its sound track. {FORMATS_HINT}")
+        raise AudioError("unsupported_format", NO_DECODER)
     return stream
 
 
@@ -278,6 +285,17 @@ def _readable(frame: AudioFrame) -> list[AudioFrame]:
     if not many_planes and frame.format.name not in ("s64", "s64p"):
         return [frame]
     return AudioResampler(format="flt").resample(frame)
+
+
+def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
+    """The sound's length as the file states it, in seconds. The container's own may be that of its pictures."""
+    if container.format.name in GUESSED_LENGTH:
+        return None
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return float(container.duration / av.time_base)
+    return None
 
 
 def _layout(frame: AudioFrame) -> _Layout:

@@ -22,7 +22,10 @@ class Audio:
     codec: str
     analysed_s: float
     damaged: bool
-    """Parts could not be decoded, or held values that are no numbers; the answer rests on the rest."""
+    """Parts are known to be broken or missing, or held no sound values; the answer rests on the rest.
+
+    A missing end is known only where the format states the length.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Classification:
     confidence: float
     """Calibrated: of the answers given with confidence 0.8, about 80 % are right on recordings like GTZAN's."""
     uncertain: bool
-    """The models do not know, or this is no music they were made for."""
+    """Confidence is below the version's threshold. Sounds that are no music are often marked so, not always."""
     probabilities: Probabilities
     models: Models
     segments: list[Segment]

@@ -23,7 +23,6 @@ SPECTRUM_BINS = FRAME_LENGTH_SAMPLES // 2 + 1
 WINDOW_COLUMNS = 387
 MIN_FRAMES_PER_COLUMN = 3.32
 FIRST_COLUMN_FRAME = 1.2
-COLUMN_S = MIN_FRAMES_PER_COLUMN * HOP_LENGTH_SAMPLES / SAMPLE_RATE_HZ
 
 MEL_BANDS = 128
 TOP_DB = 80.0
@@ -41,7 +40,6 @@ MIN_SAMPLES = int(MIN_DURATION_S * SAMPLE_RATE_HZ)
 
 # Tiles: what VGG19 judges at once, 9.9 s of mel-spectrogram.
 TILE_COLUMNS = 128
-TILE_S = TILE_COLUMNS * COLUMN_S
 
 # Peak level under which a recording counts as silent: -80 dB of full scale.
 SILENCE_PEAK = 1e-4

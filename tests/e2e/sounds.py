@@ -5,7 +5,7 @@ import wave
 
 import numpy as np
 
-from tests.audio_samples import encode, music, png, video_without_sound
+from tests.audio_samples import encode, music, png, video
 
 RATE_HZ = 22_050
 
@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "empty.mp3": (b"", 400, "empty"),
     "text.mp3": (b"Not a note of music in here.\n" * 50, 415, "unsupported_format"),
     "picture.png": (png(), 415, "unsupported_format"),
-    "film.mp4": (video_without_sound(), 422, "no_audio_stream"),
+    "film.mp4": (video(), 422, "no_audio_stream"),
     "torn.flac": (encode("flac", music(3.0))[:40], 422, "corrupt"),
     "short.wav": (encode("wav", music(0.3)), 422, "too_short"),
     "silence.wav": (encode("wav", np.zeros(3 * RATE_HZ, np.float32)), 422, "silent"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from functions import classify, engine
 from functions.problems import ProblemError
-from tests.audio_samples import encode, music, png, video_without_sound
+from tests.audio_samples import encode, music, png, video
 from tests.functions.client import Client, wav
 from tests.functions.conftest import Configure, Events
 from tonearm.constants import GENRES
@@ -91,7 +91,7 @@ BAD_INPUTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "empty"),
     "text": (b"This is not music.\n" * 100, 415, "unsupported_format"),
     "a picture": (png(), 415, "unsupported_format"),
-    "a video without sound": (video_without_sound(), 422, "no_audio_stream"),
+    "a video without sound": (video(), 422, "no_audio_stream"),
     "0.3 s": (wav(0.3), 422, "too_short"),
     "silence": (encode("wav", np.zeros(2 * 22_050, np.float32)), 422, "silent"),
     "no numbers": (encode("wav", NOT_NUMBERS, codec="pcm_f32le"), 422, "silent"),

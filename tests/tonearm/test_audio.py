@@ -5,13 +5,14 @@ import struct
 import tracemalloc
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.audio_samples import FORMATS, RATE_HZ, encode, music, png, video_without_sound
+from tests.audio_samples import FORMATS, RATE_HZ, encode, music, png, video
 from tonearm.audio import AudioReader, Window
 from tonearm.constants import SAMPLE_RATE_HZ
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError
@@ -131,12 +132,73 @@ def test_what_cannot_be_read() -> None:
     assert code_of(b"") == "empty"
     assert code_of(b"This is no music, although its name ends in .mp3.\n" * 50) == "unsupported_format"
     assert code_of(png()) == "unsupported_format"
-    assert code_of(video_without_sound()) == "no_audio_stream"
+    assert code_of(video()) == "no_audio_stream"
     assert code_of(encode("wav", music(0.3))) == "too_short"
     assert code_of(b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(60)) == "corrupt"
     assert code_of(b"fLaC" + bytes(500)) == "corrupt"
     assert code_of(encode("m4a", music(3))[:600]) == "corrupt"
     assert code_of(wav(music(2), rate_hz=900)) == "unsupported_format"
+
+
+@pytest.mark.parametrize("tag", [0x000A, 0x0162, 0x0163])
+def test_a_codec_without_decoder_is_unsupported(tag: int) -> None:
+    content = bytearray(wav(music(2)))
+    content[20:22] = struct.pack("<H", tag)
+    assert code_of(bytes(content)) == "unsupported_format"
+
+
+def test_more_channels_than_there_are_is_unsupported() -> None:
+    content = bytearray(wav(music(5)))
+    content[22:24] = struct.pack("<H", 1_024)
+    assert code_of(bytes(content)) == "unsupported_format"
+
+
+def test_other_uses_of_a_container_are_unsupported() -> None:
+    assert code_of(b"RIFF\x00\x04\x00\x00WEBPVP8 " + bytes(1_000)) == "unsupported_format"
+
+
+def box(kind: bytes, *inside: bytes) -> bytes:
+    body = b"".join(inside)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def test_tables_that_state_what_is_not_there_are_refused() -> None:
+    """A kilobyte that would make FFmpeg lay out an index of gigabytes."""
+    whole = encode("m4a", music(3, 44_100), 44_100)
+    at = whole.index(b"stsz")
+    table = struct.pack(">III", 0, 1, 1 << 25)
+    assert code_of(whole[: at + 4] + table + whole[at + 16 :]) == "corrupt"
+    fragments = box(b"moof", box(b"traf", *[box(b"trun", struct.pack(">II", 0, 1 << 20)) for _ in range(8)]))
+    assert code_of(whole + fragments) == "corrupt"
+    assert code_of(whole[:32] + box(b"moov", box(b"cmov", bytes(20)))) == "corrupt"
+    assert code_of(box(b"free") * 600_000) == "corrupt"
+
+
+def test_raw_sound_in_quicktime_is_read() -> None:
+    """There every sample is stated in one line, and rightly so."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mov") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000)
+        stream.layout = "mono"
+        sound = np.tile((music(10, 48_000) * 32_767).astype(np.int16), 10)
+        for start in range(0, len(sound), 48_000):
+            frame = av.AudioFrame.from_ndarray(sound[None, start : start + 48_000], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert len(sound) > 4_000_000
+    assert read(out.getvalue())[1].facts().duration_s == pytest.approx(100)
+
+
+def test_a_read_that_fails_is_not_the_recordings_fault() -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 200_000:
+                raise ConnectionResetError("the disk is gone")
+            return super().read(size)
+
+    with pytest.raises(ConnectionResetError):
+        read(Failing(wav(music(30))))
 
 
 @pytest.mark.parametrize("name", ["mp3", "flac", "wav", "ogg"])
@@ -279,3 +341,10 @@ def test_broken_files_are_answered(name: str, data: st.DataObject) -> None:
             assert np.isfinite(window.samples).all()
     except AudioError as error:
         assert error.code in AUDIO_ERROR_CODES
+
+
+def test_the_length_is_the_sounds_and_not_the_pictures() -> None:
+    windows, reader = read(video(20, music(6)), max_duration_s=10)
+    assert windows[-1].end_s == pytest.approx(6, abs=0.2)
+    assert not reader.facts().damaged
+    assert code_of(video(20, music(0.5))) == "too_short"
