@@ -15,7 +15,7 @@ from frontend.views import plain, result_view
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-EXTENSIONS = ["wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff"]
+EXTENSIONS = ["wav", "mp3", "flac", "ogg", "oga", "opus", "m4a", "aac", "webm", "mka", "wma", "au", "aiff", "aif"]
 DEFAULT_API_URL = "http://127.0.0.1:7071"
 DEFAULT_RESULT_WAIT_S = 600.0
 

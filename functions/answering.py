@@ -21,6 +21,7 @@ from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
 
 _MAX_WRITE_TRIES = 5
+_MAX_VERSIONS = 5
 
 
 class PoisonMessage(BaseModel):
@@ -34,7 +35,11 @@ class PoisonMessage(BaseModel):
 
 
 class _OutdatedError(Exception):
-    """The version of the upload that was being answered is no longer there: deleted, or replaced by a newer one."""
+    """The version of the upload that was being answered has been replaced by a newer one."""
+
+
+class _GoneError(Exception):
+    """The upload has been deleted."""
 
 
 def answer_upload(result_id: str) -> None:
@@ -47,21 +52,32 @@ def answer_upload(result_id: str) -> None:
     if fault is not None:
         logs.event("upload_ignored", level=logging.ERROR, result_id=result_id, reason=fault)
         return
-    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
-    try:
-        upload = _properties(blob)
-        stored = records.read(result_id)
-        if stored is not None and stored.answers(upload.etag):
-            logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
+    for _ in range(_MAX_VERSIONS):
+        try:
+            _answer_version(result_id)
+        except _GoneError:
+            logs.event("upload_gone", result_id=result_id)
             return
-        logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size)
-        started_s = time.monotonic()
-        result = _classified(blob, upload)
-        written = _write_if_current(blob, result, upload.etag)
-    except _OutdatedError:
-        # Nobody waits for the answer to a deleted upload, and a newer version has an event of its own.
-        logs.event("upload_outdated", result_id=result_id)
+        except _OutdatedError:
+            # Not left to the newer version's event: in the cloud changed metadata make a new version and no event.
+            logs.event("upload_outdated", result_id=result_id)
+        else:
+            return
+    raise RuntimeError(f"The upload was replaced {_MAX_VERSIONS} times while it was being answered.")
+
+
+def _answer_version(result_id: str) -> None:
+    """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
+    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
+    upload = _properties(blob)
+    stored = records.read(result_id)
+    if stored is not None and stored.answers(upload.etag):
+        logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
         return
+    logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size)
+    started_s = time.monotonic()
+    result = _classified(blob, upload)
+    written = _write_if_current(blob, result, upload.etag)
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
         result_id=result_id,
@@ -104,7 +120,7 @@ def answer_poisoned(message: bytes) -> None:
             "The file could not be processed in several tries, for a reason on this side. Upload it again later.",
         )
         _write_if_current(blob, failure, upload.etag)
-    except _OutdatedError:
+    except (_OutdatedError, _GoneError):
         logs.event("poison_outdated", result_id=result_id)
         return
     logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)
@@ -114,7 +130,7 @@ def _properties(blob: BlobClient) -> BlobProperties:
     try:
         return blob.get_blob_properties()
     except ResourceNotFoundError:
-        raise _OutdatedError from None
+        raise _GoneError from None
 
 
 def _classified(blob: BlobClient, upload: BlobProperties) -> Result:
@@ -134,8 +150,10 @@ def _download(blob: BlobClient, upload: BlobProperties, file: BinaryIO) -> None:
     """Copy the blob to ``file`` in chunks, all of them from the version that ``upload`` describes."""
     try:
         blob.download_blob(etag=upload.etag, match_condition=MatchConditions.IfNotModified).readinto(file)
-    except (ResourceModifiedError, ResourceNotFoundError):
+    except ResourceModifiedError:
         raise _OutdatedError from None
+    except ResourceNotFoundError:
+        raise _GoneError from None
     file.seek(0)
 
 
@@ -147,7 +165,8 @@ def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> boo
     """Write ``result`` if the upload is still of ``upload_etag``; False if that version has its answer already.
 
     The standing result is read before the upload's ETag, and only that standing result is replaced: the answer to a
-    newer upload is either foretold by the upload's newer ETag, or makes the write fail. Raises _OutdatedError.
+    newer upload is either foretold by the upload's newer ETag, or makes the write fail. Raises _OutdatedError and
+    _GoneError.
     """
     for _ in range(_MAX_WRITE_TRIES):
         stored = records.read(result.id)

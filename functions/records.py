@@ -25,8 +25,8 @@ MAX_ID_CHARS = 1024 - len(SUFFIX)
 PROCESSING_FAILED = "processing_failed"
 """Problem code of an upload that was given up after passing faults; the only answer that a later one replaces."""
 
-# C0 and C1 controls, and surrogates, which UTF-8 cannot hold: storage has no such names.
-UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# C0 and C1 controls, surrogates, and what XML cannot hold, in which storage lists: it has no such names.
+UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # HTTP clients and servers resolve these segments, so such a path would name a blob somewhere else.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)")
 

@@ -73,7 +73,7 @@ def new_ticket(request: UploadRequest, request_url: str) -> UploadTicket:
     limits = settings()
     result_id = tickets.new_id(request.filename)
     expires_at = (datetime.now(UTC) + timedelta(seconds=limits.upload_url_ttl_s)).replace(microsecond=0)
-    api_url = request_url.partition("?")[0].removesuffix("/").removesuffix("/uploads")
+    api_url = request_url.partition("?")[0].removesuffix("/").rpartition("/")[0]
     return UploadTicket(
         id=result_id,
         upload_url=tickets.upload_url(result_id, expires_at),

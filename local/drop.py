@@ -38,9 +38,9 @@ def main() -> int:
     for path in files:
         if not path.is_file():
             parser.error(f"{path} is no file")
-    storage = os.environ.get(HOST_STORAGE) or Ports.from_environment(os.environ).connection_string
     done = 0
     try:
+        storage = os.environ.get(HOST_STORAGE) or Ports.from_environment(os.environ).connection_string
         service = connect(storage)
         names = blob_names(files)
         for name, path in names.items():
@@ -49,6 +49,12 @@ def main() -> int:
         for name, result in results(service, names):
             print(line(name, result), flush=True)
             done += result["status"] == "done"
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"AZURITE_BLOB_PORT and its like must be numbers: {error}", file=sys.stderr)
+        return 2
     except AzureError as error:
         print(f"Storage does not answer; is `make run` running? ({type(error).__name__})", file=sys.stderr)
         return 2
@@ -66,10 +72,12 @@ def blob_names(files: Iterable[Path]) -> dict[str, Path]:
     """A blob name for each file: its own, with a number where two files have the same one."""
     names: dict[str, Path] = {}
     for path in files:
-        name, count = path.name, 1
+        # a name that is no text in UTF-8 could not be sent
+        own = Path(path.name.encode(errors="surrogateescape").decode(errors="replace"))
+        name, count = own.name, 1
         while name in names:
             count += 1
-            name = f"{path.stem}-{count}{path.suffix}"
+            name = f"{own.stem}-{count}{own.suffix}"
         names[name] = path
     return names
 

@@ -26,6 +26,8 @@ def check_free(claims: list[Claim]) -> None:
     """Raises PortError for the first port that is taken or claimed twice."""
     owners: dict[int, Claim] = {}
     for claim in claims:
+        if not 1 <= claim.port <= 65_535:
+            raise PortError(f"{claim.variable} is {claim.port}; a port is a number from 1 to 65535.")
         if other := owners.get(claim.port):
             raise PortError(
                 f"{claim.variable} and {other.variable} are both {claim.port}; each needs a port of its own."

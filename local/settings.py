@@ -48,7 +48,7 @@ class HostSettings:
         return cls(
             route_prefix=http.get("routePrefix", "api").strip("/"),
             function_timeout_s=_timeout_s(content.get("functionTimeout", "00:30:00")),
-            max_request_bytes=int(environment.get("TONEARM_MAX_REQUEST_BYTES", 64 * MIB_BYTES)),
+            max_request_bytes=_bytes(environment, "TONEARM_MAX_REQUEST_BYTES", 64 * MIB_BYTES),
             required_key=environment.get("TONEARM_REQUIRE_KEY") or None,
             blobs_at_once=blobs.get("maxDegreeOfParallelism", 8 * (os.cpu_count() or 1)),
             blob_tries=blobs.get("poisonBlobThreshold", 5),
@@ -78,6 +78,15 @@ def connection_string(setting: str) -> str:
     if not value:
         raise SettingsError(f"the app setting {setting} is missing: it takes a storage connection string")
     return value
+
+
+def _bytes(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number of bytes")
+    return int(text)
 
 
 def _timeout_s(text: str) -> float | None:

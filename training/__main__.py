@@ -45,20 +45,28 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     data = dataset.load(options.data)
-    work = options.work / _fingerprint(data)
-    work.mkdir(parents=True, exist_ok=True)
+    weights = options.weights.read_bytes() if options.weights else b""
+    work: Path = options.work / _digest(data.pictures.tobytes(), data.tracks, weights, vgg19.POOLED_LAYERS)
+    settings = (svm.C, svm.GAMMA_A_FEATURE, vgg19.HEAD, folds.SEED, NAMES)
+    kept_folds = work / _digest(data.table.tobytes(), data.artists, settings)
+    kept_folds.mkdir(parents=True, exist_ok=True)
     logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, work)
     vectors = data.vectors()
     statistics = vgg19.statistics_of(data.pictures, work / "statistics.npy", weights=options.weights)
     scores = {}
     for kind in (folds.RANDOM, folds.ARTIST):
         fold = folds.folds(data, kind, options.folds)
-        scores[kind] = evaluate.out_of_fold(data, vectors, statistics, fold, work / f"{kind}{options.folds}")
+        scores[kind] = evaluate.out_of_fold(data, vectors, statistics, fold, kept_folds / f"{kind}{options.folds}")
     shipped = calibrate.fit(scores[CALIBRATED_ON].svm, scores[CALIBRATED_ON].vgg19, data.truth)
     answers = {kind: evaluate.probabilities(each, data.truth) for kind, each in scores.items()}
     uncertain_below = calibrate.uncertainty_threshold(answers[CALIBRATED_ON]["ensemble"], data.truth)
     metrics: dict[str, Any] = {
-        "dataset": {"name": "GTZAN", "tracks": len(data.tracks), "source": data.source},
+        "dataset": {
+            "name": "GTZAN",
+            "source": data.source,
+            "tracks": len(data.tracks),
+            "tracks_of_unknown_artist": data.unknown_artists,
+        },
         "protocols": {
             f"{kind}{options.folds}": evaluate.metrics(each, data.truth, uncertain_below)
             for kind, each in answers.items()
@@ -85,9 +93,12 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("written: %s", folder)
 
 
-def _fingerprint(data: Dataset) -> str:
-    """Names this very data, so that work kept from other data is not taken up."""
-    return hashlib.sha256(data.pictures.tobytes() + "".join(data.tracks).encode()).hexdigest()[:12]
+def _digest(*parts: object) -> str:
+    """Names what kept work depends on, so that work kept from anything else is not taken up."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+    return digest.hexdigest()[:12]
 
 
 def _export(data: Dataset, vectors: Floats, statistics: Floats, weights: Path | None, folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def card(version: str, metrics: dict[str, Any]) -> str:
             ["protocol", "n", *NAMES.values()],
             [[f"`{name}`", str(f["n"]), *(_accuracy(f[model]) for model in NAMES)] for name, f in protocols.items()],
         ),
-        _WHY_TWO,
+        _WHY_TWO.format(unknown=metrics["dataset"]["tracks_of_unknown_artist"]),
         *(_protocol(name, figures) for name, figures in protocols.items()),
         "## Export",
         _table(
@@ -80,10 +80,11 @@ before it is rounded to 8 bits. The figures are printed and written by
 `python -m training --data GTZAN --version {version}`; the folds stand beside this card."""
 
 _WHY_TWO = """All folds are stratified by genre. In the *random* ones tracks of one artist may stand on both sides, in
-the *artist* ones never. The latter is the honest figure for artists that the models have not heard: GTZAN holds many
-tracks of the same artists, and recordings of one artist share their sound. Most published figures are of the random
-kind. Confidence is calibrated on the artist folds, and an answer is *uncertain* below the confidence above which 90 %
-of their answers are right."""
+the *artist* ones not, as far as artists are known: {unknown} tracks of unknown artists count as an artist each, and a
+joint credit as another artist than those it names. The latter is the honest figure for artists that the models have not
+heard: GTZAN holds many tracks of the same artists, and recordings of one artist share their sound. Most published
+figures are of the random kind. Confidence is calibrated on the artist folds, and an answer is *uncertain* below the
+confidence above which 90 % of their answers are right."""
 
 _LIMITS = """## Data and limits
 

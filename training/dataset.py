@@ -41,6 +41,11 @@ class Dataset:
     table: Floats
     source: str
 
+    @property
+    def unknown_artists(self) -> int:
+        """How many tracks count as an artist of their own because theirs is not known."""
+        return sum(artist == track for artist, track in zip(self.artists, self.tracks, strict=True))
+
     def vectors(self) -> Floats:
         """The SVM's vectors, by the core's own code. Shape (n, 852)."""
         progress = tqdm(self.pictures, desc="SVM features", unit="track")

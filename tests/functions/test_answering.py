@@ -104,7 +104,7 @@ class TestUpload:
         self, client: Client, results: ContainerClient, name: str, events: Events
     ) -> None:
         client.uploaded(name)
-        assert events()[-1]["event"] == "upload_outdated"
+        assert events()[-1]["event"] == "upload_gone"
         assert not results.get_blob_client(f"{name}.json").exists()
 
     @pytest.mark.parametrize("bad", ["x" * 1020, "a/../b.wav"])

@@ -14,14 +14,19 @@ from tests.functions.conftest import Configure, Events, Interrupt
 
 class TestMeanwhile:
     def test_replaced(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        interrupt: Interrupt,
+        events: Events,
     ) -> None:
-        """The old version's answer is dropped; the new one's event brings the new answer."""
+        """The old version's answer is dropped, and the new one answered."""
         uploads.upload_blob(name, wav())
         interrupt(lambda: uploads.upload_blob(name, wav(0.3), overwrite=True))
         client.uploaded(name)
-        assert client.result(name).status == 202
-        client.uploaded(name)
+        assert "upload_outdated" in [event["event"] for event in events()]
         assert stored(results, name)["problem"]["code"] == "too_short"
 
     def test_replaced_and_answered(
@@ -85,14 +90,12 @@ class TestMeanwhile:
         client.uploaded(name)
         assert not results.get_blob_client(f"{name}.json").exists()
 
-    @pytest.mark.parametrize("replacement", [None, b"newer"])
-    def test_gone_before_it_is_read(
+    def test_deleted_before_it_is_read(
         self,
         client: Client,
         uploads: ContainerClient,
+        results: ContainerClient,
         name: str,
-        replacement: bytes | None,
-        interrupt: Interrupt,
         monkeypatch: pytest.MonkeyPatch,
         events: Events,
     ) -> None:
@@ -101,14 +104,51 @@ class TestMeanwhile:
 
         def late(blob: BlobClient, *rest: Any) -> None:
             uploads.delete_blob(name)
-            if replacement is not None:
-                uploads.upload_blob(name, replacement)
             download(blob, *rest)
 
         monkeypatch.setattr(answering, "_download", late)
-        interrupt(lambda: pytest.fail("bytes of another version were classified"))
         client.uploaded(name)
-        assert events()[-1]["event"] == "upload_outdated"
+        assert events()[-1]["event"] == "upload_gone"
+        assert not results.get_blob_client(f"{name}.json").exists()
+
+    def test_replaced_before_it_is_read(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+        events: Events,
+    ) -> None:
+        """The newer version is answered at once: it may have no event of its own."""
+        uploads.upload_blob(name, wav())
+        download = answering._download
+        replacements = [b"newer"]
+
+        def late(blob: BlobClient, *rest: Any) -> None:
+            if replacements:
+                uploads.upload_blob(name, replacements.pop(), overwrite=True)
+            download(blob, *rest)
+
+        monkeypatch.setattr(answering, "_download", late)
+        client.uploaded(name)
+        assert [event["event"] for event in events()][-3:] == ["upload_outdated", "upload_started", "upload_answered"]
+        assert stored(results, name)["problem"]["code"] == "unsupported_format"
+
+    def test_replaced_again_and_again(
+        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It ends, and by an error, so that the host tries again later."""
+        uploads.upload_blob(name, wav())
+        download = answering._download
+
+        def late(blob: BlobClient, *rest: Any) -> None:
+            uploads.upload_blob(name, b"newer", overwrite=True)
+            download(blob, *rest)
+
+        monkeypatch.setattr(answering, "_download", late)
+        with pytest.raises(InvocationError, match="was replaced 5 times"):
+            client.uploaded(name)
 
     def test_others_keep_writing(
         self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,8 @@ def test_neither_url_nor_signature_is_logged(client: Client, events: Events, cap
         ("https://x.azurewebsites.net/api/uploads", "https://x.azurewebsites.net/api/results/"),
         ("https://x.azurewebsites.net/api/uploads/?code=k", "https://x.azurewebsites.net/api/results/"),
         ("http://localhost:7071/uploads", "http://localhost:7071/results/"),
+        ("http://localhost:7071/api/UPLOADS", "http://localhost:7071/api/results/"),
+        ("http://localhost:7071/api/%75ploads", "http://localhost:7071/api/results/"),
     ],
 )
 @pytest.mark.usefixtures("client")

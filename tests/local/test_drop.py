@@ -16,6 +16,10 @@ def test_files_of_the_same_name_do_not_overwrite_each_other() -> None:
     assert list(drop.blob_names(files)) == ["x.wav", "x-2.wav", "y.wav", "x-3.wav"]
 
 
+def test_a_name_that_is_no_text_is_made_one() -> None:
+    assert list(drop.blob_names([Path("bad\udcff.wav")])) == ["bad\ufffd.wav"]
+
+
 @pytest.mark.parametrize(
     ("result", "text"),
     [

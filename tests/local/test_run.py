@@ -176,5 +176,7 @@ def test_each_port_is_checked_and_has_its_variable(variable: str) -> None:
 def test_ports_that_cannot_be_are_named() -> None:
     with pytest.raises(PortError, match="FUNCTIONS_PORT and AZURITE_BLOB_PORT are both 10000"):
         check_free(Ports.from_environment({"FUNCTIONS_PORT": "10000"}).claims)
+    with pytest.raises(PortError, match="WEB_PORT is 99999"):
+        check_free(Ports.from_environment({"WEB_PORT": "99999"}).claims)
     with pytest.raises(PortError, match="eighty"):
         Ports.from_environment({"WEB_PORT": "eighty"})
