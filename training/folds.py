@@ -10,7 +10,7 @@ from training.dataset import Dataset
 
 SEED = 20_261_122
 RANDOM, ARTIST = "random", "artist"
-"""Both stratify by genre. In random folds an artist's tracks may stand on both sides; in artist folds no known one's."""
+"""Both stratify by genre. In random folds one artist's tracks stand on both sides, in artist folds no known one's."""
 
 
 def folds(dataset: Dataset, kind: str, n_folds: int) -> Integers:
