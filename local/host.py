@@ -144,14 +144,7 @@ def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[Q
         service = services[function.name]
         listeners.append(
             BlobScanner(
-                # an outage of its own: it may be kept from listing by one odd name while all else works
-                function,
-                service,
-                queue,
-                poison_queue,
-                receipts,
-                encoding=settings.queue_encoding,
-                outage=Outage(),
+                function, service, queue, poison_queue, receipts, encoding=settings.queue_encoding, outage=outage
             )
         )
     listeners.append(
