@@ -14,7 +14,7 @@ SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audio:
-    """What was decoded. ``analysed_s`` is how much of ``duration_s`` the models saw."""
+    """What was decoded. ``analysed_s`` is how much of ``duration_s`` the models judged: all but silent windows."""
 
     duration_s: float
     sample_rate_hz: int

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -116,6 +116,8 @@ class Classifier:
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
         svm, vgg19, probabilities, segments = self._pool(judged)
+        audio = reader.facts()
+        heard_s = sum(each.end_s - each.start_s for each in judged)
         named = _named(probabilities)
         genre = GENRES[int(np.argmax(probabilities))]
         watch.lap("ensemble")
@@ -127,7 +129,7 @@ class Classifier:
             probabilities=named,
             models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
             segments=segments,
-            audio=reader.facts(),
+            audio=replace(audio, analysed_s=min(round(heard_s, 3), audio.duration_s)),
             model_version=self.model_version,
             timings_ms=watch.read_ms(),
         )

@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     data = dataset.load(options.data)
     weights = options.weights.read_bytes() if options.weights else b""
-    work: Path = options.work / _digest(data.pictures.tobytes(), data.tracks, weights, vgg19.POOLED_LAYERS)
+    work: Path = options.work / _digest(
+        data.pictures.tobytes(), data.tracks, weights, vgg19.POOLED_LAYERS, vgg19.EXTRA_TILES
+    )
     settings = (svm.C, svm.GAMMA_A_FEATURE, vgg19.HEAD, folds.SEED, NAMES)
     kept_folds = work / _digest(data.table.tobytes(), data.artists, settings)
     kept_folds.mkdir(parents=True, exist_ok=True)

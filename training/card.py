@@ -89,7 +89,8 @@ confidence above which 90 % of their answers are right."""
 _LIMITS = """## Data and limits
 
 GTZAN (Tzanetakis & Cook, 2002): 1,000 tracks of 30 s, ten genres, 22,050 Hz mono; one track (jazz.00054) is broken and
-left out. Its known faults (replicas, wrong labels, distortions: Sturm, 2013) are in these figures. Ten genres are a
+left out. Its known faults (replicas, wrong labels, distortions: Sturm, 2013) are in these figures; replicas of a
+track can stand on both sides of the random folds. Ten genres are a
 crude map, mostly Western and before 2002; a recording of any other kind still gets one of the ten, at best marked
 uncertain. Nothing was measured here on noise, speech or bad recordings."""
 

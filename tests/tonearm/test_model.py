@@ -70,6 +70,7 @@ def test_a_result_says_what_was_done(classifier: Classifier) -> None:
     assert (result.id, result.status, result.schema) == ("a/b.mp3", "done", "tonearm.result/1")
     assert (result.audio.codec, result.audio.channels, result.audio.sample_rate_hz) == ("mp3", 2, 44_100)
     assert result.audio.duration_s == pytest.approx(70, abs=0.1)
+    assert result.audio.analysed_s == pytest.approx(result.audio.duration_s, abs=0.01)
     assert result.model_version == classifier.directory.name
     assert result.uncertain == (result.confidence < classifier.manifest.uncertain_below)
     assert result.created_at.endswith("Z")
@@ -112,7 +113,7 @@ def test_silence_has_no_vote(classifier: Classifier) -> None:
     framed = classifier.classify(encode("wav", np.concatenate([sound, quiet])))
     check_shape(framed)
     assert framed.segments[-1].end_s == pytest.approx(30)
-    assert framed.audio.duration_s == pytest.approx(90)
+    assert (framed.audio.duration_s, framed.audio.analysed_s) == (pytest.approx(90), pytest.approx(30))
     np.testing.assert_allclose(list(framed.probabilities.values()), list(alone.probabilities.values()), atol=1e-5)
 
 
