@@ -2,23 +2,49 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test lint types requirements train setup
+.PHONY: run test lint types check-infra audit requirements train setup packages deploy
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
 	@exec $(VENV)/python -m local
 
-test: setup lint types
+test: setup lint types check-infra
 	@$(VENV)/pytest --cov --cov-report=term
 
 setup:
-	@$(PYTHON) local/setup_env.py --all-groups --azurite
+	@$(PYTHON) local/setup_env.py --all-groups --azurite --infra
 
 lint:
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
 
 types:
 	@$(VENV)/mypy
+
+# What can be checked of the cloud part without a subscription; docs/deploy.md says what cannot.
+check-infra:
+	@$(PYTHON) local/setup_env.py --group infra --infra
+	@$(VENV)/python -m infra.checks
+
+# Secrets in the tree, and known faults in what is installed. It asks the Internet, so it is no part of `test`.
+# A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.
+audit:
+	@$(PYTHON) local/setup_env.py --group test
+	@$(VENV)/uv tool run --quiet --from detect-secrets==1.5.0 detect-secrets-hook --no-verify \
+		--baseline infra/checks/secrets.baseline $$(git ls-files) || test $$? -eq 3  # 3: known ones have moved
+	@$(VENV)/uv export --quiet --locked --all-groups --no-emit-project --output-file .tools/audit.txt
+	@$(VENV)/uv tool run --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement .tools/audit.txt
+	@$(VENV)/uv tool run --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement infra/checks/checkov.txt
+	@npm audit --prefix local && npm audit --prefix infra/checks
+
+# What is deployed: dist/functions.zip and dist/web.zip.
+packages:
+	@$(PYTHON) local/setup_env.py
+	@$(VENV)/python -m infra.packages
+
+# make deploy ENVIRONMENT=dev: the first deployment, or the next release; docs/deploy.md
+deploy:
+	@$(PYTHON) local/setup_env.py
+	@$(VENV)/python -m infra.deploy all --environment $(ENVIRONMENT)
 
 # What Azure installs for the function app; a test fails when it is stale.
 requirements:

@@ -1,6 +1,6 @@
-"""Sets a machine up that has Python, Node and make: the right Python, the locked packages, Azurite.
+"""Sets a machine up that has Python, Node and make: the right Python, the locked packages, Azurite, the checks' tools.
 
-    python3 local/setup_env.py [--group NAME]... [--all-groups] [--azurite]
+    python3 local/setup_env.py [--group NAME]... [--all-groups] [--azurite] [--infra]
 
 Runs on any Python from 3.8 on, by itself, before anything is installed; what is there already is left alone.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 LOCAL = ROOT / "local"
+CHECKS = ROOT / "infra" / "checks"
 PYTHON_VERSION = "3.13"
 UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 9)
@@ -28,13 +29,17 @@ def main() -> None:
     parser.add_argument("--group", action="append", default=[], help="dependency group to install (repeatable)")
     parser.add_argument("--all-groups", action="store_true", help="install every dependency group")
     parser.add_argument("--azurite", action="store_true", help="install Azurite, the storage emulator")
+    parser.add_argument("--infra", action="store_true", help="install what `make check-infra` needs")
     options = parser.parse_args()
     try:
         groups = ["--all-groups"] if options.all_groups else ["--group=" + group for group in options.group]
         # --inexact: what `make test` has installed stays when `make run` needs less.
         run([find_uv(), "sync", "--quiet", "--locked", "--inexact", "--python", find_python(), *groups])
         if options.azurite:
-            install_azurite()
+            install_npm(LOCAL, "Azurite")
+        if options.infra:
+            install_checkov()
+            install_npm(CHECKS, "the pipelines' language service")
     except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"set-up: {error}")
 
@@ -72,22 +77,37 @@ def version_of(python: str) -> str:
     return output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
 
 
-def install_azurite() -> None:
-    """Azurite as package-lock.json has it, below local/node_modules; nothing to do if it is that already."""
-    lock = LOCAL / "package-lock.json"
-    done = LOCAL / "node_modules" / ".installed"
+def install_checkov() -> None:
+    """Checkov as checkov.txt has it, in an environment of its own: its pins clash with ours."""
+    lock = CHECKS / "checkov.txt"
+    folder = TOOLS / "checkov"
+    done = folder / ".installed"
+    if done.exists() and done.read_text() == lock.read_text():
+        return
+    say("installing checkov")
+    uv = find_uv()
+    run([uv, "venv", "--quiet", "--clear", "--python", find_python(), str(folder)])
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(lock)])
+    done.write_text(lock.read_text())
+
+
+def install_npm(folder: Path, what: str) -> None:
+    """The npm packages of a folder as its package-lock.json has them; nothing to do if they are that already."""
+    lock = folder / "package-lock.json"
+    done = folder / "node_modules" / ".installed"
     if done.exists() and done.read_text() == lock.read_text():
         return
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
-        sys.exit(f"set-up: Node {OLDEST_NODE} or newer with npm is needed for Azurite and is not on PATH")
+        sys.exit(f"set-up: Node {OLDEST_NODE} or newer with npm is needed for {what} and is not on PATH")
     version = output([node, "--version"])
     if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE:
-        sys.exit(f"set-up: Node {version.strip()} is too old for Azurite; {OLDEST_NODE} or newer is needed")
-    say("installing Azurite")
-    # No package may run scripts of its own while it is installed; Azurite needs none.
+        sys.exit(f"set-up: Node {version.strip()} is too old for {what}; {OLDEST_NODE} or newer is needed")
+    say("installing " + what)
+    # No package may run scripts of its own while it is installed; none of these needs any.
     quiet = ["--silent", "--no-audit", "--no-fund"]
-    run([npm, "ci", "--ignore-scripts", *quiet], cwd=LOCAL)
+    run([npm, "ci", "--ignore-scripts", *quiet], cwd=folder)
     done.write_text(lock.read_text())
 
 

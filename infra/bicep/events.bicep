@@ -1,0 +1,49 @@
+// What needs the live colour's code to be deployed and running: its host makes the keys that are read here, and answers
+// the handshake by which Event Grid makes sure that a webhook wants its events. Deploying this with the other colour
+// moves the events to it.
+targetScope = 'resourceGroup'
+
+@description('Which environment this is, as in main.bicep.')
+@allowed([
+  'dev'
+  'prod'
+])
+param environmentName string
+
+@description('The function app that gets the uploads, and whose key the web page uses. Left out, the one that is live.')
+@allowed([
+  'blue'
+  'green'
+])
+param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
+
+// As in main.bicep, which made what these names stand for.
+var suffix = take(uniqueString(resourceGroup().id), 6)
+var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
+
+module subscription 'modules/event-subscription.bicep' = {
+  name: 'event-subscription'
+  params: {
+    topicName: 'evgt-tonearm-${environmentName}-${suffix}'
+    storageAccountName: 'sttonearm${environmentName}${suffix}'
+    functionAppName: functionAppName
+  }
+}
+
+module functionKey 'modules/function-key.bicep' = {
+  name: 'function-key'
+  params: {
+    vaultName: 'kv-tonearm-${environmentName}-${suffix}'
+    functionAppName: functionAppName
+    colour: liveColour
+  }
+}
+
+@description('The colour that gets uploads after this deployment.')
+output liveColour string = liveColour
+
+@description('Name of the event subscription.')
+output eventSubscriptionName string = subscription.outputs.subscriptionName
+
+@description('Name of the vault\'s secret that holds the web page\'s function key.')
+output secretName string = functionKey.outputs.secretName

@@ -1,0 +1,77 @@
+// The system topic: what happens in the storage account, as events. Who gets them is in event-subscription.bicep.
+
+@description('Name of the topic.')
+param topicName string
+
+@description('Azure region, which must be the storage account\'s.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Name of the storage account whose events these are.')
+param storageAccountName string
+
+@description('Container for events that could not be delivered.')
+param deadLetterContainer string
+
+@description('Resource id of the Log Analytics workspace that takes the log of failed deliveries.')
+param workspaceId string
+
+// Storage Blob Data Contributor: write blobs. Event Grid has no narrower role for dead letters.
+var storageBlobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
+
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: storageAccountName
+}
+
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
+  parent: blobService
+  name: deadLetterContainer
+}
+
+resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
+  name: topicName
+  location: location
+  tags: tags
+  identity: {
+    // Its own: storage that is closed to the public lets in Event Grid by this kind of identity only.
+    type: 'SystemAssigned'
+  }
+  properties: {
+    source: account.id
+    topicType: 'Microsoft.Storage.StorageAccounts'
+  }
+}
+
+resource topicDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: deadLetters
+  name: guid(deadLetters.id, topic.id, storageBlobDataContributor)
+  properties: {
+    roleDefinitionId: storageBlobDataContributor
+    principalId: topic.identity.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource failures 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: topic
+  name: 'failures'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'DeliveryFailures'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Name of the topic.')
+output topicName string = topic.name

@@ -1,0 +1,223 @@
+// One colour of the function app, on its own Flex Consumption plan: such a plan takes one app, and no slots.
+
+@description('Which of the two this is.')
+@allowed([
+  'blue'
+  'green'
+])
+param colour string
+
+@description('Name of the app. The host goes by its first 32 characters, which must differ between the colours.')
+@minLength(2)
+@maxLength(32)
+param appName string
+
+@description('Azure region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of the app\'s identity.')
+param identityId string
+
+@description('By which the code names that identity.')
+param identityClientId string
+
+@description('Name of the storage account.')
+param storageAccountName string
+
+@description('Container that the app\'s package is deployed to.')
+param deploymentContainer string
+
+@description('Name of the Application Insights component.')
+param applicationInsightsName string
+
+@description('Resource id of the subnet by which the app reaches others. Empty: none.')
+param subnetId string
+
+@description('Memory of an instance, in MB.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int
+
+@description('How many instances there may be.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int
+
+@description('Instances that always wait for uploads. Without one the listener never starts.')
+@minValue(1)
+param alwaysReadyBlob int
+
+@description('Instances that always wait for HTTP requests.')
+@minValue(0)
+param alwaysReadyHttp int
+
+@description('Model version to serve. Empty: the package\'s default.')
+param modelVersion string
+
+@description('Largest body of POST /api/classify, in bytes.')
+param maxRequestBytes int
+
+@description('Longest recording of POST /api/classify, in seconds.')
+param maxRequestDurationS int
+
+@description('Largest upload, in bytes.')
+param maxUploadBytes int
+
+@description('Longest recording that is uploaded, in seconds.')
+param maxDurationS int
+
+@description('How long a signed upload URL can be used, in seconds.')
+param uploadUrlTtlS int
+
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: storageAccountName
+}
+
+resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: applicationInsightsName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_225:Event Grid keeps events for a day and the other colour stands by; zones would take two always-ready instances a group
+  name: 'plan-${appName}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_17:Callers have a function key, and Event Grid its own; neither has a certificate
+  // checkov:skip=CKV_AZURE_212:Flex Consumption counts instances by functionAppConfig, where the always-ready ones are
+  // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances by itself; /api/health is asked by the smoke test
+  // checkov:skip=CKV_AZURE_222:Event Grid and API callers come from the public network, and need a key
+  name: appName
+  location: location
+  tags: union(tags, {
+    colour: colour
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${account.properties.primaryEndpoints.blob}${deploymentContainer}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstanceCount
+        // The idle colour keeps its one for uploads: so its key and webhook are there before the switch, and what was
+        // queued with it before the last switch is worked off. For HTTP it starts when it is asked.
+        alwaysReady: concat([
+          {
+            name: 'blob'
+            instanceCount: alwaysReadyBlob
+          }
+        ], alwaysReadyHttp == 0 ? [] : [
+          {
+            name: 'http'
+            instanceCount: alwaysReadyHttp
+          }
+        ])
+        triggers: {
+          http: {
+            // An instance has about one core, and a classification is arithmetic: more at once wait for each other.
+            perInstanceConcurrency: 4
+          }
+        }
+      }
+    }
+    siteConfig: {
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      remoteDebuggingEnabled: false
+    }
+  }
+}
+
+// Identities instead of keys throughout. Flex Consumption takes runtime, version, package and build settings from
+// functionAppConfig, and refuses them here.
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_13:Callers bring a function key; health and the API's description are for all
+  // checkov:skip=CKV_AZURE_63:These are app settings; each run is logged to Application Insights
+  // checkov:skip=CKV_AZURE_65:These are app settings; errors are logged to Application Insights
+  // checkov:skip=CKV_AZURE_66:Failed request tracing is of Windows; the app runs on Linux
+  // checkov:skip=CKV_AZURE_80:No .NET; the app runs on Python
+  // checkov:skip=CKV_AZURE_88:Nothing is kept in files; data is in blobs
+  // checkov:skip=CKV_AZURE_222:The app settings have no such property; the app has it
+  parent: app
+  name: 'appsettings'
+  properties: {
+    AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    TONEARM_BLOB_SOURCE: 'EventGrid'
+    TONEARM_MODEL: modelVersion
+    TONEARM_MAX_REQUEST_BYTES: string(maxRequestBytes)
+    TONEARM_MAX_REQUEST_DURATION_S: string(maxRequestDurationS)
+    TONEARM_MAX_UPLOAD_BYTES: string(maxUploadBytes)
+    TONEARM_MAX_DURATION_S: string(maxDurationS)
+    TONEARM_UPLOAD_URL_TTL_S: string(uploadUrlTtlS)
+  }
+}
+
+// Deployment is by identity too.
+resource scmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+resource ftpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+@description('Name of the app.')
+output appName string = app.name
+
+@description('Address of the app.')
+output appUrl string = 'https://${app.properties.defaultHostName}'

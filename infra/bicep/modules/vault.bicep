@@ -1,0 +1,67 @@
+// The vault of the one secret there is: the function key that the web page calls the API with.
+
+@description('Name of the vault.')
+@minLength(3)
+@maxLength(24)
+param vaultName string
+
+@description('Azure region.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of the Log Analytics workspace that takes the audit log.')
+param workspaceId string
+
+@description('Disabled: the vault is reachable by private endpoint only.')
+@allowed([
+  'Enabled'
+  'Disabled'
+])
+param publicNetworkAccess string
+
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
+  // checkov:skip=CKV_AZURE_109:Without a network of its own the web app asks from addresses it shares with others; access is by identity, and privateNetworking denies the rest
+  // checkov:skip=CKV_AZURE_189:Without a network of its own the web app asks from addresses it shares with others; access is by identity, and privateNetworking denies the rest
+  name: vaultName
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 7
+    // It holds a deleted vault's name for its 7 days: infra/deploy recovers the vault where the group is made anew.
+    enablePurgeProtection: true
+    publicNetworkAccess: publicNetworkAccess
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: publicNetworkAccess == 'Disabled' ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: vault
+  name: 'audit'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'AuditEvent'
+        enabled: true
+      }
+    ]
+  }
+}
+
+@description('Name of the vault.')
+output vaultName string = vault.name
+
+@description('Address of the vault, with a slash at its end.')
+output vaultUri string = vault.properties.vaultUri

@@ -1,0 +1,222 @@
+"""Builds what is deployed: the function package and the web package, each as a folder and as a zip of it.
+
+    python -m infra.packages [functions] [web] [--out dist]
+
+The pipeline, a developer and the images' build stages all call this, so what is tested is what is deployed. Both
+packages hold their dependencies in ``.python_packages/lib/site-packages``, where Azure looks for them: nothing is
+installed in the cloud. Versions and hashes come from ``uv.lock``. Two builds of one tree give the same bytes. It needs
+Python's own library and uv, which it installs for itself where there is none.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
+
+PYTHON_VERSION = "3.13"
+# Azure's images have glibc 2.36 or newer; scipy, onnxruntime and av publish wheels for 2.28 and older.
+PYTHON_PLATFORM = "x86_64-manylinux_2_28"
+
+# What is read to load a version and what `GET /api/model` tells of it. Left out of models/: every other version, and
+# of the served one whatever else describes its making (folds_*.txt, predictions and the like).
+MODEL_DOCUMENTS = ("manifest.json", "metrics.json", "MODEL_CARD.md")
+
+# Left out of the dependencies, as nothing runs it: commands (their first line names the builder's Python), Jupyter's
+# extensions, examples, tests, C headers.
+UNUSED = ("bin", "share", "samples", "**/tests", "*/include")
+
+# The oldest date that a zip can hold: the same whenever it is built.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+ZIP_LEVEL = 3  # twice as fast as the usual 6, for 6 % more
+MB_BYTES = 1_000_000
+PARTS_SHOWN = 5
+
+
+class PackageError(Exception):
+    """A package cannot be built; the message names the file and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What goes into a package, relative to the repository's root."""
+
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    models: bool = False
+    """Whether the served models go along."""
+    requirements: tuple[str, ...]
+    """What of the lock is installed, as options of ``uv export``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package that was built."""
+
+    name: str
+    folder: Path
+    archive: Path
+
+
+CONTENTS = {
+    "functions": Content(
+        files=("function_app.py", "host.json", "requirements.txt"),
+        folders=("functions", "tonearm"),
+        models=True,
+        requirements=("--no-dev",),
+    ),
+    "web": Content(folders=("frontend", ".streamlit"), requirements=("--only-group", "frontend")),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.packages", description="Builds what is deployed.")
+    parser.add_argument("names", nargs="*", metavar="functions|web", help="which to build; both if none is named")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder to build in (default: dist)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(CONTENTS):
+        parser.error(f"no such package: {', '.join(sorted(unknown))}; there are {' and '.join(CONTENTS)}")
+    try:
+        for name in options.names or CONTENTS:
+            print(describe(build(name, options.out)), flush=True)
+    except (PackageError, OSError, subprocess.CalledProcessError) as error:
+        print(f"The package cannot be built: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build(name: str, out: Path, root: Path = ROOT) -> Package:
+    """Build ``out/<name>/`` and ``out/<name>.zip`` from the tree at ``root``, in place of what is there.
+
+    Raises PackageError, and CalledProcessError where uv fails, which has then said why.
+    """
+    content = CONTENTS[name]
+    out = out.absolute()  # uv works in the root
+    folder = out / name
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for file in content.files:
+        _copy(root / file, folder / file)
+    for source in content.folders:
+        shutil.copytree(root / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
+    if content.models:
+        for path in served_model_files(root / "models"):
+            _copy(path, folder / path.relative_to(root))
+    _install(content.requirements, folder / SITE_PACKAGES, root)
+    archive = out / f"{name}.zip"
+    pack(folder, archive)
+    return Package(name, folder, archive)
+
+
+def served_model_files(models: Path) -> list[Path]:
+    """The files of ``models/`` that the service reads: the default version's name, and that version as it is served."""
+    pointer = models / "default.txt"
+    try:
+        version = models / pointer.read_text().strip()
+        files = json.loads((version / "manifest.json").read_text())["files"]
+    except OSError as error:
+        raise PackageError(
+            f"{error.filename} cannot be read ({error.strerror}); check the repository out whole"
+        ) from None
+    except (ValueError, KeyError) as error:
+        raise PackageError(f"{version / 'manifest.json'} is malformed ({error!r}); fetch the folder again") from None
+    return [pointer, *(version / name for name in (*files, *MODEL_DOCUMENTS))]
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Zip ``folder``'s files, so that the same files give the same bytes whoever packs them and whenever."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), ZIP_DATE)
+            entry.create_system = 3  # Unix, so that the next line counts
+            entry.external_attr = 0o644 << 16
+            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, ZIP_LEVEL)
+
+
+def describe(package: Package) -> str:
+    """The package's sizes, its hash and its largest parts, for whoever built it."""
+    sizes = Counter[str]()
+    for path in package.folder.rglob("*"):
+        if path.is_file():
+            sizes[_part(path.relative_to(package.folder))] += path.stat().st_size
+    unpacked_mb = sizes.total() / MB_BYTES
+    packed_mb = package.archive.stat().st_size / MB_BYTES
+    with package.archive.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [
+        f"{package.name}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed",
+        *(f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(PARTS_SHOWN)),
+        f"  {package.archive}  sha256 {sha256}",
+    ]
+    return "\n".join(lines)
+
+
+def _part(path: Path) -> str:
+    """What a file counts to: a dependency, with the libraries of its wheel, or an entry of the package's root."""
+    if path.is_relative_to(SITE_PACKAGES):
+        return path.relative_to(SITE_PACKAGES).parts[0].removesuffix(".libs")
+    return path.parts[0]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.is_file():
+        raise PackageError(f"{source} is missing; check the repository out whole")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _install(requirements: Sequence[str], target: Path, root: Path) -> None:
+    """Install what the lock has for Azure's machines, whatever machine this is, without what nothing runs."""
+    python = ["--python", sys.executable]
+    with tempfile.TemporaryDirectory() as scratch:
+        uv = _uv(Path(scratch), root)
+        # requirements.txt is the same without hashes: that is for readers and for tools that install for themselves.
+        locked = Path(scratch, "requirements.txt")
+        export = [uv, "export", "--quiet", "--locked", "--no-emit-project", "--no-annotate", "--no-header"]
+        subprocess.run([*export, *python, *requirements, "--output-file", str(locked)], cwd=root, check=True)
+        install = [uv, "pip", "install", "--quiet", "--no-config", "--target", str(target), "--link-mode", "copy"]
+        # No package may run code of its own while it is installed: wheels only, and only those that the lock names.
+        install += ["--requirements", str(locked), "--require-hashes", "--no-deps", "--only-binary", ":all:"]
+        platform = ["--python-version", PYTHON_VERSION, "--python-platform", PYTHON_PLATFORM]
+        subprocess.run([*install, *python, *platform, "--no-compile-bytecode"], cwd=root, check=True)
+    for pattern in UNUSED:
+        for folder in list(target.glob(pattern)):
+            # Licences stay; they lie in folders like those of the package that they are for.
+            if folder.is_dir() and ".dist-info" not in str(folder):
+                shutil.rmtree(folder)
+    (target / ".lock").unlink(missing_ok=True)
+    for record in target.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if (target / line.rsplit(",", 2)[0].strip('"')).exists()]
+        record.write_text("".join(kept), encoding="utf-8")
+
+
+def _uv(scratch: Path, root: Path) -> str:
+    """The uv beside this Python or on PATH; else one for this build alone, of the version that pyproject.toml pins."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    if found := shutil.which("uv", path=path):
+        return found
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    (pinned,) = (each for each in groups["test"] if each.startswith("uv=="))
+    tools = scratch / "tools" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", str(tools.parent)], check=True)
+    subprocess.run([str(tools / "python"), "-m", "pip", "install", "--quiet", pinned], check=True)
+    return str(tools / "uv")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
