@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ENVIRONMENT_NAMES = {"environ", "environment", "env"}
+CALLS_LOGGING = {"event", "failure"}
 CALLS_READING = {"get", "getenv", "pop", "setdefault"}
 
 
@@ -19,6 +20,12 @@ def trees(root: Path, folder: str) -> Iterator[tuple[Path, ast.Module]]:
 def _parsed(text: str) -> ast.Module:
     """Kept, as several checks read the same files."""
     return ast.parse(text)
+
+
+@functools.lru_cache(maxsize=256)
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes of a module; kept with it."""
+    return tuple(ast.walk(tree))
 
 
 def constants(tree: ast.Module) -> dict[str, object]:
@@ -51,13 +58,37 @@ def triggers(root: Path) -> dict[str, str]:
     """The functions of the app and what sets them off: ``{"answer_upload": "blob_trigger"}``."""
     found: dict[str, str] = {}
     for _, tree in trees(root, "functions"):
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.FunctionDef):
                 calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
                 named = {call.func.attr: call for call in calls if isinstance(call.func, ast.Attribute)}
                 if "function_name" in named and isinstance(argument := named["function_name"].args[0], ast.Constant):
                     found[str(argument.value)] = next((name for name in named if name != "function_name"), "")
     return found
+
+
+def routes(root: Path) -> set[str]:
+    """The paths that the app's HTTP functions answer: ``/api/health``."""
+    return {
+        f"/api/{node.args[0].value}"
+        for _, tree in trees(root, "functions")
+        for node in nodes(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "route"
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    }
+
+
+def events_logged(root: Path) -> set[str]:
+    """The names of the app's log entries: ``logs.event("upload_answered", …)``, or either of two by a condition."""
+    return {
+        each.value
+        for _, tree in trees(root, "functions")
+        for node in nodes(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLS_LOGGING
+        if isinstance(node.func.value, ast.Name) and node.func.value.id == "logs"
+        for each in ast.walk(node.args[0])
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
 
 
 def settings_read(root: Path, folder: str) -> tuple[dict[str, tuple[str, int]], list[tuple[str, int]]]:
@@ -70,8 +101,8 @@ def settings_read(root: Path, folder: str) -> tuple[dict[str, tuple[str, int]], 
     unclear: list[tuple[str, int]] = []
     for file, tree in trees(root, folder):
         known = constants(tree)
-        parameters = {each.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for each in _named(node)}
-        for node in ast.walk(tree):
+        parameters = {each.arg for node in nodes(tree) if isinstance(node, ast.arguments) for each in _named(node)}
+        for node in nodes(tree):
             for argument, must_be_plain in _names_read(node):
                 name, place = plain(argument, known), (str(file.relative_to(root)), argument.lineno)
                 if isinstance(name, str):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
 
+from infra.checks.pipeline_products import check_products, sonar
+from infra.checks.pipeline_release import check_release
 from infra.checks.pipeline_tree import (
     DIRECTIVE,
     EXPRESSION,
@@ -29,7 +31,7 @@ from infra.deploy.__main__ import parser
 
 PIPELINE = "azure-pipelines.yml"
 TEMPLATES = "infra/pipelines"
-SONAR = "sonar-project.properties"
+BRANCH = "main"
 KNOWN_BAD = "infra/checks/known_bad_pipeline.yml"
 KNOWN_BAD_LINES = {6, 12}
 VALIDATOR = "infra/checks/validate_pipelines.js"
@@ -114,7 +116,9 @@ def resolve(root: Path) -> list[Problem]:
         _check_parameters(reader, tree)
     _check_variables(reader, whole)
     _check_dependencies(reader, whole)
-    _check_artifacts(reader, whole)
+    _check_triggers(reader, whole)
+    check_products(reader, whole)
+    check_release(reader, whole)
     commands = Commands(reader)
     for branch in branches(whole):
         for kind in SCRIPTS:
@@ -123,7 +127,7 @@ def resolve(root: Path) -> list[Problem]:
         script_path = branch.text("scriptPath")
         if script_path is not None and not (root / script_path).is_file():
             reader.note(script_path, f"The script {script_path} does not exist.")
-    return [*reader.problems, *_sonar(root)]
+    return [*reader.problems, *sonar(root, whole)]
 
 
 class Commands:
@@ -274,26 +278,11 @@ def _check_names(reader: Reader, items: Node | None, kind: str) -> None:
                 )
 
 
-def _check_artifacts(reader: Reader, whole: Branch) -> None:
-    """Every artifact that is downloaded is published in the same pipeline."""
-    published = {each.get("artifact") for each in branches(whole) if "publish" in each}
-    for step in branches(whole):
-        task, inputs = step.text("task") or "", step.get("inputs")
-        if task.startswith("DownloadPipelineArtifact@") and isinstance(inputs, Branch):
-            name = inputs.text("artifact")
-            if name is not None and name not in published:
-                reader.note(name, f"The artifact {name} is published nowhere.")
-
-
-def _sonar(root: Path) -> Iterator[Problem]:
-    """SonarQube's folders are there."""
-    file = root / SONAR
-    if not file.is_file():
-        yield Problem(SONAR, 0, "SonarQube's settings are missing; the pipeline's analysis reads them.")
-        return
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        name, _, value = line.partition("=")
-        if name in ("sonar.sources", "sonar.tests"):
-            for path in value.split(","):
-                if not (root / path).exists():
-                    yield Problem(SONAR, number, f"{name} names {path}, which does not exist.")
+def _check_triggers(reader: Reader, whole: Branch) -> None:
+    """It runs for main and for what is to come there."""
+    for kind in ("trigger", "pr"):
+        chosen = whole.get(kind)
+        names = chosen.get("branches", Branch()) if isinstance(chosen, Branch) else Branch()
+        included = names.get("include") if isinstance(names, Branch) else None
+        if not isinstance(included, Items) or BRANCH not in included:
+            reader.note(chosen if chosen is not None else whole, f"{kind} must include the branch {BRANCH}.")

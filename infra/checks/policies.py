@@ -1,6 +1,7 @@
 """Rules of ours for what is deployed: computed with each environment's parameters, not read off the text.
 
-Secrets, storage, roles and names are here; the apps and the way of events to them in `policies_apps`.
+Secrets, storage, roles and names are here; the apps, the page, the way of events, the network and the watching over all
+of it have modules of their own.
 """
 
 import re
@@ -8,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from infra.checks import code, policies_apps
+from infra.checks import code, policies_apps, policies_events, policies_network, policies_page, policies_watch
+from infra.checks.deployed import at, made
 from infra.checks.functions import GROUP
 from infra.checks.problem import Problem
-from infra.checks.scenarios import BICEP, Scenario, scenarios
+from infra.checks.scenarios import BICEP, Scenario, entry_points, scenarios
 from infra.checks.values import Resource, is_runtime, is_secret
+from infra.deploy.errors import DeployError
+from infra.deploy.resources import Resources
 
 ROLES = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
@@ -29,6 +33,22 @@ ROLES = {
 }
 """Built-in roles that may be given; ids are the same everywhere. None that could give rights or change resources."""
 
+NEEDED = (
+    (
+        re.compile(r"\|id-tonearm-\w+-functions\|"),
+        {
+            "Storage Blob Data Owner",
+            "Storage Queue Data Contributor",
+            "Storage Table Data Contributor",
+            "Monitoring Metrics Publisher",
+            "AcrPull",
+        },
+    ),
+    (re.compile(r"\|id-tonearm-\w+-web\|"), {"Key Vault Secrets User", "AcrPull"}),
+    (re.compile(r"/systemTopics/\S+ identity"), {"Storage Blob Data Contributor"}),
+)
+"""Who needs which of them, by the id that Azure will know them by; nobody gets another."""
+
 SECRET_PLACES = {
     "microsoft.keyvault/vaults/secrets": ("properties", "value"),
     "microsoft.eventgrid/systemtopics/eventsubscriptions": ("properties", "destination", "properties", "endpointUrl"),
@@ -38,6 +58,8 @@ TELEMETRY = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 """The one connection string that may be a setting: an address, as long as the component takes no keys."""
 KEY_WORDS = re.compile(r"AccountKey=|SharedAccessKey=|SharedAccessSignature|DefaultEndpointsProtocol=|[?&]sig=")
 CONNECTION_STRING = re.compile(r"connection_?string|instrumentationkey", re.IGNORECASE)
+
+GROUP_TAG = re.compile(r"resourceGroup\(\)\.tags(?:\.|, ')(\w+)")
 
 NAMES = {
     "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
@@ -50,6 +72,7 @@ NAMES = {
     "Microsoft.ManagedIdentity/userAssignedIdentities": r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}",
 }
 """Names as Azure takes them."""
+DELETED_IN_TIME = {"uploads/", "event-dead-letters/"}
 OLD_TLS = {"TLS1_0", "TLS1_1"}
 
 ALWAYS_THERE = (
@@ -80,40 +103,39 @@ def check(root: Path) -> list[Problem]:
         _no_secrets_in_outputs,
         _storage,
         _vault_and_registry,
-        _private_means_closed,
         _telemetry_by_identity,
         _role_assignments,
+        _deploy_finds_its_outputs,
         *policies_apps.RULES,
+        *policies_page.RULES,
+        *policies_events.RULES,
+        *policies_network.RULES,
+        *policies_watch.RULES,
     )
     problems = [problem for scenario in deployed for rule in rules for problem in rule(scenario)]
-    containers, functions = _containers_of_the_code(root), code.triggers(root)
+    containers, queues = _containers_of_the_code(root), _poison_queues_of_the_code(root)
+    functions, logged = code.triggers(root), code.events_logged(root)
     for scenario in deployed:
+        problems += _remembered(scenario, root)
         problems += _containers(scenario, containers)
-        problems += policies_apps.events(scenario, functions)
+        problems += _queues(scenario, queues)
+        problems += policies_events.events(scenario, functions)
+        problems += policies_watch.queries(scenario, functions.keys(), logged)
     return sorted(set(problems))
-
-
-def _at(resource: Resource, text: str) -> Problem:
-    return Problem(resource.path, resource.line, f"{resource.symbol}: {text}")
-
-
-def _made(scenario: Scenario, resource_type: str) -> Iterator[Resource]:
-    """Resources of a type that are made, not only looked up."""
-    return (each for each in scenario.resources if each.is_a(resource_type) and not each.existing)
 
 
 def _always_there(scenario: Scenario) -> Iterator[Problem]:
     for resource_type in ALWAYS_THERE:
-        if not any(_made(scenario, resource_type)):
+        if not any(made(scenario, resource_type)):
             yield Problem(str(BICEP / "main.bicep"), 0, f"{scenario.name}: no {resource_type} is deployed")
 
 
 def _existing_are_deployed(scenario: Scenario) -> Iterator[Problem]:
     """What a file takes as there is made by another, under the same name."""
-    made = {each.id.lower() for each in scenario.resources if not each.existing}
+    there = {each.id.lower() for each in scenario.resources if not each.existing}
     for each in scenario.resources:
-        if each.existing and each.id.lower() not in made and not each.type.lower().endswith("/roledefinitions"):
-            yield _at(each, f"nothing deploys the {each.type} named {each.name}: the names must be built alike")
+        if each.existing and each.id.lower() not in there and not each.type.lower().endswith("/roledefinitions"):
+            yield at(each, f"nothing deploys the {each.type} named {each.name}: the names must be built alike")
 
 
 def _ids_differ(scenario: Scenario) -> Iterator[Problem]:
@@ -122,15 +144,15 @@ def _ids_differ(scenario: Scenario) -> Iterator[Problem]:
         if not each.existing:
             other = seen.setdefault(each.id.lower(), each)
             if other is not each:
-                yield _at(each, f"{other.symbol} in {other.path} deploys the same {each.type} {each.name}")
+                yield at(each, f"{other.symbol} in {other.path} deploys the same {each.type} {each.name}")
 
 
 def _names_are_valid(scenario: Scenario) -> Iterator[Problem]:
     for resource_type, pattern in NAMES.items():
-        for each in _made(scenario, resource_type):
+        for each in made(scenario, resource_type):
             name = each.name.rpartition("/")[2]
             if not is_runtime(name) and not re.fullmatch(pattern, name):
-                yield _at(each, f"{name!r} ({len(name)} characters) is no name for a {resource_type}: {pattern}")
+                yield at(each, f"{name!r} ({len(name)} characters) is no name for a {resource_type}: {pattern}")
 
 
 def _no_secrets_in_resources(scenario: Scenario) -> Iterator[Problem]:
@@ -140,9 +162,9 @@ def _no_secrets_in_resources(scenario: Scenario) -> Iterator[Problem]:
                 continue
             place = ".".join(way)
             if is_secret(value) or KEY_WORDS.search(value):
-                yield _at(each, f"{place} holds a key; put it into Key Vault and refer to that")
+                yield at(each, f"{place} holds a key; put it into Key Vault and refer to that")
             elif is_runtime(value) and CONNECTION_STRING.search(value) and TELEMETRY not in way:
-                yield _at(each, f"{place} holds a connection string; use an identity")
+                yield at(each, f"{place} holds a connection string; use an identity")
 
 
 def _no_secrets_in_outputs(scenario: Scenario) -> Iterator[Problem]:
@@ -168,40 +190,70 @@ def _strings(value: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield from _strings(each, way)
 
 
+def _deploy_finds_its_outputs(scenario: Scenario) -> Iterator[Problem]:
+    """The outputs are there that infra.deploy goes by."""
+    values = {name: {"value": _as_deployed(value)} for name, (value, *_) in scenario.outputs.items()}
+    try:
+        Resources.of(values)
+    except DeployError as error:
+        yield Problem(str(BICEP / "main.bicep"), 0, f"infra.deploy: {str(error).partition('. ')[0]}")
+
+
+def _as_deployed(value: Any) -> Any:
+    """A value with something in place of what only Azure knows."""
+    if isinstance(value, dict):
+        return {key: _as_deployed(each) for key, each in value.items()}
+    return "https://sample" if is_runtime(value) else value
+
+
+def _remembered(scenario: Scenario, root: Path) -> Iterator[Problem]:
+    """What an entry point reads from the group's tags is written there under the same name."""
+    written = {name for each in made(scenario, "Microsoft.Resources/tags") for name in each.properties.get("tags", {})}
+    for file in entry_points(root):
+        for number, line in enumerate(file.read_text().splitlines(), start=1):
+            for name in set(GROUP_TAG.findall(line)) - written:
+                text = f"nothing writes the group's tag {name}: what was live would be forgotten"
+                yield Problem(str(file.relative_to(root)), number, text)
+
+
 def _storage(scenario: Scenario) -> Iterator[Problem]:
-    for account in _made(scenario, "Microsoft.Storage/storageAccounts"):
+    for account in made(scenario, "Microsoft.Storage/storageAccounts"):
         for name in ("allowSharedKeyAccess", "allowBlobPublicAccess"):
             if account.properties.get(name) is not False:
-                yield _at(account, f"set {name} to false")
+                yield at(account, f"set {name} to false")
         tls = account.properties.get("minimumTlsVersion")
         if not isinstance(tls, str) or not tls.startswith("TLS1_") or tls in OLD_TLS:
-            yield _at(account, "set minimumTlsVersion to TLS1_2 or newer")
+            yield at(account, "set minimumTlsVersion to TLS1_2 or newer")
         if account.properties.get("supportsHttpsTrafficOnly") is not True:
-            yield _at(account, "set supportsHttpsTrafficOnly to true")
+            yield at(account, "set supportsHttpsTrafficOnly to true")
         yield from _soft_delete(scenario, account)
         yield from _uploads_are_deleted(scenario, account)
-    for each in _made(scenario, "Microsoft.Storage/storageAccounts/blobServices/containers"):
+    for each in made(scenario, "Microsoft.Storage/storageAccounts/blobServices/containers"):
         if each.properties.get("publicAccess", "None") != "None":
-            yield _at(each, "set publicAccess to None")
+            yield at(each, "set publicAccess to None")
 
 
 def _soft_delete(scenario: Scenario, account: Resource) -> Iterator[Problem]:
-    services = _made(scenario, "Microsoft.Storage/storageAccounts/blobServices")
+    services = made(scenario, "Microsoft.Storage/storageAccounts/blobServices")
     service = next((each for each in services if each.id.startswith(f"{account.id}/")), None)
     for name in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
         policy = service.properties.get(name, {}) if service else {}
         if policy.get("enabled") is not True or not policy.get("days"):
-            yield _at(service or account, f"blob service: set {name} to enabled with a number of days")
+            yield at(service or account, f"blob service: set {name} to enabled with a number of days")
 
 
 def _uploads_are_deleted(scenario: Scenario, account: Resource) -> Iterator[Problem]:
-    for each in _made(scenario, "Microsoft.Storage/storageAccounts/managementPolicies"):
+    """Uploads and dead letters are deleted in time, and nothing else is."""
+    deleted: set[str] = set()
+    for each in made(scenario, "Microsoft.Storage/storageAccounts/managementPolicies"):
         for rule in each.properties.get("policy", {}).get("rules", []):
             definition = rule.get("definition", {})
-            deletion = definition.get("actions", {}).get("baseBlob", {}).get("delete")
-            if rule.get("enabled") and deletion and "uploads/" in definition.get("filters", {}).get("prefixMatch", []):
-                return
-    yield _at(account, "no enabled lifecycle rule deletes what is below uploads/")
+            if rule.get("enabled") and "delete" in definition.get("actions", {}).get("baseBlob", {}):
+                deleted |= {*definition.get("filters", {}).get("prefixMatch", [""])}
+        if lost := deleted - DELETED_IN_TIME:
+            yield at(each, f"a lifecycle rule deletes {', '.join(sorted(lost)) or 'everything'}, which is to stay")
+    for prefix in sorted(DELETED_IN_TIME - deleted):
+        yield at(account, f"no enabled lifecycle rule deletes what is below {prefix}")
 
 
 def _containers_of_the_code(root: Path) -> set[str]:
@@ -213,57 +265,63 @@ def _containers_of_the_code(root: Path) -> set[str]:
     return found
 
 
+def _poison_queues_of_the_code(root: Path) -> set[str]:
+    """The queue that functions/uploads.py has a function for."""
+    names = (code.constants(tree).get("POISON_QUEUE") for _, tree in code.trees(root, "functions"))
+    return {str(name) for name in names if name}
+
+
+def _queues(scenario: Scenario, wanted: set[str]) -> Iterator[Problem]:
+    queues = made(scenario, "Microsoft.Storage/storageAccounts/queueServices/queues")
+    for name in sorted(wanted - {each.name.rpartition("/")[2] for each in queues}):
+        yield Problem(
+            str(BICEP / "modules/storage.bicep"), 0, f"the code listens to queue {name}, which is not deployed"
+        )
+
+
 def _containers(scenario: Scenario, wanted: set[str]) -> Iterator[Problem]:
-    made = {
+    there = {
         each.name.rpartition("/")[2]
-        for each in _made(scenario, "Microsoft.Storage/storageAccounts/blobServices/containers")
+        for each in made(scenario, "Microsoft.Storage/storageAccounts/blobServices/containers")
     }
-    for name in sorted(wanted - made):
+    for name in sorted(wanted - there):
         yield Problem(str(BICEP / "modules/storage.bicep"), 0, f"the code uses container {name}, which is not deployed")
     if not wanted:
         yield Problem("functions/storage.py", 0, "CONTAINERS is not found here, so containers cannot be compared")
 
 
 def _vault_and_registry(scenario: Scenario) -> Iterator[Problem]:
-    for vault in _made(scenario, "Microsoft.KeyVault/vaults"):
+    for vault in made(scenario, "Microsoft.KeyVault/vaults"):
         if vault.properties.get("enableRbacAuthorization") is not True:
-            yield _at(vault, "set enableRbacAuthorization to true: rights are given by roles alone")
+            yield at(vault, "set enableRbacAuthorization to true: rights are given by roles alone")
         if vault.properties.get("enableSoftDelete") is not True:
-            yield _at(vault, "set enableSoftDelete to true")
-    for registry in _made(scenario, "Microsoft.ContainerRegistry/registries"):
+            yield at(vault, "set enableSoftDelete to true")
+    for registry in made(scenario, "Microsoft.ContainerRegistry/registries"):
         if registry.properties.get("adminUserEnabled") is not False:
-            yield _at(registry, "set adminUserEnabled to false: images are pulled by identity")
-
-
-def _private_means_closed(scenario: Scenario) -> Iterator[Problem]:
-    """A private endpoint is of no use while the public one stays open."""
-    for endpoint in _made(scenario, "Microsoft.Network/privateEndpoints"):
-        for connection in endpoint.properties.get("privateLinkServiceConnections", []):
-            wanted = connection.get("properties", {}).get("privateLinkServiceId")
-            target = next((each for each in scenario.resources if each.id == wanted and not each.existing), None)
-            if target is None:
-                yield _at(endpoint, f"it leads to {wanted}, which nothing deploys")
-            elif target.properties.get("publicNetworkAccess") != "Disabled":
-                yield _at(target, "set publicNetworkAccess to Disabled where there are private endpoints")
+            yield at(registry, "set adminUserEnabled to false: images are pulled by identity")
 
 
 def _telemetry_by_identity(scenario: Scenario) -> Iterator[Problem]:
-    for component in _made(scenario, "Microsoft.Insights/components"):
+    for component in made(scenario, "Microsoft.Insights/components"):
         if component.properties.get("DisableLocalAuth") is not True:
-            yield _at(component, f"set DisableLocalAuth to true: else {TELEMETRY} would be a key")
+            yield at(component, f"set DisableLocalAuth to true: else {TELEMETRY} would be a key")
         if not component.properties.get("WorkspaceResourceId"):
-            yield _at(component, "set WorkspaceResourceId: classic components are gone")
+            yield at(component, "set WorkspaceResourceId: classic components are gone")
 
 
 def _role_assignments(scenario: Scenario) -> Iterator[Problem]:
-    for each in _made(scenario, "Microsoft.Authorization/roleAssignments"):
+    for each in made(scenario, "Microsoft.Authorization/roleAssignments"):
         over = each.id[: each.id.lower().index("/providers/microsoft.authorization/roleassignments")]
         if not over.startswith(f"{GROUP}/providers/"):
-            yield _at(each, "a role holds for the whole resource group or more: set scope to the resource it is for")
+            yield at(each, "a role holds for the whole resource group or more: set scope to the resource it is for")
         role = str(each.properties.get("roleDefinitionId", "")).rpartition("/")[2]
         if role not in ROLES:
-            yield _at(each, f"role {role or '(none)'} is not among those allowed: {', '.join(sorted(ROLES.values()))}")
+            yield at(each, f"role {role or '(none)'} is not among those allowed: {', '.join(sorted(ROLES.values()))}")
+        principal = str(each.properties.get("principalId", ""))
+        needed = next((roles for who, roles in NEEDED if who.search(principal)), set[str]())
+        if role in ROLES and principal and ROLES[role] not in needed:
+            yield at(each, f"{principal} has no need of {ROLES[role]}: take it away, or say in NEEDED who needs it")
         if each.properties.get("principalType") not in {"ServicePrincipal", "User", "Group"}:
-            yield _at(each, "set principalType: without it a new identity may not be found yet")
-        if not each.properties.get("principalId"):
-            yield _at(each, "set principalId")
+            yield at(each, "set principalType: without it a new identity may not be found yet")
+        if not principal:
+            yield at(each, "set principalId")

@@ -14,7 +14,7 @@ from infra.checks.syntax import BicepSyntaxError, parse
 from infra.checks.values import Deployment, Resource
 
 BICEP = Path("infra/bicep")
-MOST_CHOICES = 3
+MOST_CHOICES = 2
 """A parameter with more values allowed is no switch."""
 
 
@@ -29,6 +29,8 @@ class Scenario:
     """Those that the first entry point deploys."""
     outputs: dict[str, tuple[Any, Declaration, str]]
     module_outputs: tuple[tuple[str, Declaration, Any], ...]
+    made: dict[str, list[Resource]]
+    """Those that are not only looked up, by their type in small letters: Azure minds no capitals."""
 
 
 def entry_points(root: Path) -> list[Path]:
@@ -57,6 +59,9 @@ def scenarios(root: Path) -> tuple[list[Scenario], list[Problem]]:
         for name, changed in _variants(given, [each for parsed in entries.values() for each in parsed]):
             title = f"{file.name}{name}"
             deployments = [_deploy(root, entry, parsed, changed) for entry, parsed in entries.items()]
+            made: dict[str, list[Resource]] = {}
+            for resource in (resource for each in deployments for resource in each.resources if not resource.existing):
+                made.setdefault(resource.type.lower(), []).append(resource)
             problems += [problem for each in deployments for problem in each.problems]
             found.append(
                 Scenario(
@@ -65,6 +70,7 @@ def scenarios(root: Path) -> tuple[list[Scenario], list[Problem]]:
                     tuple(deployments[0].resources),
                     {name: output for each in deployments for name, output in each.outputs.items()},
                     tuple(output for each in deployments for output in each.module_outputs),
+                    made,
                 )
             )
     return found, sorted(set(problems))
@@ -112,11 +118,11 @@ def _read(root: Path, file: Path, entries: list[tuple[Declaration, ...]]) -> tup
 def _variants(given: dict[str, Any], declarations: list[Declaration]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The values as given, and with each switch in each of its other places."""
     yield "", given
-    for declaration in declarations:
-        if declaration.kind == "param":
-            for choice in _choices(declaration):
-                if choice != given.get(declaration.name, _plain(declaration.value)):
-                    yield f", {declaration.name}={json.dumps(choice)}", {**given, declaration.name: choice}
+    # by name, as entry points share parameters
+    for declaration in {each.name: each for each in declarations if each.kind == "param"}.values():
+        for choice in _choices(declaration):
+            if choice != given.get(declaration.name, _plain(declaration.value)):
+                yield f", {declaration.name}={json.dumps(choice)}", {**given, declaration.name: choice}
 
 
 def _choices(declaration: Declaration) -> list[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.checks import code
-from infra.checks.policies_apps import is_function_app, settings_of, sites
+from infra.checks.deployed import is_function_app, settings_of, sites
 from infra.checks.problem import Problem
 from infra.checks.scenarios import BICEP, scenarios
 from infra.checks.values import Resource

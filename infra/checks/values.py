@@ -61,8 +61,8 @@ class Deployment:
 def runtime(text: str) -> str:
     """A value that only Azure knows; ``text`` says where it comes from, and begins with ``secret `` if it is one."""
     inner = text.replace("⟦", "").replace("⟧", "")
-    secret = "secret " if "⟦secret " in text else ""
-    return f"⟦{secret}{inner}⟧"
+    mark = "secret " if "⟦secret " in text else ""
+    return f"⟦{mark}{inner}⟧"
 
 
 def is_runtime(value: Value) -> bool:

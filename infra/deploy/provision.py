@@ -27,6 +27,8 @@ def what_if(environment: Environment) -> None:
     live = _live_or_first(read_state(environment))
     changes = az(
         *("deployment", "group", "what-if", "--resource-group", environment.group, "--no-pretty-print"),
+        # Otherwise it asks for the right to write all of it, and pull requests are looked at with a right to read.
+        *("--validation-level", "ProviderNoRbac"),
         *_template(environment, live),
     )["changes"]
     for change in changes:

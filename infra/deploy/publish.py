@@ -22,7 +22,7 @@ WEB_PATIENCE_S = 600.0
 
 # What the deployment service calls the ends of a deployment.
 _SUCCEEDED = 4
-_FAILED = {3: "failed", 5: "met another deployment", 6: "succeeded in part"}
+_FAILED = {-1: "was cancelled", 3: "failed", 5: "met another deployment", 6: "succeeded in part"}
 
 
 def publish_functions(environment: Environment, package: Path) -> None:

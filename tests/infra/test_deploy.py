@@ -631,7 +631,9 @@ def test_what_if_changes_nothing(cloud: Cloud) -> None:
     code, said = cloud.run("what-if", "--environment", "dev")
     assert code == 0
     assert "Modify  Microsoft.Web/sites/x" in said
-    assert "liveColour=green" in cloud.calls[-1]
+    asked = cloud.calls[-1]
+    assert "liveColour=green" in asked
+    assert asked[asked.index("--validation-level") + 1] == "ProviderNoRbac"  # a right to read must do
     assert not cloud.changes
 
 

@@ -20,7 +20,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from infra import packages
-from infra.checks import containers
+from infra.checks import dockerfiles
 from local import clip
 from local.child import Child
 from local.setup_env import find_uv
@@ -278,7 +278,7 @@ class TestImages:
 
     @staticmethod
     def copy(
-        stage: list[containers.Instruction],
+        stage: list[dockerfiles.Instruction],
         context: Path,
         target: Path,
         copy_file: Callable[[Path, Path], object] = shutil.copyfile,
@@ -295,8 +295,8 @@ class TestImages:
                         copy_file(source, folder / source.name)
 
     @staticmethod
-    def stages(name: str) -> list[list[containers.Instruction]]:
-        return containers.parse(REPOSITORY / "infra" / "containers" / name / "Dockerfile", REPOSITORY).stages
+    def stages(name: str) -> list[list[dockerfiles.Instruction]]:
+        return dockerfiles.parse(REPOSITORY / "infra" / "containers" / name / "Dockerfile", REPOSITORY).stages
 
     def test_the_build_stage_makes_the_same_package(self, built: Path, scratch: Path) -> None:
         # only of the larger image, for the time it takes

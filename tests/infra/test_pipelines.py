@@ -175,7 +175,50 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
             "scriptPath: infra/step.sh\n      inlineScript: python",
             "infra/step.sh does not exist",
         ),
-        # artifacts, SonarQube, the YAML itself
+        # the order of a release, and who signs in
+        (PIPELINE, "after: switch_dev", "after: build", "prepare_prod must depend on switch_dev"),
+        (PIPELINE, "after: switch_dev", "after: prepare_dev", "prepare_prod must depend on switch_dev"),
+        (RELEASE, "dependsOn: prepare_${{ parameters.environment }}", "dependsOn: build", "must depend on prepare_dev"),
+        (RELEASE, "              run: smoke\n", "              run: verify\n", "publish-web, smoke, in this order"),
+        (RELEASE, "run: switch\n", "run: verify\n", "dev must be provisioned in one stage, and switched in another"),
+        (
+            RELEASE,
+            "        environment: tonearm-${{ parameters.environment }}\n",
+            "",
+            "environment: tonearm-dev`, which",
+        ),
+        (RELEASE, "      - job: prepare\n", "      - deployment: prepare\n        environment: x\n", "for the switch"),
+        (
+            RELEASE,
+            "              failure:\n",
+            "              success:\n",
+            "A switch that is cut off must be taken back",
+        ),
+        (
+            STEP,
+            "${{ parameters.serviceConnection }}",
+            "tonearm-dev",
+            "`provision` of prod must sign in by tonearm-prod",
+        ),
+        (
+            WHAT_IF,
+            "serviceConnection: tonearm-what-if",
+            "serviceConnection: tonearm-prod",
+            "sign in by tonearm-what-if",
+        ),
+        (WHAT_IF, "ne(variables['System.PullRequest.IsFork'], 'True')", "always()", "signs in to Azure for a fork's"),
+        # triggers
+        (PIPELINE, "pr:\n  branches:\n    include: [main]", "pr: none", "pr must include the branch main"),
+        # artifacts, reports, SonarQube, the YAML itself
+        (PIPELINE, "publish: dist/web.zip", "publish: dist/page.zip", "Nothing builds dist/page.zip"),
+        (
+            RELEASE,
+            "artifact: web\n              path: dist",
+            "artifact: web\n              path: .",
+            "unpack them there",
+        ),
+        (PIPELINE, "Files: test-results/junit.xml", "Files: junit.xml", "junit.xml, which the tests do not write"),
+        (SONAR, "=test-results/coverage.xml", "=coverage.xml", "coverage.xml, which the pipeline's tests do not write"),
         (RELEASE, "artifact: web", "artifact: webb", "The artifact webb is published nowhere"),
         (SONAR, "frontend,local", "front,local", "names front, which does not exist"),
         (PIPELINE, "    displayName: Check\n", "    displayName: Check\n    displayName: Check\n", "stands here twice"),
@@ -189,7 +232,7 @@ def test_what_is_named_is_there(tree: Path, file: str, old: str, new: str, words
 
 def test_a_fault_in_a_template_is_told_where_it_stands(tree: Path) -> None:
     line = seed(tree, RELEASE, "run: smoke\n", "run: smoker\n")
-    found = problem_with(pipelines.resolve(tree), "smoker")
+    found = problem_with(pipelines.resolve(tree), "invalid choice: 'smoker'")
     assert found.path == STEP  # where the command is put together
     line = seed(tree, RELEASE, "artifact: functions", "artifact: nothing")
     found = problem_with(pipelines.resolve(tree), "The artifact nothing")
@@ -211,33 +254,11 @@ def test_a_file_that_is_no_mapping_is_a_problem(tree: Path) -> None:
     assert "a mapping" in problem_with(pipelines.resolve(tree), "a mapping").text
 
 
+def test_a_gate_that_nobody_waits_for_is_a_problem(tree: Path) -> None:
+    seed(tree, SONAR, "sonar.qualitygate.wait=true", "sonar.qualitygate.wait=false")
+    assert problem_with(pipelines.resolve(tree), "sonar.qualitygate.wait=true").path == SONAR
+
+
 def test_missing_sonar_settings_are_a_problem(tree: Path) -> None:
     (tree / SONAR).unlink()
     assert problem_with(pipelines.resolve(tree), "settings are missing").path == SONAR
-
-
-def test_the_order_of_a_release() -> None:
-    """The approval stands between the two stages of a release, as only the second uses the environment."""
-    reader = pipelines.Reader(REPOSITORY)
-    stages = [stage for stage in pipelines.branches(reader.expanded(PIPELINE)) if "stage" in stage]
-    assert [(stage["stage"], stage.get("dependsOn")) for stage in stages] == [
-        ("check", None),
-        ("build", "check"),
-        ("prepare_dev", "build"),
-        ("switch_dev", "prepare_dev"),
-        ("prepare_prod", "switch_dev"),
-        ("switch_prod", "prepare_prod"),
-    ]
-    for prepare, switch in ((stages[2], stages[3]), (stages[4], stages[5])):
-        name = str(prepare["stage"]).removeprefix("prepare_")
-        scripts = [str(each["inlineScript"]) for each in pipelines.branches(prepare) if "inlineScript" in each]
-        steps = ("provision", "publish-functions", "publish-web", "smoke")
-        assert scripts == [f"python -m infra.deploy {step} --environment {name}" for step in steps]
-        assert not [each for each in pipelines.branches(prepare) if "environment" in each]
-        deployment = next(each for each in pipelines.branches(switch) if "deployment" in each)
-        assert deployment["environment"] == f"tonearm-{name}"
-        runs = [str(each["inlineScript"]) for each in pipelines.branches(switch) if "inlineScript" in each]
-        assert runs == [
-            f"python -m infra.deploy switch --environment {name}",
-            f"python -m infra.deploy rollback --unfinished --environment {name}",
-        ]

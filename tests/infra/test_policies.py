@@ -21,6 +21,11 @@ SUBSCRIPTION = f"{MODULES}/event-subscription.bicep"
 KEY = f"{MODULES}/function-key.bicep"
 MONITORING = f"{MODULES}/monitoring.bicep"
 REGISTRY = f"{MODULES}/registry.bicep"
+NETWORK = f"{MODULES}/network.bicep"
+ALERTS = f"{MODULES}/alerts.bicep"
+BUDGET = f"{MODULES}/budget.bicep"
+WORKBOOK = f"{MODULES}/workbook.json"
+PROD = "infra/bicep/prod.parameters.json"
 OUTPUT = "@description('Name of the account.')\noutput"
 KEY_OUTPUT = "@description('x')\noutput key string = account.listKeys().keys[0].value\n\n" + OUTPUT
 TELEMETRY_OUTPUT = (
@@ -90,7 +95,14 @@ def test_every_rule_holds() -> None:
         (STORAGE, "containerDeleteRetentionPolicy", "containerRetentionPolicy", "set containerDeleteRetentionPolicy"),
         (STORAGE, "publicAccess: 'None'", "publicAccess: 'Blob'", "set publicAccess to None"),
         (STORAGE, "'uploads/'", "'upload/'", "no enabled lifecycle rule"),
+        (STORAGE, "'${deadLetterContainer}/'", "'results/'", "a lifecycle rule deletes results/, which is to stay"),
+        (STORAGE, "'${deadLetterContainer}/'", "'results/'", "deletes what is below event-dead-letters/"),
         (STORAGE, "  'feedback'\n", "", "the code uses container feedback"),
+        (STORAGE, "'webjobs-blobtrigger-poison'", "'webjobs-poison'", "the code listens to queue webjobs-blobtrigger-"),
+        # what the entry points tell each other and the deployment's steps
+        (MAIN, "tags, 'tonearmLiveColour')", "tags, 'tonearmColour')", "nothing writes the group's tag tonearmColour"),
+        (MAIN, "output webAppStagingUrl", "output webAppSlotUrl", "has no output webAppStagingUrl"),
+        (MAIN, "Names object = {\n  blue:", "Names object = {\n  azure:", "has no output functionAppNames.blue"),
         (
             STORAGE,
             "privateNetworking ? 'Disabled' : 'Enabled'",
@@ -115,6 +127,12 @@ def test_every_rule_holds() -> None:
         (ROLES, "scope: applicationInsights", "scope: vault", "use telemetry"),
         (ROLES, "principalId: webPrincipalId", "principalId: functionsPrincipalId", "no role lets it read"),
         (TOPIC, "principalId: topic.identity.principalId", "principalId: account.id", "write dead letters"),
+        (
+            ROLES,
+            "webPrincipalId, keyVaultSecretsUser)\n  properties: {\n    roleDefinitionId: keyVaultSecretsUser",
+            "webPrincipalId, keyVaultSecretsUser)\n  properties: {\n    roleDefinitionId: storageBlobDataOwner",
+            "has no need of Storage Blob Data Owner",
+        ),
         # vault, registry, telemetry
         (VAULT, "enableRbacAuthorization: true", "enableRbacAuthorization: false", "set enableRbacAuthorization"),
         (VAULT, "enableSoftDelete: true", "enableSoftDelete: false", "set enableSoftDelete"),
@@ -122,6 +140,9 @@ def test_every_rule_holds() -> None:
         (MONITORING, "DisableLocalAuth: true", "DisableLocalAuth: false", "set DisableLocalAuth"),
         (MONITORING, "    WorkspaceResourceId: workspace.id\n", "", "set WorkspaceResourceId"),
         # every site
+        (FUNCTION_APP, "kind: 'functionapp,linux'", "kind: 'functionapp'", "set kind to functionapp,linux"),
+        (WEB_APP, "kind: 'app,linux'", "kind: 'app'", "set kind to app,linux"),
+        (WEB_APP, "    reserved: true\n", "", "reserved: true, which means Linux"),
         (FUNCTION_APP, "type: 'UserAssigned'\n", "type: 'None'\n", "give it an identity"),
         (FUNCTION_APP, "httpsOnly: true", "httpsOnly: false", "set httpsOnly"),
         (FUNCTION_APP, "      minTlsVersion: '1.2'\n", "", "set siteConfig.minTlsVersion"),
@@ -130,7 +151,7 @@ def test_every_rule_holds() -> None:
         (WEB_APP, "    allow: false", "    allow: true", "basicPublishingCredentialsPolicies scm"),
         # function apps on Flex Consumption
         (FUNCTION_APP, "name: 'FC1'", "name: 'Y1'", "the plan must be FC1"),
-        (FUNCTION_APP, "reserved: true", "reserved: false", "set reserved to true"),
+        (FUNCTION_APP, "reserved: true", "reserved: false", "reserved: true, which means"),
         (FUNCTION_APP, "version: '3.13'", "version: '3.12'", "must be python 3.13"),
         (FUNCTION_APP, "name: 'blob'", "name: 'function:answer_upload'", "must hold an instance for group blob"),
         (FUNCTION_APP, "instanceCount: alwaysReadyBlob", "instanceCount: 0", "must hold an instance for group blob"),
@@ -163,6 +184,14 @@ def test_every_rule_holds() -> None:
             "TONEARM_BLOB_SOURCE: 'LogsAndContainerScan'",
             "set TONEARM_BLOB_SOURCE to EventGrid",
         ),
+        (FUNCTION_APP, "perInstanceConcurrency: 4", "perInstanceConcurrency: 0", "must be between 1 and 1000"),
+        (
+            MAIN,
+            "identityClientId: identities.outputs.functionsClientId",
+            "identityClientId: identities.outputs.webPrincipalId",
+            "must be the client id of the app's own identity",
+        ),
+        (FUNCTION_APP, "ClientId=${identityClientId};", "", "Authorization=AAD with the same client id"),
         (FUNCTION_APP, "string(maxDurationS)", "maxDurationS", "TONEARM_MAX_DURATION_S must be a string"),
         *(
             (FUNCTION_APP, "    TONEARM_BLOB_SOURCE:", f"    {name}: 'x'\n    TONEARM_BLOB_SOURCE:", f"take {name} out")
@@ -211,7 +240,43 @@ def test_every_rule_holds() -> None:
         ),
         (ROLES, "4633458b-17de-408a-b874-0445c86b69e6", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "no role lets it read"),
         (KEY, "name: 'function-key-${colour}'", "name: 'key-${colour}'", "which nothing deploys"),
+        (WEB_APP, "--server.port 8000", "--server.port 8501", "--server.port 8000"),
+        (WEB_APP, "/.python_packages/lib", "/.packages/lib", "set PYTHONPATH to /home/site/wwwroot/.python_packages"),
+        (WEB_APP, "DEPLOYMENT: 'false'", "DEPLOYMENT: 'true'", "set SCM_DO_BUILD_DURING_DEPLOYMENT to false"),
+        (WEB_APP, "tier: 'Premium0V3'", "tier: 'Basic'", "slots and autoscale take a plan of tier"),
+        (WEB_APP, "'CpuPercentage'", "'CpuPercent'", "metricName must be CpuPercentage"),
+        (WEB_APP, "direction: 'Decrease'", "direction: 'Increase'", "a rule that adds instances and one that takes"),
+        (WEB_APP, "minimum: string(minimumInstances)", "minimum: 'one'", "capacity must say minimum"),
+        (PROD, '"webMinimumInstances": {\n      "value": 2', '"webMinimumInstances": {\n      "value": 9', "cannot be"),
+        (WEB_APP, "name: 'staging'", "name: 'stage'", "it has no slot staging"),
+        # private networking
+        (WEB_APP, "vnetRouteAllEnabled: !empty(subnetId)", "vnetRouteAllEnabled: false", "set siteConfig.vnetRoute"),
+        (NETWORK, "privatelink.queue.", "privatelink.queues.", "found by DNS zone privatelink.queue.core.windows.net"),
+        (NETWORK, "groupId: 'queue'", "groupId: 'blob'", "it is closed, and no private endpoint leads to queue"),
+        (NETWORK, "'Microsoft.App/environments'", "'Microsoft.Web/serverFarms'", "delegated to Microsoft.App/env"),
+        (NETWORK, "network.name, 'functions')", "network.name, 'function')", "its subnet function is not deployed"),
+        (NETWORK, "network.name, 'endpoints')", "network.name, 'endpoint')", "its subnet endpoint is not deployed"),
+        (NETWORK, "'10.20.0.128/27'", "'10.20.0.64/27'", "subnets functions and web overlap"),
+        (NETWORK, "'10.20.0.128/27'", "'10.20.0.130/27'", "no addressPrefix that could be used"),
+        # what watches
+        (ALERTS, "answer_poisoned", "answer_poison", "a query asks for function 'answer_poison'"),
+        (ALERTS, "      actionGroups: [\n        actionGroupId\n      ]\n", "", "this alert tells nobody"),
+        (ALERTS, "        actionGroupId: actionGroupId\n", "", "this alert tells nobody"),
+        (ALERTS, "'QueueMessageCount'", "'QueueMessages'", "has no metric QueueMessages that is known"),
+        (
+            ALERTS,
+            "metricNamespace: 'Microsoft.Web/sites'",
+            "metricNamespace: 'Microsoft.Web/site'",
+            "is not that of what",
+        ),
+        (ALERTS, "location: 'global'", "location: location", "set location to global"),
+        (BUDGET, "contactGroups: [\n          actionGroupId\n        ]", "contactGroups: []", "notification forecast"),
+        (WORKBOOK, "'answer_upload')", "'answer_uploads')", "a query asks for function 'answer_uploads'"),
+        (WORKBOOK, "'poison_ignored'", "'poison_eaten'", "a query asks for log entry 'poison_eaten'"),
+        (WORKBOOK, '"version": "Notebook/1.0",', '"version" "Notebook/1.0",', "must be a workbook's JSON"),
         # events
+        (TOPIC, "StorageAccounts'\n  }", "StorageAccount'\n  }", "topicType must be"),
+        (SUBSCRIPTION, "maxDeliveryAttempts: 30", "maxDeliveryAttempts: 31", "maxDeliveryAttempts, between 1 and 30"),
         (SUBSCRIPTION, "Host.Functions.answer_upload", "Host.Functions.classify_upload", "'classify_upload'"),
         (SUBSCRIPTION, "Host.Functions.answer_upload", "Host.Functions.answer_poisoned", "'answer_poisoned'"),
         ("functions/uploads.py", '"answer_upload"', '"answer_uploads"', "'answer_upload'"),

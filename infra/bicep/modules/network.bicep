@@ -23,6 +23,8 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
 }
 
+// Subnets are asked for by name: Azure does not promise to list them in the order in which they stand here.
+var subnetType = 'Microsoft.Network/virtualNetworks/subnets'
 var networkName = 'vnet-tonearm-${environmentName}'
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
@@ -83,7 +85,7 @@ module blob 'private-endpoint.bicep' = {
     location: location
     tags: tags
     networkId: network.id
-    subnetId: network.properties.subnets[2].id
+    subnetId: resourceId(subnetType, network.name, 'endpoints')
     targetId: account.id
     groupId: 'blob'
     zoneName: 'privatelink.blob.${environment().suffixes.storage}'
@@ -97,7 +99,7 @@ module queue 'private-endpoint.bicep' = {
     location: location
     tags: tags
     networkId: network.id
-    subnetId: network.properties.subnets[2].id
+    subnetId: resourceId(subnetType, network.name, 'endpoints')
     targetId: account.id
     groupId: 'queue'
     zoneName: 'privatelink.queue.${environment().suffixes.storage}'
@@ -111,7 +113,7 @@ module table 'private-endpoint.bicep' = {
     location: location
     tags: tags
     networkId: network.id
-    subnetId: network.properties.subnets[2].id
+    subnetId: resourceId(subnetType, network.name, 'endpoints')
     targetId: account.id
     groupId: 'table'
     zoneName: 'privatelink.table.${environment().suffixes.storage}'
@@ -125,7 +127,7 @@ module secrets 'private-endpoint.bicep' = {
     location: location
     tags: tags
     networkId: network.id
-    subnetId: network.properties.subnets[2].id
+    subnetId: resourceId(subnetType, network.name, 'endpoints')
     targetId: vault.id
     groupId: 'vault'
     zoneName: 'privatelink.vaultcore.azure.net'
@@ -133,7 +135,7 @@ module secrets 'private-endpoint.bicep' = {
 }
 
 @description('Resource id of the function apps\' subnet.')
-output functionsSubnetId string = network.properties.subnets[0].id
+output functionsSubnetId string = resourceId(subnetType, network.name, 'functions')
 
 @description('Resource id of the web app\'s subnet.')
-output webSubnetId string = network.properties.subnets[1].id
+output webSubnetId string = resourceId(subnetType, network.name, 'web')

@@ -56,7 +56,8 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   location: location
   tags: tags
   kind: 'linux'
-  // The smallest with slots and autoscale that is not of an old generation.
+  // The smallest with slots and autoscale that is not of an old generation. A deployment sets the count back to the
+  // fewest, and autoscale raises it again: the swap after it ends all sessions anyway.
   sku: {
     tier: 'Premium0V3'
     name: 'P0v3'
@@ -90,6 +91,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
+      // Else the vault's key would be asked for by way of the public network, where a closed vault does not answer.
+      vnetRouteAllEnabled: !empty(subnetId)
       linuxFxVersion: 'PYTHON|3.13'
       appCommandLine: startCommand
       alwaysOn: true
@@ -157,6 +160,7 @@ resource staging 'Microsoft.Web/sites/slots@2025-03-01' = {
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
+      vnetRouteAllEnabled: !empty(subnetId)
       linuxFxVersion: 'PYTHON|3.13'
       appCommandLine: startCommand
       alwaysOn: true
