@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test lint types check-infra audit requirements train setup packages deploy
+.PHONY: run test lint types check-infra audit requirements train evaluate setup packages deploy
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -54,3 +54,8 @@ requirements:
 train:
 	@$(PYTHON) local/setup_env.py --group training
 	@$(VENV)/python -m training --data "$(DATA)" --version "$(VERSION)" $(ARGS)
+
+# make evaluate DATA=path/to/gtzan [ARGS="--version name --refit artist10/3"]
+evaluate:
+	@$(PYTHON) local/setup_env.py --group training
+	@$(VENV)/python -m training.evaluate --data "$(DATA)" $(ARGS)

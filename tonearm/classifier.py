@@ -15,7 +15,7 @@ from tonearm.constants import GENRES
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.manifest import Manifest
-from tonearm.models import OnnxModel, load_svm, load_vgg19
+from tonearm.models import OnnxModel, SvmModel, load_svm, load_vgg19
 from tonearm.spectrum import spectrum
 from tonearm.tiles import tiles
 
@@ -41,7 +41,7 @@ class Stopwatch:
 
 @dataclass(slots=True, kw_only=True)
 class _Judged:
-    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10).
+    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10), and its familiarity.
 
     Not the window itself: hours of samples must not pile up.
     """
@@ -51,6 +51,7 @@ class _Judged:
     end_s: float
     svm: LogProbabilities
     vgg19: LogProbabilities
+    familiarity: float
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Classifier:
     """
 
     manifest: Manifest
-    svm: OnnxModel
+    svm: SvmModel
     vgg19: OnnxModel
 
     @classmethod
@@ -116,8 +117,10 @@ class Classifier:
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
         svm, vgg19, probabilities, segments = self._pool(judged)
+        weights = [each.end_s - each.start_s for each in judged]
+        familiarity = float(np.average([each.familiarity for each in judged], weights=weights))
         audio = reader.facts()
-        heard_s = sum(each.end_s - each.start_s for each in judged)
+        heard_s = sum(weights)
         named = _named(probabilities)
         genre = GENRES[int(np.argmax(probabilities))]
         watch.lap("ensemble")
@@ -125,7 +128,7 @@ class Classifier:
             id=result_id or uuid.uuid4().hex,
             genre=genre,
             confidence=named[genre],
-            uncertain=named[genre] < self.manifest.uncertain_below,
+            uncertain=named[genre] < self.manifest.uncertain_below or familiarity < self.manifest.unfamiliar_below,
             probabilities=named,
             models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
             segments=segments,
@@ -140,7 +143,7 @@ class Classifier:
         watch.lap("spectrum")
         vector = features.vector(columns, picture)
         watch.lap("features")
-        svm = self.svm.scores(vector[None])
+        svm, familiarity = self.svm.judge(vector[None])
         watch.lap("svm")
         vgg19 = self.vgg19.scores(tiles(picture))
         watch.lap("vgg19")
@@ -151,6 +154,7 @@ class Classifier:
             end_s=window.end_s,
             svm=ensemble.calibrated(svm, scales["svm"])[0],
             vgg19=ensemble.calibrated(vgg19, scales["vgg19"]),
+            familiarity=float(familiarity[0]),
         )
 
     def _pool(

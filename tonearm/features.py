@@ -2,35 +2,22 @@
 
 Two groups. The *librosa* group (52) holds mean and variance of what the public GTZAN tables hold: chroma, RMS,
 spectral centroid, bandwidth, rolloff, zero-crossing rate and 20 MFCCs, each as librosa 1.0 defines it by default, taken
-at the columns. The *picture* group (800) is computed from the mel picture alone: mel-cepstra, their deltas and
-correlations, band statistics, modulation spectra and contrast.
+at the columns. The *picture* group is computed from the mel picture alone (:mod:`tonearm.picture_features`).
 """
-
-import itertools
 
 import numpy as np
 
 from tonearm.constants import (
     CHROMA_BINS,
     FRAME_LENGTH_SAMPLES,
-    MEL_BANDS,
     MFCC_COEFFICIENTS,
     ROLLOFF_SHARE,
     SAMPLE_RATE_HZ,
-    TILE_COLUMNS,
 )
 from tonearm.filters import BIN_HZ, chroma_bank, dct_bank
+from tonearm.picture_features import PICTURE_NAMES, picture_group
 from tonearm.spectrum import Spectrum
-from tonearm.tiles import at_least
 from tonearm.types import Floats
-
-CEPSTRA = 40
-CORRELATED_CEPSTRA = 16
-BAND_GROUPS = 16
-MODULATION_EDGES = (1, 2, 3, 5, 8, 12, 16, 24, 32, 48, 65)
-"""Edges of the modulation bands in bins of a 128-column transform, 0.1 Hz each."""
-CONTRAST_GROUPS = 8
-CONTRAST_EXTREMES = 3
 
 LIBROSA_NAMES: tuple[str, ...] = tuple(
     f"{name}_{statistic}"
@@ -45,16 +32,14 @@ LIBROSA_NAMES: tuple[str, ...] = tuple(
     )
     for statistic in ("mean", "var")
 )
-_CORRELATED_PAIRS = np.triu_indices(CORRELATED_CEPSTRA, 1)
-PICTURE_NAMES: tuple[str, ...] = (
-    *(f"cepstrum{i}_{s}" for s in ("mean", "std", "delta_std") for i in range(CEPSTRA)),
-    *(f"band{i}_{s}" for s in ("mean", "std", "delta_std") for i in range(MEL_BANDS)),
-    *(f"modulation{g}_{e}" for g in range(BAND_GROUPS) for e in MODULATION_EDGES[:-1]),
-    *(f"contrast{g}_{s}" for s in ("mean", "std") for g in range(CONTRAST_GROUPS)),
-    *(f"correlation{i + 1}_{j + 1}" for i, j in zip(*_CORRELATED_PAIRS, strict=True)),
+# What a recording's level alone decides: how loud it was mastered says nothing of the same file turned down.
+_LEVELS = ("rms_mean", "rms_var", "mfcc1_mean")
+_LEVEL_PLACES = [LIBROSA_NAMES.index(name) for name in _LEVELS]
+NAMES: tuple[str, ...] = (
+    *(name for name in LIBROSA_NAMES if name not in _LEVELS),
+    "rms_variation",
+    *PICTURE_NAMES,
 )
-NAMES: tuple[str, ...] = (*LIBROSA_NAMES, *PICTURE_NAMES)
-_HANN: Floats = np.hanning(TILE_COLUMNS).astype(np.float32)
 
 # Where librosa looks for pitches when it estimates the tuning: 150 Hz to 4 kHz.
 _PITCH_BINS = slice(int(np.searchsorted(BIN_HZ, 150)), int(np.searchsorted(BIN_HZ, 4_000)))
@@ -62,13 +47,28 @@ _MOMENTS: Floats = np.stack([np.ones_like(BIN_HZ), BIN_HZ / 1_000, np.square(BIN
 
 
 def vector(spectrum: Spectrum, picture: Floats) -> Floats:
-    """Both groups, in the order of :data:`NAMES`. Shape (852,), float32.
+    """Both groups, in the order of :data:`NAMES`. Shape (1246,), float32.
 
     Args:
         spectrum: a window's columns.
         picture: its ``image``, shape (128, n_columns), passed so that it is computed once for both models.
     """
-    return np.concatenate([librosa_group(spectrum), picture_group(picture)])
+    return joined(librosa_group(spectrum), picture_group(picture))
+
+
+def joined(librosa: Floats, picture: Floats) -> Floats:
+    """The vector of both groups: of librosa's, the level is left out, and its variation kept as a share of the level.
+
+    Args:
+        librosa: shape (..., 52), as :data:`LIBROSA_NAMES` has it.
+        picture: shape (..., 1196).
+
+    Returns:
+        shape (..., 1246).
+    """
+    mean, variance = librosa[..., _LEVEL_PLACES[0]], librosa[..., _LEVEL_PLACES[1]]
+    variation = np.sqrt(np.maximum(variance, 0)) / np.maximum(mean, np.float32(1e-9))
+    return np.concatenate([np.delete(librosa, _LEVEL_PLACES, axis=-1), variation[..., None], picture], axis=-1)
 
 
 def librosa_group(spectrum: Spectrum) -> Floats:
@@ -168,57 +168,3 @@ def tuning_cents(power: Floats) -> int:
     residual[residual >= 0.5] -= 1.0
     counts, _ = np.histogram(residual, np.linspace(-0.5, 0.5, 101))
     return int(np.argmax(counts)) - 50
-
-
-def picture_group(picture: Floats) -> Floats:
-    """Statistics of the mel picture, named by :data:`PICTURE_NAMES`. Shape (800,), float32.
-
-    Args:
-        picture: shape (128 bands, n_columns), 0 to 255.
-    """
-    cepstra = dct_bank(CEPSTRA).T @ picture
-    return np.concatenate(
-        [
-            _statistics(cepstra),
-            _statistics(picture),
-            _modulation(at_least(picture, TILE_COLUMNS)),
-            _contrast(picture),
-            _correlation(cepstra[1 : 1 + CORRELATED_CEPSTRA]),
-        ]
-    ).astype(np.float32)
-
-
-def _statistics(rows: Floats) -> Floats:
-    """Mean, deviation, and deviation of the difference between neighbours, of each row."""
-    return np.concatenate([rows.mean(1), rows.std(1), np.diff(rows, axis=1).std(1)])
-
-
-def _modulation(picture: Floats) -> Floats:
-    """How strongly each of 16 groups of bands swings at each of ten rates: log power.
-
-    Averaged over half-overlapping tiles (Welch, 1967).
-    """
-    groups = picture.reshape(BAND_GROUPS, -1, picture.shape[1]).mean(1)
-    groups = groups - groups.mean(1, keepdims=True)
-    n_columns = picture.shape[1]
-    n_pieces = max(1, int(np.ceil(2 * n_columns / TILE_COLUMNS - 1)))
-    starts = np.linspace(0, n_columns - TILE_COLUMNS, n_pieces).astype(int)
-    pieces = np.lib.stride_tricks.sliding_window_view(groups, TILE_COLUMNS, axis=1)[:, starts]
-    power = np.square(np.abs(np.fft.rfft(pieces * _HANN, axis=2))).mean(1)
-    edges = itertools.pairwise(MODULATION_EDGES)
-    return np.log1p(np.stack([power[:, first:last].mean(1) for first, last in edges], axis=1)).ravel()
-
-
-def _contrast(picture: Floats) -> Floats:
-    """How far the loudest bands of each of 8 groups stand above its quietest: mean and deviation over time."""
-    bands = np.sort(picture.reshape(CONTRAST_GROUPS, -1, picture.shape[1]), axis=1)
-    contrast = bands[:, -CONTRAST_EXTREMES:].mean(1) - bands[:, :CONTRAST_EXTREMES].mean(1)
-    return np.concatenate([contrast.mean(1), contrast.std(1)])
-
-
-def _correlation(cepstra: Floats) -> Floats:
-    """Correlation over time of each pair of cepstra; 0 where one never moves."""
-    centred = cepstra - cepstra.mean(1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit = centred / np.maximum(length, 1e-6)
-    return (unit @ unit.T)[_CORRELATED_PAIRS]

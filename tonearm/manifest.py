@@ -9,8 +9,8 @@ from typing import Any
 from tonearm.constants import GENRES
 from tonearm.errors import ModelError
 
-SCHEMA = "tonearm.model/1"
-FEATURES = "tonearm.features/1"
+SCHEMA = "tonearm.model/2"
+FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
@@ -21,7 +21,8 @@ class Manifest:
     """A version's facts.
 
     ``scales`` turn each model's ten scores into probabilities, softmax(scale · scores); ``weights`` pool the two,
-    softmax(Σ weight · log p); an answer of confidence below ``uncertain_below`` is uncertain.
+    softmax(Σ weight · log p); an answer is uncertain if its confidence is below ``uncertain_below`` or its familiarity
+    below ``unfamiliar_below``.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Manifest:
     scales: dict[str, float]
     weights: dict[str, float]
     uncertain_below: float
+    unfamiliar_below: float
 
     def read(self, name: str) -> bytes:
         """A file's bytes, verified.
@@ -84,6 +86,7 @@ def load(folder: Path) -> Manifest:
             scales={name: float(content["calibration"][name]["scale"]) for name in ("svm", "vgg19")},
             weights={name: float(content["ensemble"]["weights"][name]) for name in ("svm", "vgg19")},
             uncertain_below=float(content["uncertain_below"]),
+            unfamiliar_below=float(content["unfamiliar_below"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error

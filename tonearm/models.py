@@ -1,4 +1,4 @@
-"""The two ONNX models, each a function from arrays to ten scores a row."""
+"""The two ONNX models: each gives ten scores a row, and the SVM says how familiar the row is."""
 
 import onnxruntime
 
@@ -11,7 +11,7 @@ VGG19_FILE = "vgg19.onnx"
 
 
 class OnnxModel:
-    """An ONNX session of one input and one output ``scores``. Safe to call from many threads at once.
+    """An ONNX session of one input, with an output ``scores``. Safe to call from many threads at once.
 
     Args:
         content: the model file's bytes.
@@ -38,11 +38,20 @@ class OnnxModel:
         return scores
 
 
-def load_svm(manifest: Manifest) -> OnnxModel:
-    """The SVM: vectors (n, 852) to one-against-rest decision values (n, 10)."""
-    return OnnxModel(manifest.read(SVM_FILE))
+class SvmModel(OnnxModel):
+    """The SVM: vectors (n, 1246) to one-against-rest decision values (n, 10), with a second output ``familiarity``."""
+
+    def judge(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Scores (n, 10), and the kernel (n,) with the support vector most like each row: 0 unheard of, 1 learnt."""
+        scores, familiarity = self._session.run(["scores", "familiarity"], {self._input: rows})
+        return scores, familiarity
+
+
+def load_svm(manifest: Manifest) -> SvmModel:
+    """The version's SVM."""
+    return SvmModel(manifest.read(SVM_FILE))
 
 
 def load_vgg19(manifest: Manifest, *, threads: int = 1) -> OnnxModel:
-    """VGG19: tiles (n, 128, 128), 0 to 255, to logits (n, 10)."""
+    """The version's VGG19: tiles (n, 128, 128), 0 to 255, to logits (n, 10)."""
     return OnnxModel(manifest.read(VGG19_FILE), threads=threads)

@@ -7,7 +7,10 @@ import argparse
 import hashlib
 import json
 import logging
+import platform
+import re
 import shutil
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,127 +18,210 @@ from typing import Any
 import numpy as np
 
 from tonearm import manifest
-from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
+from tonearm.classifier import Classifier
+from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.features import NAMES
-from tonearm.models import SVM_FILE, VGG19_FILE, OnnxModel
+from tonearm.models import SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 from tonearm.tiles import tiles
-from tonearm.types import Floats
-from training import calibrate, dataset, evaluate, export, folds, svm, vgg19
+from tonearm.types import Floats, Integers
+from training import (
+    ablation,
+    calibrate,
+    export,
+    figures,
+    held_out,
+    nonmusic,
+    predictions,
+    protocols,
+    robustness,
+    svm,
+    vgg19,
+    work,
+)
 from training.calibrate import Calibration
-from training.card import card
-from training.dataset import Dataset
+from training.card import CALIBRATION_PLOT, card
+from training.degrade import encoded
+from training.held_out import Scores
+from training.plots import calibration_plot
+from training.protocols import Protocol
+from training.work import Work
 
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
+COMPARED_TILES = 24
+COST_RUNS = 20
 # The one whose confidence is shipped: new recordings are mostly by artists that the models never heard.
-CALIBRATED_ON = folds.ARTIST
+CALIBRATED_ON = protocols.ARTIST
+INT8_ON = protocols.FILTERED
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the whole training; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="GTZAN's folder (audio, or mels.npz and the CSV)")
+    work.add_options(parser)
     parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
-    parser.add_argument("--work", type=Path, default=Path(".training"), help="where unfinished work is kept")
     parser.add_argument("--folds", type=int, default=10, help="how many folds are held out in turn")
-    parser.add_argument("--weights", type=Path, help="VGG19's convolutions (default: ImageNet's, fetched once)")
     parser.add_argument("--make-default", action="store_true", help="serve this version from now on")
+    parser.add_argument("--clips", type=int, default=100, help="how many are damaged, to measure robustness")
+    parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-
-    data = dataset.load(options.data)
-    weights = options.weights.read_bytes() if options.weights else b""
-    work: Path = options.work / _digest(
-        data.pictures.tobytes(), data.tracks, weights, vgg19.POOLED_LAYERS, vgg19.EXTRA_TILES
-    )
-    settings = (svm.C, svm.GAMMA_A_FEATURE, vgg19.HEAD, folds.SEED, NAMES)
-    kept_folds = work / _digest(data.table.tobytes(), data.artists, settings)
-    kept_folds.mkdir(parents=True, exist_ok=True)
-    logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, work)
-    vectors = data.vectors()
-    statistics = vgg19.statistics_of(data.pictures, work / "statistics.npy", weights=options.weights)
-    scores = {}
-    for kind in (folds.RANDOM, folds.ARTIST):
-        fold = folds.folds(data, kind, options.folds)
-        scores[kind] = evaluate.out_of_fold(data, vectors, statistics, fold, kept_folds / f"{kind}{options.folds}")
-    shipped = calibrate.fit(scores[CALIBRATED_ON].svm, scores[CALIBRATED_ON].vgg19, data.truth)
-    answers = {kind: evaluate.probabilities(each, data.truth) for kind, each in scores.items()}
-    uncertain_below = calibrate.uncertainty_threshold(answers[CALIBRATED_ON]["ensemble"], data.truth)
-    metrics: dict[str, Any] = {
-        "dataset": {
-            "name": "GTZAN",
-            "source": data.source,
-            "tracks": len(data.tracks),
-            "tracks_of_unknown_artist": data.unknown_artists,
-        },
-        "protocols": {
-            f"{kind}{options.folds}": evaluate.metrics(each, data.truth, uncertain_below)
-            for kind, each in answers.items()
-        },
-    }
-
     folder: Path = options.models / options.version
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    metrics["export"] = _export(data, vectors, statistics, options.weights, unfinished)
+    log = logging.FileHandler(unfinished / "training.log")
+    logger.addHandler(log)
+
+    ready = work.prepare(options)
+    kinds = protocols.protocols(ready.data, options.data, options.folds, ready.config.seed)
+    scores = {protocol.name: held_out.score(ready, protocol) for protocol in kinds}
+    said = {protocol.name: held_out.predictions(ready.data, protocol, scores[protocol.name]) for protocol in kinds}
+    predictions.write(unfinished / predictions.FILE, said)
+    said = predictions.read(unfinished / predictions.FILE)  # what is rounded there is what the figures are of
+    chosen = next(protocol for protocol in kinds if protocol.name.startswith(CALIBRATED_ON))
+    of_chosen = scores[chosen.name]
+    everything = tuple(fold.number for fold in chosen.folds)
+    shipped = held_out.calibration_of(ready.data, chosen, of_chosen, everything)
+    by_unheard = said[chosen.name]
+    uncertain_below = calibrate.uncertainty_threshold(by_unheard.probabilities["ensemble"], by_unheard.truth)
+    familiarity = np.concatenate([each.familiarity for each in of_chosen.values()])
+    unfamiliar_below = calibrate.familiarity_threshold(familiarity)
+    found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
+
+    metrics: dict[str, Any] = {
+        "dataset": _dataset(ready),
+        "settings": {
+            "config": asdict(ready.config),
+            "svm": asdict(found),
+            "svm_by_fold": {name: [asdict(each.found) for each in folds.values()] for name, folds in scores.items()},
+        },
+        "uncertain_below": round(uncertain_below, 4),
+        "unfamiliar_below": round(unfamiliar_below, 4),
+        **figures.of_predictions(said, round(uncertain_below, 4)),
+        "tiles": _tiles(ready, chosen, of_chosen, shipped),
+        "ablation": {"protocol": chosen.name, "rows": ablation.measure(ready, chosen, found)},
+        "robustness": {"protocol": chosen.name, **robustness.measure(ready, chosen, shipped, options.clips)},
+        "export": _export(ready, found, unfinished),
+    }
+    for protocol in kinds:
+        protocols.write(unfinished / f"folds_{protocol.name}.txt", ready.data, protocol)
+    shutil.copyfile(options.config, unfinished / "config.toml")
+    (unfinished / "manifest.json").write_text(
+        _manifest(options.version, unfinished, shipped, uncertain_below, unfamiliar_below)
+    )
+    metrics["export"]["int8"] = _int8(ready, kinds, shipped.vgg19_scale)
+    classifier = Classifier.load(unfinished)
+    metrics["export"]["cost"] = _cost(classifier)
+    metrics["nonmusic"] = {} if options.no_nonmusic else nonmusic.measure(classifier)
+    for protocol, of_protocol in metrics["protocols"].items():
+        rates = ", ".join(f"{name} {100 * of_protocol[name]['accuracy']:.1f} %" for name in predictions.MODELS)
+        logger.info("%s, n = %d: %s", protocol, of_protocol["n"], rates)
     (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    for kind, each in scores.items():
-        folds.write(unfinished / f"folds_{kind}{options.folds}.txt", data, each.fold)
-    (unfinished / "manifest.json").write_text(_manifest(options.version, unfinished, shipped, uncertain_below))
     (unfinished / "MODEL_CARD.md").write_text(card(options.version, metrics))
+    (unfinished / CALIBRATION_PLOT).write_text(calibration_plot(metrics["protocols"]))
+    logger.removeHandler(log)
+    log.close()
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     if options.make_default:
         (options.models / manifest.DEFAULT_VERSION_FILE).write_text(options.version + "\n")
-    for protocol, figures in metrics["protocols"].items():
-        rates = ", ".join(f"{name} {100 * figures[name]['accuracy']:.1f} %" for name in answers[folds.RANDOM])
-        logger.info("%s, n = %d: %s", protocol, figures["n"], rates)
     logger.info("written: %s", folder)
 
 
-def _digest(*parts: object) -> str:
-    """Names what kept work depends on, so that work kept from anything else is not taken up."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else repr(part).encode())
-    return digest.hexdigest()[:12]
+def _dataset(ready: Work) -> dict[str, Any]:
+    return {
+        "name": "GTZAN",
+        "source": ready.data.source,
+        "tracks": len(ready.data.tracks),
+        "tracks_of_unknown_artist": ready.data.artists.count(None),
+        "groups": len(np.unique(ready.data.groups)),
+    }
 
 
-def _export(data: Dataset, vectors: Floats, statistics: Floats, weights: Path | None, folder: Path) -> dict[str, Any]:
+def _tiles(
+    ready: Work, protocol: Protocol, scores: dict[int, Scores], calibration: Calibration
+) -> list[dict[str, Any]]:
+    """VGG19's and the ensemble's accuracy by how many tiles of a window are looked at."""
+    n_served = ready.prepared.n_served
+    rows = []
+    for kept in ([n_served // 2], [0, n_served - 1], list(range(n_served))):
+        right = dict.fromkeys(("vgg19", "ensemble"), 0)
+        for fold in protocol.folds:
+            each = scores[fold.number]
+            for model, answers in calibration.apply(each.svm, each.vgg19[:, kept]).items():
+                if model in right:
+                    right[model] += int((answers.argmax(axis=1) == ready.data.truth[fold.test]).sum())
+        rates = {model: round(n_right / len(protocol.tested), 4) for model, n_right in right.items()}
+        rows.append({"tiles": len(kept), **rates})
+    return rows
+
+
+def _export(ready: Work, found: svm.Searched, folder: Path) -> dict[str, Any]:
     """Trains on all tracks, writes both ONNX files into ``folder``, returns how true they are to what was trained."""
     logger.info("training on all tracks")
-    machine = svm.train_svm(vectors, data.truth)
-    head = vgg19.train_head(statistics, data.truth, seed=folds.SEED)
+    data, config = ready.data, ready.config
+    machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
+    block5, head, _ = vgg19.train(
+        ready.prepared, data.truth, np.arange(len(data.tracks)), config.vgg19, seed=config.seed, weights=ready.weights
+    )
     logger.info("exporting")
-    model = vgg19.joined(head, weights)
-    svm_onnx = export.svm_to_onnx(machine, vectors.shape[1]).SerializeToString()
+    model = vgg19.joined(block5, head, ready.weights)
+    svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
     float32 = export.vgg19_to_onnx(model)
-    rng = np.random.default_rng(folds.SEED)
-    some = rng.permutation(len(data.tracks))[:CALIBRATION_TILES]
-    int8 = export.quantized(float32, np.array([tiles(data.pictures[i].astype(np.float32))[0] for i in some]))
+    int8 = export.quantized(float32, _first_tiles(ready, np.arange(len(data.tracks))))
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
 
     float32_session = OnnxModel(float32.SerializeToString(), threads=2)
-    int8_session = OnnxModel(int8.SerializeToString(), threads=2)
-    per_track = [tiles(data.pictures[i].astype(np.float32)) for i in some]
-    wide = [float32_session.scores(each) for each in per_track]
-    narrow = [int8_session.scores(each) for each in per_track]
-    same = np.mean([a.mean(0).argmax() == b.mean(0).argmax() for a, b in zip(wide, narrow, strict=True)])
-    sample = np.concatenate(per_track[:8])
+    sample = _first_tiles(ready, np.arange(len(data.tracks)))[:COMPARED_TILES]
+    margins, familiarity = SvmModel(svm_onnx).judge(ready.vectors)
     return {
-        "svm_difference": export.check_same("SVM", OnnxModel(svm_onnx).scores(vectors), svm.scores(machine, vectors)),
+        "svm_difference": export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
+        "familiarity_difference": float(np.abs(familiarity - svm.familiarity(machine, ready.vectors)).max()),
         "vgg19_difference": export.check_same(
-            "VGG19", np.concatenate(wide[:8]), np.asarray(model.predict(sample, verbose=0))
+            "VGG19", float32_session.scores(sample), np.asarray(model.predict(sample, verbose=0))
         ),
-        "int8_tracks": len(some),
-        "int8_agreement": round(float(same), 4),
     }
 
 
-def _manifest(version: str, folder: Path, calibration: Calibration, uncertain_below: float) -> str:
+def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
+    """VGG19's accuracy on a protocol's last fold, as it was trained and after it was rounded to eight bits."""
+    protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
+    fold = protocol.folds[-1]
+    _, block5, head = held_out.models_of(ready, protocol, fold)
+    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.weights))
+    int8 = export.quantized(float32, _first_tiles(ready, fold.train))
+    truth, rates = ready.data.truth[fold.test], {}
+    for name, model in (("float32", float32), ("int8", int8)):
+        session = OnnxModel(model.SerializeToString(), threads=2)
+        cut = (tiles(ready.data.pictures[i].astype(np.float32)) for i in fold.test)
+        said = calibrate.tile_mean(np.array([session.scores(each) for each in cut]), scale).argmax(axis=1)
+        rates[name] = round(float((said == truth).mean()), 4)
+    return {protocol.name: {"n": len(truth), **rates}}
+
+
+def _first_tiles(ready: Work, tracks: Integers) -> Floats:
+    """What the ranges of activations are learnt from: a tile of some tracks, shape (n, 128, 128)."""
+    some = np.random.default_rng(ready.config.seed).permutation(tracks)[:CALIBRATION_TILES]
+    return np.array([tiles(ready.data.pictures[i].astype(np.float32))[0] for i in some])
+
+
+def _cost(classifier: Classifier) -> dict[str, Any]:
+    """Where the time goes, by stage: medians over some answers about a clip of noise, after two to warm up."""
+    samples = np.random.default_rng(0).normal(0, 0.1, (1, 30 * SAMPLE_RATE_HZ)).astype(np.float32)
+    clip = encoded(samples)
+    runs = [classifier.classify(clip).timings_ms for _ in range(COST_RUNS + 2)][2:]
+    stages = {stage: round(statistics.median(run[stage] for run in runs), 2) for stage in runs[0]}
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.exists() else []
+    return {"machine": names[0] if names else platform.machine(), "runs": COST_RUNS, "milliseconds": stages}
+
+
+def _manifest(
+    version: str, folder: Path, calibration: Calibration, uncertain_below: float, unfamiliar_below: float
+) -> str:
     numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}
     files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE)}
     content = {
@@ -147,6 +233,7 @@ def _manifest(version: str, folder: Path, calibration: Calibration, uncertain_be
         "calibration": {"svm": {"scale": numbers["svm_scale"]}, "vgg19": {"scale": numbers["vgg19_scale"]}},
         "ensemble": {"weights": {"svm": numbers["svm_weight"], "vgg19": numbers["vgg19_weight"]}},
         "uncertain_below": round(uncertain_below, 4),
+        "unfamiliar_below": round(unfamiliar_below, 4),
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
             for name, content in files.items()

@@ -7,19 +7,23 @@ Both give the same arrays, since both hold what the core defines.
 
 import csv
 import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 from tqdm import tqdm
 
-from tonearm import features
+from tonearm import features, picture_features
 from tonearm.audio import AudioReader
 from tonearm.constants import GENRES, MEL_BANDS, WINDOW_COLUMNS
 from tonearm.errors import AudioError
 from tonearm.spectrum import spectrum
 from tonearm.types import Floats, Integers
+from training import augment, stand_in
+from training.groups import groups, read_artists
 
 logger = logging.getLogger(__name__)
 AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
@@ -29,28 +33,30 @@ AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
 class Dataset:
     """All tracks, in the order of their names.
 
-    ``tracks`` and ``artists`` are lists of n names (a track whose artist is unknown is its own artist); ``truth`` (n,)
-    indexes :data:`~tonearm.constants.GENRES`; ``pictures`` (n, 128, 387) uint8; ``table`` (n, 52) float32, librosa's
-    columns; ``source`` says where they came from.
+    ``tracks`` are n names; ``artists`` their credits, None where unknown; ``groups`` (n,) numbers what must not be
+    parted (:mod:`training.groups`); ``truth`` (n,) indexes :data:`~tonearm.constants.GENRES`; ``pictures``
+    (n, 128, 387) uint8; ``table`` (n, 52) float32, librosa's columns; ``source`` says where they came from.
     """
 
     tracks: list[str]
-    artists: list[str]
+    artists: list[str | None]
+    groups: Integers
     truth: Integers
     pictures: np.ndarray
     table: Floats
     source: str
 
-    @property
-    def unknown_artists(self) -> int:
-        """How many tracks count as an artist of their own because theirs is not known."""
-        return sum(artist == track for artist, track in zip(self.artists, self.tracks, strict=True))
-
     def vectors(self) -> Floats:
-        """The SVM's vectors, by the core's own code. Shape (n, 852)."""
-        progress = tqdm(self.pictures, desc="SVM features", unit="track")
-        picture_groups = [features.picture_group(picture.astype(np.float32)) for picture in progress]
-        return np.hstack([self.table, np.array(picture_groups)])
+        """The SVM's vectors, by the core's own code. Shape (n, 1246), float32."""
+        return features.joined(self.table, np.array(_parallel(_picture_group, list(self.pictures), "SVM features")))
+
+    def copies(self, n_copies: int, seed: int) -> Floats:
+        """Vectors of damaged copies of each track. Shape (n, n_copies, 1246), float32."""
+        jobs = [(picture, row, n_copies, (seed, i)) for i, (picture, row) in enumerate(self._rows())]
+        return np.array(_parallel(_copies, jobs, "SVM copies"))
+
+    def _rows(self) -> Iterator[tuple[np.ndarray, Floats]]:
+        yield from zip(self.pictures, self.table, strict=True)
 
 
 def load(folder: Path) -> Dataset:
@@ -68,22 +74,13 @@ def load(folder: Path) -> Dataset:
         tracks, pictures, table = _read_audio(folder)
         source = "audio"
     truth = np.array([GENRES.index(genre_of(track)) for track in tracks])
-    return Dataset(tracks, [artists.get(t, t) for t in tracks], truth, pictures, table, source)
+    credits_ = [artists.get(track) for track in tracks]
+    return Dataset(tracks, credits_, groups(credits_, pictures), truth, pictures, table, source)
 
 
 def genre_of(track: str) -> str:
     """``blues`` of ``blues.00000``."""
     return track.split(".", maxsplit=1)[0]
-
-
-def read_artists(path: Path) -> dict[str, str]:
-    """Track to artist, from Sturm's index: lines of ``blues.00000.wav ::: artist ::: title``."""
-    artists = {}
-    for line in path.read_text(errors="replace").splitlines():
-        name, *rest = (part.strip() for part in line.split(":::"))
-        if rest and rest[0]:
-            artists[name.removesuffix(".wav")] = rest[0].lower()
-    return artists
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -108,8 +105,7 @@ def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
             f"{folder} holds neither mels.npz nor audio named like blues/blues.00000.wav. "
             "Give the folder of GTZAN, for example its genres_original."
         )
-    jobs = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(extract)(file) for file in files)
-    done = [row for row in tqdm(jobs, total=len(files), desc="Audio", unit="track") if row is not None]
+    done = [row for row in _parallel(extract, files, "Audio") if row is not None]
     tracks, pictures, table = zip(*done, strict=True)
     return list(tracks), np.array(pictures), np.array(table)
 
@@ -127,3 +123,22 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
         logger.warning("%s is left out: it lasts %.1f s, 30 s is needed", file.name, window.end_s)
         return None
     return file.stem, picture, features.librosa_group(columns)
+
+
+def _picture_group(picture: np.ndarray) -> Floats:
+    return picture_features.picture_group(picture.astype(np.float32))
+
+
+def _copies(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
+    picture, row, n_copies, seed = job
+    rng, before = np.random.default_rng(seed), picture.astype(np.float32)
+    damaged = [augment.damaged_db(before, rng) for _ in range(n_copies)]
+    rows = [stand_in.moved(row, augment.to_db(before), after) for after in damaged]
+    groups_ = [picture_features.picture_group(augment.scaled(after)) for after in damaged]
+    return features.joined(np.array(rows), np.array(groups_))
+
+
+def _parallel(function: Callable[[Any], Any], jobs: Sequence[Any], what: str) -> list[Any]:
+    """The results in order, computed on all cores under a progress bar."""
+    results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(job) for job in jobs)
+    return list(tqdm(results, total=len(jobs), desc=what, unit="track"))

@@ -1,87 +1,132 @@
-"""How good the models are on tracks that they had not seen: whole tracks held out, in turn, fold by fold."""
+"""``python -m training.evaluate --data GTZAN``: whether the card's figures are those of its predictions.
 
-from dataclasses import dataclass
+Computes every figure that predictions.csv decides anew and compares it with metrics.json, writes the card anew and
+compares it with MODEL_CARD.md, and holds tracks, truth and folds against the data. Ends with status 1 if anything is
+stale. With ``--refit PROTOCOL/FOLD`` it trains that fold again, end to end, and compares the accuracies.
+"""
+
+import argparse
+import json
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest
-from tqdm import trange
 
-from tonearm.constants import GENRES
-from tonearm.types import Floats, Integers
-from training import calibrate, folds, svm, vgg19
+from tonearm import manifest
+from training import dataset, figures, held_out, predictions, protocols, work
+from training.calibrate import Calibration
+from training.card import CALIBRATION_PLOT, card
 from training.dataset import Dataset
+from training.plots import calibration_plot
+from training.predictions import Predictions
+
+LARGEST_DIFFERENCE = 0.03
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Of every track by models that had not seen it: ``svm`` (n, 10), ``vgg19`` (n, n_tiles, 10), ``fold`` (n,)."""
-
-    fold: Integers
-    svm: Floats
-    vgg19: Floats
-
-
-def out_of_fold(dataset: Dataset, vectors: Floats, statistics: Floats, fold: Integers, cache: Path) -> Scores:
-    """Trains both models once a fold and scores the tracks left out; finished folds are kept as ``cache``_N.npz.
-
-    Args:
-        dataset: all tracks.
-        vectors: shape (n, 852).
-        statistics: shape (n, n_tiles, n_statistics), the serving tiles first.
-        fold: shape (n,), the fold in which each track is left out.
-        cache: path that the kept files' names begin with.
-    """
-    n_serving_tiles = statistics.shape[1] - vgg19.EXTRA_TILES
-    svm_scores = np.zeros((len(fold), len(GENRES)), np.float32)
-    vgg19_scores = np.zeros((len(fold), n_serving_tiles, len(GENRES)), np.float32)
-    for number in trange(int(fold.max()) + 1, desc=cache.name, unit="fold"):
-        test = fold == number
-        kept = cache.with_name(f"{cache.name}_{number}.npz")
-        if not kept.exists():
-            machine = svm.train_svm(vectors[~test], dataset.truth[~test])
-            head = vgg19.train_head(statistics[~test], dataset.truth[~test], seed=folds.SEED)
-            logits = vgg19.head_logits(head, statistics[test, :n_serving_tiles])
-            np.savez(kept, svm=svm.scores(machine, vectors[test]), vgg19=logits)
-        with np.load(kept) as done:
-            svm_scores[test], vgg19_scores[test] = done["svm"], done["vgg19"]
-    return Scores(fold, svm_scores, vgg19_scores)
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the comparison; see ``--help``."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    work.add_options(parser)
+    parser.add_argument("--version", help="a folder below models/ (default: the one that is served)")
+    parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
+    parser.add_argument("--refit", metavar="PROTOCOL/FOLD", help="for example artist10/3")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folder: Path = options.models / options.version if options.version else manifest.default_folder()
+    said = predictions.read(folder / predictions.FILE)
+    stale = [*compare(folder, said), *against_data(folder, said, dataset.load(options.data))]
+    if options.refit:
+        options.config = folder / "config.toml"
+        stale += refit(options, folder, said)
+    for each in stale:
+        print(f"STALE: {each}")
+    print(f"{folder}: {len(stale) or 'nothing'} stale")
+    sys.exit(bool(stale))
 
 
-def probabilities(scores: Scores, truth: Integers) -> dict[str, NDArray[np.float64]]:
-    """Calibrated probabilities (n, 10) by model; each fold's calibration is fitted on the other folds' scores."""
-    answers = {name: np.zeros((len(truth), len(GENRES))) for name in ("svm", "vgg19", "ensemble")}
-    for number in range(int(scores.fold.max()) + 1):
-        test = scores.fold == number
-        calibration = calibrate.fit(scores.svm[~test], scores.vgg19[~test], truth[~test])
-        for name, rows in calibration.apply(scores.svm[test], scores.vgg19[test]).items():
-            answers[name][test] = rows
-    return answers
+def compare(folder: Path, said: dict[str, Predictions]) -> list[str]:
+    """What in a version's folder is not what its predictions say; prints the accuracies."""
+    kept = json.loads((folder / "metrics.json").read_text())
+    computed = json.loads(json.dumps(figures.of_predictions(said, kept["uncertain_below"])))
+    for name, of_protocol in computed["protocols"].items():
+        rates = [
+            f"{model} {100 * f['accuracy']:.1f} % ({100 * f['interval_95'][0]:.1f}–{100 * f['interval_95'][1]:.1f})"
+            for model, f in of_protocol.items()
+            if model in predictions.MODELS
+        ]
+        print(f"{name}, n = {of_protocol['n']}: {', '.join(rates)}")
+    stale = [f"metrics.json, {path}" for path in _differences(computed, {key: kept[key] for key in computed})]
+    if card(folder.name, {**kept, **computed}) != (folder / "MODEL_CARD.md").read_text():
+        stale.append("MODEL_CARD.md: write it anew (--help of python -m training)")
+    if calibration_plot(computed["protocols"]) != (folder / CALIBRATION_PLOT).read_text():
+        stale.append(CALIBRATION_PLOT)
+    return stale
 
 
-def metrics(answers: dict[str, NDArray[np.float64]], truth: Integers, uncertain_below: float) -> dict[str, Any]:
-    """The figures of one protocol: accuracy with its 95 % interval (Clopper & Pearson), calibration, confusion."""
-    figures: dict[str, Any] = {"n": len(truth)}
-    for name, rows in answers.items():
-        said = rows.argmax(axis=1)
-        right = int((said == truth).sum())
-        low, high = binomtest(right, len(truth)).proportion_ci(0.95, "exact")
-        confusion = np.zeros((len(GENRES), len(GENRES)), int)
-        np.add.at(confusion, (truth, said), 1)
-        figures[name] = {
-            "right": right,
-            "accuracy": round(right / len(truth), 4),
-            "interval_95": [round(float(low), 4), round(float(high), 4)],
-            "expected_calibration_error": round(calibrate.expected_calibration_error(rows, truth), 4),
-            "negative_log_likelihood": round(float(-np.log(rows[np.arange(len(truth)), truth]).mean()), 4),
-            "confusion": confusion.tolist(),
-        }
-    sure = answers["ensemble"].max(axis=1) >= uncertain_below
-    said = answers["ensemble"].argmax(axis=1)
-    figures["certain"] = {
-        "coverage": round(float(sure.mean()), 4),
-        "accuracy": round(float((said == truth)[sure].mean()), 4) if sure.any() else None,
-    }
-    return figures
+def _differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Paths at which two documents of JSON differ; numbers by more than a thousandth (sums differ between machines)."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted({*one, *other})
+        return [each for key in keys for each in _differences(one.get(key), other.get(key), f"{path}/{key}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            each for i, (a, b) in enumerate(zip(one, other, strict=True)) for each in _differences(a, b, f"{path}/{i}")
+        ]
+    if isinstance(one, float) and isinstance(other, float):
+        return [] if abs(one - other) <= 1e-3 else [path]
+    return [] if one == other else [path]
+
+
+def against_data(folder: Path, said: dict[str, Predictions], data: Dataset) -> list[str]:
+    """Where predictions are of other tracks, genres or folds than the data's and the folder's, or part an artist."""
+    stale = []
+    places = {track: place for place, track in enumerate(data.tracks)}
+    for name, of_protocol in said.items():
+        listed = [line.split() for line in (folder / f"folds_{name}.txt").read_text().splitlines()]
+        if [[str(fold), track] for fold, track in zip(of_protocol.fold, of_protocol.tracks, strict=True)] != listed:
+            stale.append(f"{name}: folds_{name}.txt lists other tracks than the predictions")
+        unknown = [track for track in of_protocol.tracks if track not in places]
+        if unknown:
+            stale.append(f"{name}: {len(unknown)} tracks are not in the data, {unknown[0]} for one")
+            continue
+        where = np.array([places[track] for track in of_protocol.tracks])
+        if len(set(where)) != len(where):
+            stale.append(f"{name}: a track is tested twice")
+        if (data.truth[where] != of_protocol.truth).any():
+            stale.append(f"{name}: a track's truth is not the data's")
+        if name.startswith(protocols.ARTIST):
+            parted = sum(len(set(of_protocol.fold[data.groups[where] == group])) > 1 for group in set(data.groups))
+            if parted:
+                stale.append(f"{name}: {parted} artists stand in two folds")
+    return stale
+
+
+def refit(options: argparse.Namespace, folder: Path, said: dict[str, Predictions]) -> list[str]:
+    """Trains a fold again and compares its accuracies with those of the predictions."""
+    name, _, number = options.refit.partition("/")
+    ready = work.prepare(options)
+    n_folds = int("".join(filter(str.isdigit, name)) or 10)
+    kinds = {each.name: each for each in protocols.protocols(ready.data, options.data, n_folds, ready.config.seed)}
+    folds = {str(fold.number): fold for fold in kinds[name].folds} if name in kinds else {}
+    if number not in folds or name not in said:
+        raise SystemExit(f"--refit {options.refit}: there are {', '.join(said)}, each with folds from 0")
+    fold = folds[number]
+    facts = manifest.load(folder)
+    calibration = Calibration(facts.scales["svm"], facts.scales["vgg19"], facts.weights["svm"], facts.weights["vgg19"])
+    scores = held_out.score_fold(ready, fold)
+    truth = ready.data.truth[fold.test]
+    stale = []
+    inside = said[name].fold == fold.number
+    for model, rows in calibration.apply(scores.svm, scores.vgg19).items():
+        again = float((rows.argmax(axis=1) == truth).mean())
+        before = float((said[name].probabilities[model][inside].argmax(axis=1) == said[name].truth[inside]).mean())
+        print(f"{options.refit}, n = {len(truth)}, {model}: {100 * before:.1f} % before, {100 * again:.1f} % again")
+        if abs(again - before) > LARGEST_DIFFERENCE + 1e-9:
+            stale.append(f"{options.refit}: {model} differs by {100 * abs(again - before):.1f} points")
+    return stale
+
+
+if __name__ == "__main__":
+    main()

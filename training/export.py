@@ -27,13 +27,13 @@ INT8_OPERATIONS = ["Conv", "MaxPool"]
 
 
 def svm_to_onnx(machine: Pipeline, n_features: int) -> onnx.ModelProto:
-    """The scaled SVM, by skl2onnx: vectors (n, n_features) to decision values (n, 10)."""
+    """The scaled SVM, by skl2onnx: vectors (n, n_features) to decision values (n, 10) and familiarity (n,)."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
     types = [("vector", FloatTensorType([None, n_features]))]
     model: onnx.ModelProto = to_onnx(machine, initial_types=types, target_opset=OPSET)
-    return _only_output(model, model.graph.output[0].name)
+    return _renamed(model, model.graph.output[0].name)
 
 
 def vgg19_to_onnx(model: Any) -> onnx.ModelProto:
@@ -44,7 +44,7 @@ def vgg19_to_onnx(model: Any) -> onnx.ModelProto:
     signature = [tf.TensorSpec((None, MEL_BANDS, TILE_COLUMNS), tf.float32, name="mel")]
     function = tf.function(lambda mel: model(mel, training=False), input_signature=signature)
     converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-    return _only_output(converted, converted.graph.output[0].name)
+    return _renamed(converted, converted.graph.output[0].name)
 
 
 def quantized(model: onnx.ModelProto, tiles: Floats) -> onnx.ModelProto:
@@ -88,16 +88,13 @@ def check_same(what: str, exported: Floats, trained: Floats) -> float:
     return difference
 
 
-def _only_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Leaves one output and calls it ``scores``."""
+def _renamed(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Calls an output ``scores``."""
     for node in model.graph.node:
         for names in (node.output, node.input):
             for i, each in enumerate(names):
                 if each == name:
                     names[i] = "scores"
-    kept = next(output for output in model.graph.output if output.name == name)
-    kept.name = "scores"
-    del model.graph.output[:]
-    model.graph.output.append(kept)
+    next(output for output in model.graph.output if output.name == name).name = "scores"
     onnx.checker.check_model(model)
     return model

@@ -2,39 +2,39 @@
 
 The picture stands in for all three colour channels, less ImageNet's channel means. What blocks 3 to 5 make of it is
 pooled over the tile (mean, maximum, deviation over time); the head is batch normalisation, dropout, two dense layers.
-The convolutions are frozen here: their pooled answers are computed once a tile, and the head alone is trained.
+
+It is trained in two stages. First the head alone, on pooled answers of ImageNet's convolutions, computed once a tile
+and kept, and mixed up with one another (Zhang et al., 2018). Then, for as many epochs as the settings say, block 5
+together with the head. Blocks 1 to 4 stay as they are.
 """
 
+import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 from tqdm import tqdm
 
 from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
 from tonearm.tiles import tiles
 from tonearm.types import Floats, Integers
+from training import augment
+from training.config import Vgg19Config
 from training.weights import imagenet_weights
 
+logger = logging.getLogger(__name__)
 CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
-POOLED_LAYERS = ("block3_conv4", "block4_conv4", "block5_conv4")
-BATCH_TILES = 32
-EXTRA_TILES = 4
-HEAD = {
-    "units": 256,
-    "dropout": 0.5,
-    "label_smoothing": 0.1,
-    "learning_rate": 1e-3,
-    "epochs": 20,
-    "batch": 128,
-    "weight_decay": 1e-3,
-}
+LOWER_POOLED = ("block3_conv4", "block4_conv4")
+UPPER = tuple(f"block5_conv{i}" for i in range(1, 5))
+BATCH_TRACKS = 4
 
 
 @keras.saving.register_keras_serializable(package="tonearm")
@@ -43,6 +43,7 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
 
     def call(self, maps: Any) -> Any:
         """Mean, maximum, and deviation over time."""
+        maps = ops.cast(maps, "float32")
         mean = ops.mean(maps, axis=(1, 2))
         highest = ops.max(maps, axis=(1, 2))
         over_time = ops.mean(maps, axis=1)
@@ -51,98 +52,302 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
         return ops.log(1 + ops.concatenate([mean, highest, deviation], axis=-1))
 
 
-def backbone(weights: Path | None) -> Any:
-    """Tiles (batch, 128, 128), 0 to 255, to pooled statistics (batch, 3840). ``weights`` None leaves them random."""
+def lower(weights: Path | None = None, precision: str = "float32") -> Any:
+    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512) and statistics (batch, 2304).
+
+    Args:
+        weights: of the convolutions; ImageNet's by default.
+        precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
+    """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
     image = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
     image = layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(image) for mean in CHANNEL_MEANS_BGR])
-    vgg = keras.applications.VGG19(include_top=False, weights=weights, input_tensor=image)
-    pooled = [PooledStatistics(name=f"{name}_statistics")(vgg.get_layer(name).output) for name in POOLED_LAYERS]
-    return keras.Model(mel, layers.Concatenate(name="statistics")(pooled), name="vgg19")
+    vgg = _vgg(weights)
+    maps, pooled = image, []
+    for layer in vgg.layers[1 : vgg.layers.index(vgg.get_layer("block4_pool")) + 1]:
+        copy = _copied(layer, precision)
+        maps = copy(maps)
+        copy.set_weights(layer.get_weights())
+        if layer.name in LOWER_POOLED:
+            pooled.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
+    return keras.Model(mel, [maps, layers.Concatenate(dtype="float32")(pooled)], name="lower")
 
 
-def head(n_statistics: int) -> Any:
-    """Pooled statistics (batch, n_statistics) to logits (batch, 10)."""
-    regularizer = keras.regularizers.L2(HEAD["weight_decay"])
+def upper(weights: Path | None = None, precision: str = "float32") -> Any:
+    """Block 5: maps (batch, 8, 8, 512) to statistics (batch, 1536)."""
+    vgg = _vgg(weights)
+    maps = inputs = keras.Input((8, 8, 512), name="maps")
+    for name in UPPER:
+        copy = _copied(vgg.get_layer(name), precision)
+        maps = copy(maps)
+        copy.set_weights(vgg.get_layer(name).get_weights())
+    return keras.Model(inputs, PooledStatistics(name="block5_statistics", dtype="float32")(maps), name="upper")
+
+
+def _vgg(weights: Path | None) -> Any:
+    path = weights or imagenet_weights()
+    return keras.applications.VGG19(include_top=False, weights=path, input_shape=(MEL_BANDS, TILE_COLUMNS, 3))
+
+
+def _copied(layer: Any, precision: str) -> Any:
+    return layer.__class__.from_config({**layer.get_config(), "dtype": precision})
+
+
+def head(n_statistics: int, config: Vgg19Config) -> Any:
+    """Statistics (batch, n_statistics) to logits (batch, 10)."""
+    regularizer = keras.regularizers.L2(config.weight_decay)
     return keras.Sequential(
         [
             keras.Input((n_statistics,)),
             layers.BatchNormalization(),
-            layers.Dropout(HEAD["dropout"]),
-            layers.Dense(HEAD["units"], activation="relu", kernel_regularizer=regularizer),
+            layers.Dropout(config.dropout),
+            layers.Dense(config.units, activation="relu", kernel_regularizer=regularizer),
             layers.BatchNormalization(),
-            layers.Dropout(HEAD["dropout"]),
+            layers.Dropout(config.dropout),
             layers.Dense(len(GENRES), kernel_regularizer=regularizer, name="logits"),
         ],
         name="head",
     )
 
 
-def statistics_of(pictures: np.ndarray, cache: Path, *, weights: Path | None = None, seed: int = 0) -> Floats:
-    """Pooled statistics of each track's tiles: the serving ones first, then some at random places, to train on.
+@dataclass(frozen=True)
+class Prepared:
+    """What ImageNet's convolutions make of every track's tiles: those that are served first, then augmented copies.
+
+    ``statistics`` (n, n_tiles, 3840) float16; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None where
+    nothing is to be fine-tuned; of the tiles ``n_served`` are served.
+    """
+
+    statistics: np.ndarray
+    maps: np.ndarray | None
+    n_served: int
+
+    @classmethod
+    def make(
+        cls, pictures: np.ndarray, folder: Path, config: Vgg19Config, seed: int, weights: Path | None = None
+    ) -> Self:
+        """Computes and keeps them; a second call continues where the first was stopped.
+
+        Args:
+            pictures: shape (n, 128, n_columns), uint8.
+            folder: where they are kept.
+            config: the settings.
+            seed: of the augmented copies.
+            weights: of the convolutions; ImageNet's by default.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        first = all_tiles(pictures[0], config.copies, np.random.default_rng(0))
+        n, n_tiles = len(pictures), len(first)
+        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, 3_840))
+        maps = _Kept(folder / "maps.npy", (n, n_tiles, 8, 8, 512)) if config.fine.epochs else None
+        kept = [each for each in (statistics, maps) if each]
+        done = min(each.done for each in kept)
+        if done < n:
+            below, above = lower(weights, config.precision), upper(weights, config.precision)
+            for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
+                some = range(start, min(start + BATCH_TRACKS, n))
+                cut = [all_tiles(pictures[i], config.copies, np.random.default_rng((seed, i))) for i in some]
+                block4, low = below.predict_on_batch(np.concatenate(cut))
+                high = above.predict_on_batch(block4)
+                shape = (len(some), n_tiles)
+                statistics.put(start, np.concatenate([low, high], axis=1).reshape(*shape, -1))
+                if maps:
+                    maps.put(start, np.asarray(block4, np.float16).reshape(*shape, 8, 8, 512))
+        return cls(statistics.array, maps.array if maps else None, n_tiles - config.copies)
+
+    def served(self, tracks: Integers) -> Floats:
+        """Statistics of the served tiles of some tracks: shape (n_tracks, n_served, 3840), float32."""
+        return np.asarray(self.statistics[tracks, : self.n_served], np.float32)
+
+
+class _Kept:
+    """A float16 array in a file, filled from the front, that remembers how far."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._mark = path.with_suffix(".done")
+        self.done = int(self._mark.read_text()) if self._mark.exists() and path.exists() else 0
+        mode = "r+" if self.done else "w+"
+        self.array = np.lib.format.open_memmap(path, mode, np.float16, None if self.done else shape)
+
+    def put(self, start: int, rows: np.ndarray) -> None:
+        self.array[start : start + len(rows)] = rows
+        self.array.flush()
+        self._mark.write_text(str(start + len(rows)))
+
+
+def all_tiles(picture: np.ndarray, n_copies: int, rng: np.random.Generator) -> Floats:
+    """The tiles that are served and then augmented ones: shape (n_tiles, 128, 128)."""
+    floats = picture.astype(np.float32)
+    return np.concatenate([tiles(floats), *(augment.tile(floats, rng)[None] for _ in range(n_copies))])
+
+
+def train(
+    prepared: Prepared,
+    truth: Integers,
+    train: Integers,
+    config: Vgg19Config,
+    *,
+    seed: int,
+    weights: Path | None = None,
+    watched: Integers | None = None,
+) -> tuple[Any, Any, list[float]]:
+    """Trains the head, then block 5 with it.
 
     Args:
-        pictures: shape (n, 128, n_columns), uint8.
-        cache: a .npy file, written as it goes; a second call continues where the first was stopped.
-        weights: ImageNet's by default.
-        seed: of the random places.
+        prepared: of all tracks.
+        truth: shape (n,), indices of genres, of all tracks.
+        train: places of the tracks to train on.
+        config: the settings.
+        seed: of the initial weights, dropout and order.
+        weights: of the convolutions; ImageNet's by default.
+        watched: places of tracks whose accuracy is taken after the head and after each epoch of the second stage.
 
     Returns:
-        shape (n, n_tiles + EXTRA_TILES, 3840), float32.
-    """
-    model = backbone(weights or imagenet_weights())
-    first = _all_tiles(pictures[0], np.random.default_rng(seed))
-    shape = (len(pictures), len(first), model.output_shape[-1])
-    done_file = cache.with_suffix(".done")
-    done = int(done_file.read_text()) if done_file.exists() and cache.exists() else 0
-    mode = "r+" if done else "w+"
-    stored = np.lib.format.open_memmap(cache, mode, np.float16, None if done else shape)
-    for i in tqdm(range(done, len(pictures)), initial=done, total=len(pictures), desc="VGG19", unit="track"):
-        stored[i] = model.predict_on_batch(_all_tiles(pictures[i], np.random.default_rng((seed, i))))
-        if i % BATCH_TILES == BATCH_TILES - 1 or i == len(pictures) - 1:
-            stored.flush()
-            done_file.write_text(str(i + 1))
-    return np.asarray(stored, np.float32)
-
-
-def _all_tiles(picture: np.ndarray, rng: np.random.Generator) -> Floats:
-    floats = picture.astype(np.float32)
-    starts = rng.integers(0, floats.shape[1] - TILE_COLUMNS + 1, EXTRA_TILES)
-    return np.concatenate([tiles(floats), [floats[:, s : s + TILE_COLUMNS] for s in starts]])
-
-
-def train_head(statistics: Floats, truth: Integers, *, seed: int = 0, verbose: int = 0) -> Any:
-    """Trains a head on tiles of many tracks.
-
-    Args:
-        statistics: shape (n_tracks, n_tiles, n_statistics).
-        truth: shape (n_tracks,), indices of genres.
-        seed: of the initial weights, dropout and order.
-        verbose: as Keras has it.
+        block 5 (maps to statistics), the head (statistics to logits), and the accuracies on ``watched``.
     """
     keras.utils.set_random_seed(seed)
-    _, n_tiles, n_statistics = statistics.shape
-    model = head(n_statistics)
-    inputs = statistics.reshape(-1, n_statistics)
-    targets = keras.utils.to_categorical(np.repeat(truth, n_tiles), len(GENRES))
-    batch = int(HEAD["batch"])
-    steps = HEAD["epochs"] * -(-len(inputs) // batch)
-    model.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(HEAD["learning_rate"], int(steps))),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=HEAD["label_smoothing"]),
-    )
-    model.fit(inputs, targets, batch_size=batch, epochs=int(HEAD["epochs"]), verbose=verbose)
+    model = _train_head(prepared, truth, train, config)
+    curve = [] if watched is None else [_accuracy(model, prepared.served(watched), truth[watched])]
+    block5 = upper(weights, config.precision)
+    if config.fine.epochs:
+        _fine_tune(prepared, truth, train, config, block5, model, watched, curve, seed)
+    return block5, model, curve
+
+
+def _train_head(prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config) -> Any:
+    n_tiles, n_statistics = prepared.statistics.shape[1:]
+    model = head(n_statistics, config)
+    inputs = tf.constant(prepared.statistics[train].reshape(-1, n_statistics), tf.float16)
+    targets = tf.constant(_targets(np.repeat(truth[train], n_tiles)))
+    batch = min(config.head.batch, len(targets))
+    steps = len(targets) // batch
+    schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * config.head.epochs)
+    optimizer, loss = keras.optimizers.Adam(schedule), _loss(config)
+    optimizer.build(model.trainable_variables)
+
+    # Not fit(): copying batches out of a gigabyte takes it longer than training on them.
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def step(places: Any, others: Any, share: Any) -> None:
+        with tf.GradientTape() as tape:
+            mixed = [share * tf.cast(tf.gather(part, places), tf.float32) for part in (inputs, targets)]
+            mixed = [
+                a + (1 - share) * tf.cast(tf.gather(part, others), tf.float32)
+                for a, part in zip(mixed, (inputs, targets), strict=True)
+            ]
+            logits = model(mixed[0], training=True)
+            total = loss(mixed[1], logits) + tf.add_n(model.losses)
+        gradients = tape.gradient(total, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    rng = np.random.default_rng(len(train))
+    for _ in range(config.head.epochs):
+        order = rng.permutation(len(targets))
+        for i in range(steps):
+            some = order[i * batch : (i + 1) * batch]
+            step(
+                tf.constant(some),
+                tf.constant(rng.permutation(some)),
+                tf.constant(_shares(config.head.mixup, batch, rng)),
+            )
     return model
 
 
-def joined(trained_head: Any, weights: Path | None = None) -> Any:
-    """Tiles (batch, 128, 128) to logits (batch, 10): the convolutions and the head as one model."""
-    convolutions = backbone(weights or imagenet_weights())
-    return keras.Model(convolutions.input, trained_head(convolutions.output), name="tonearm_vgg19")
+def _fine_tune(
+    prepared: Prepared,
+    truth: Integers,
+    train: Integers,
+    config: Vgg19Config,
+    block5: Any,
+    model: Any,
+    watched: Integers | None,
+    curve: list[float],
+    seed: int,
+) -> None:
+    """One random tile a track and epoch, with mixup of block 4's maps; averaged weights."""
+    if prepared.maps is None:
+        raise ValueError("the maps of block 4 were not kept")
+    n_low = prepared.statistics.shape[2] - block5.output_shape[-1]
+    low = keras.Input((n_low,))
+    whole = keras.Model(
+        [block5.input, low], model(layers.Concatenate(dtype="float32")([low, block5.output])), name="upper_and_head"
+    )
+    for layer in model.layers:  # their running means are right already, and batches are small now
+        layer.trainable = not isinstance(layer, layers.BatchNormalization)
+    fine, rng = config.fine, np.random.default_rng(seed)
+    steps = -(-len(train) // fine.batch)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps * fine.epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=1e-2, clipnorm=1.0, use_ema=True, ema_momentum=fine.averaging
+    )
+    whole.compile(optimizer, _loss(config))
+    for _ in range(fine.epochs):
+        order = rng.permutation(train)
+        for i in range(steps):
+            some = order[i * fine.batch : (i + 1) * fine.batch]
+            tile = rng.integers(0, prepared.statistics.shape[1], len(some))
+            share, other = _shares(fine.mixup, len(some), rng), rng.permutation(len(some))
+            mixed = [
+                share.reshape(-1, *(1,) * (part.ndim - 1)) * part
+                + (1 - share.reshape(-1, *(1,) * (part.ndim - 1))) * part[other]
+                for part in (
+                    np.asarray(prepared.maps[some, tile], np.float32),
+                    np.asarray(prepared.statistics[some, tile, :n_low], np.float32),
+                    _targets(truth[some]),
+                )
+            ]
+            whole.train_on_batch(mixed[:2], mixed[2])
+        if watched is not None:
+            trained = [variable.numpy() for variable in whole.trainable_variables]
+            optimizer.finalize_variable_values(whole.trainable_variables)
+            curve.append(_accuracy(model, fine_statistics(prepared, watched, block5), truth[watched]))
+            for variable, value in zip(whole.trainable_variables, trained, strict=True):
+                variable.assign(value)
+    optimizer.finalize_variable_values(whole.trainable_variables)
 
 
-def head_logits(trained_head: Any, statistics: Floats) -> Floats:
+def fine_statistics(prepared: Prepared, tracks: Integers, block5: Any) -> Floats:
+    """Statistics of the served tiles with a block 5 of one's own: shape (n_tracks, n_served, 3840)."""
+    statistics = prepared.served(tracks)
+    if prepared.maps is not None:
+        for row, track in enumerate(tracks):
+            maps = np.asarray(prepared.maps[track, : prepared.n_served], np.float32)
+            high = np.asarray(block5.predict_on_batch(maps))
+            statistics[row, :, -high.shape[1] :] = high
+    return statistics
+
+
+def joined(block5: Any, trained_head: Any, weights: Path | None = None) -> Any:
+    """Tiles (batch, 128, 128) to logits (batch, 10), as one model in float32."""
+    below, above = lower(weights), upper(weights)
+    above.set_weights(block5.get_weights())
+    maps, low = below.output
+    logits = trained_head(layers.Concatenate(name="statistics")([low, above(maps)]))
+    return keras.Model(below.input, logits, name="tonearm_vgg19")
+
+
+def logits(trained_head: Any, statistics: Floats) -> Floats:
     """Logits (n_tracks, n_tiles, 10) of statistics (n_tracks, n_tiles, n_statistics)."""
     flat = statistics.reshape(-1, statistics.shape[-1])
-    logits = trained_head.predict(flat, batch_size=1_024, verbose=0)
-    return np.asarray(logits, np.float32).reshape(*statistics.shape[:2], -1)
+    scores = trained_head.predict(flat, batch_size=1_024, verbose=0)
+    return np.asarray(scores, np.float32).reshape(*statistics.shape[:2], -1)
+
+
+def _accuracy(model: Any, statistics: Floats, truth: Integers) -> float:
+    said = keras.activations.log_softmax(ops.convert_to_tensor(logits(model, statistics)))
+    return round(float((np.asarray(said).mean(axis=1).argmax(axis=1) == truth).mean()), 4)
+
+
+def _targets(truth: Integers) -> Floats:
+    return np.eye(len(GENRES), dtype=np.float32)[truth]
+
+
+def _shares(mixup: float, n: int, rng: np.random.Generator) -> Floats:
+    """How much of each row stays itself when rows are mixed: shape (n, 1), at least a half."""
+    drawn = rng.beta(mixup, mixup, (n, 1)) if mixup else np.ones((n, 1))
+    return np.maximum(drawn, 1 - drawn).astype(np.float32)
+
+
+def _loss(config: Vgg19Config) -> Any:
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)

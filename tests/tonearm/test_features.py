@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.audio_samples import music
 from tonearm import features, filters
 from tonearm.constants import HOP_LENGTH_SAMPLES, SAMPLE_RATE_HZ, WINDOW_COLUMNS
+from tonearm.picture_features import MODULATION_EDGES, PICTURE_NAMES, picture_group
 from tonearm.spectrum import Spectrum, column_frames, spectrum
 from tonearm.tiles import at_least, tile_starts, tiles
 
@@ -97,12 +98,18 @@ def test_statistics_are_close_to_those_of_every_frame(clip: np.ndarray, columns:
 
 def test_the_vector_has_a_name_for_each_number(columns: Spectrum) -> None:
     vector = features.vector(columns, columns.image)
-    assert vector.shape == (len(features.NAMES),) == (852,)
+    assert vector.shape == (len(features.NAMES),) == (1246,)
     assert vector.dtype == np.float32
     assert len(set(features.NAMES)) == len(features.NAMES)
     named = dict(zip(features.NAMES, vector, strict=True))
     assert named["band7_mean"] == pytest.approx(columns.image[7].mean(), rel=1e-5)
-    assert named["rms_mean"] == pytest.approx(features.rms(columns).mean(), rel=1e-5)
+    rms = features.rms(columns)
+    assert named["rms_variation"] == pytest.approx(rms.std() / rms.mean(), rel=1e-4)
+    assert named["mfcc2_mean"] == pytest.approx(features.mfcc(columns)[:, 1].mean(), rel=1e-4)
+    groups = columns.image.reshape(64, 2, -1).mean(1)
+    assert named["level5_0.25"] == pytest.approx(np.quantile(groups[5], 0.25), abs=1e-3)
+    changes = np.diff(columns.image, axis=1).reshape(16, 8, -1).mean(1)
+    assert named["together3_9"] == pytest.approx(np.corrcoef(changes)[3, 9], abs=1e-4)
     cepstra = filters.dct_bank(40).T @ columns.image
     assert named["correlation2_5"] == pytest.approx(np.corrcoef(cepstra)[2, 5], abs=1e-4)
 
@@ -112,10 +119,31 @@ def test_modulation_finds_the_beat() -> None:
     time_columns = np.arange(WINDOW_COLUMNS)
     picture = np.full((128, WINDOW_COLUMNS), 100, np.float32)
     picture[:8] += 50 * np.sin(2 * np.pi * 20 * time_columns / 128)
-    named = dict(zip(features.PICTURE_NAMES, features.picture_group(picture), strict=True))
-    of_group = {edge: named[f"modulation0_{edge}"] for edge in features.MODULATION_EDGES[:-1]}
+    named = dict(zip(PICTURE_NAMES, picture_group(picture), strict=True))
+    of_group = {edge: named[f"modulation0_{edge}"] for edge in MODULATION_EDGES[:-1]}
     assert max(of_group, key=lambda edge: of_group[edge]) == 16
-    assert max(named[f"modulation1_{edge}"] for edge in features.MODULATION_EDGES[:-1]) < 1e-3
+    assert max(named[f"modulation1_{edge}"] for edge in MODULATION_EDGES[:-1]) < 1e-3
+
+
+def test_the_level_is_no_part_of_the_vector(clip: np.ndarray, columns: Spectrum) -> None:
+    softer = spectrum(0.1 * clip)
+    np.testing.assert_allclose(
+        features.vector(softer, softer.image), features.vector(columns, columns.image), rtol=2e-3, atol=2e-3
+    )
+
+
+def test_held_notes_and_noise_are_told_apart() -> None:
+    """Lines that stand still are sustained and bend sharply over bands; noise does neither for long."""
+    rng = np.random.default_rng(0)
+    lines = np.full((128, WINDOW_COLUMNS), 80, np.float32)
+    lines[::8] = 200
+    noise = rng.normal(100, 20, lines.shape).astype(np.float32)
+    held, struck = (dict(zip(PICTURE_NAMES, picture_group(each), strict=True)) for each in (lines, noise))
+    assert held["sustain3_16"] == pytest.approx(1, abs=0.01)
+    assert abs(struck["sustain3_1"]) < 0.1
+    assert held["curvature5_std"] == pytest.approx(0, abs=1e-3)
+    assert struck["curvature5_std"] > 5
+    assert held["rise5_mean"] == pytest.approx(0, abs=1e-6)
 
 
 @settings(max_examples=40, deadline=None)

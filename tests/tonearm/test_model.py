@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_a_result_says_what_was_done(classifier: Classifier) -> None:
     assert result.audio.duration_s == pytest.approx(70, abs=0.1)
     assert result.audio.analysed_s == pytest.approx(result.audio.duration_s, abs=0.01)
     assert result.model_version == classifier.directory.name
-    assert result.uncertain == (result.confidence < classifier.manifest.uncertain_below)
+    assert result.uncertain or result.confidence >= classifier.manifest.uncertain_below
     assert result.created_at.endswith("Z")
     assert {"decode", "spectrum", "features", "svm", "vgg19", "ensemble", "total"} == set(result.timings_ms)
     assert (result.segments[0].start_s, result.segments[-1].end_s) == (0, pytest.approx(70, abs=0.1))
@@ -124,6 +125,20 @@ def test_the_level_does_not_matter_to_the_picture(classifier: Classifier) -> Non
     np.testing.assert_allclose(
         list(loud.models.vgg19.probabilities.values()), list(soft.models.vgg19.probabilities.values()), atol=0.02
     )
+
+
+@pytest.mark.parametrize("kind", ["noise", "tones", "beeps"])
+def test_what_is_no_music_is_not_certain(classifier: Classifier, kind: str) -> None:
+    """Unfamiliar, however confident: a threshold on confidence alone let white noise pass as pop."""
+    time_s = np.arange(30 * RATE_HZ) / RATE_HZ
+    samples = {
+        "noise": 0.1 * np.random.default_rng(3).normal(size=len(time_s)),
+        "tones": 0.2 * np.sin(2 * np.pi * 440 * time_s),
+        "beeps": 0.2 * np.sin(2 * np.pi * 1_000 * time_s) * (time_s % 1 < 0.2),
+    }[kind]
+    assert classifier.classify(encode("wav", samples.astype(np.float32))).uncertain
+    blind = replace(classifier, manifest=replace(classifier.manifest, unfamiliar_below=0.0, uncertain_below=0.0))
+    assert not blind.classify(encode("wav", samples.astype(np.float32))).uncertain
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
@@ -188,6 +203,7 @@ def test_a_missing_file_is_told(copied: Path, tmp_path: Path, monkeypatch: pytes
         ({"labels": ["polka"]}, "other genres"),
         ({"calibration": {}}, "malformed"),
         ({"uncertain_below": "often"}, "malformed"),
+        ({"unfamiliar_below": None}, "malformed"),
     ],
 )
 def test_a_manifest_for_something_else_is_refused(copied: Path, change: dict[str, object], message: str) -> None:

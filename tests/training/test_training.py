@@ -1,8 +1,11 @@
 """Training for real, on a small GTZAN of our own sounds: from audio files to a folder that serves."""
 
+import argparse
 import csv
 import json
 import logging
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,7 @@ from tests.audio_samples import RATE_HZ, encode, music
 from tonearm import features
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from training import calibrate, dataset, export, folds
-from training.__main__ import _digest as digest
+from training import calibrate, dataset, evaluate, export, metrics, protocols, tune, work
 from training.__main__ import main
 
 TRACKS_A_GENRE = 4
@@ -56,6 +58,16 @@ def loaded(gtzan: Path) -> dataset.Dataset:
 
 
 @pytest.fixture(scope="module")
+def filtered(gtzan: Path) -> Path:
+    """The same folder, with lists of tracks to train on, to tune on and to test."""
+    (gtzan / "splits").mkdir()
+    for side, numbers in (("train", (0, 1)), ("valid", (2,)), ("test", (3,))):
+        lines = [f"{genre}/{genre}.0000{number}.wav\n" for genre in GENRES for number in numbers]
+        (gtzan / "splits" / f"{side}_filtered.txt").write_text("".join(lines))
+    return gtzan
+
+
+@pytest.fixture(scope="module")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """VGG19's convolutions as they are before anybody trained them: the real ones are 80 MB to fetch."""
     import keras
@@ -73,8 +85,10 @@ def test_audio_folder_is_read(loaded: dataset.Dataset, caplog: pytest.LogCapture
     assert loaded.pictures.shape == (40, 128, 387)
     assert loaded.table.shape == (40, 52)
     assert loaded.vectors().shape == (40, len(features.NAMES))
-    assert loaded.unknown_artists == 1
+    assert loaded.copies(2, seed=1).shape == (40, 2, len(features.NAMES))
+    assert loaded.artists.count(None) == 1
     assert loaded.artists[loaded.tracks.index("blues.00002")] == "artist 1 of blues"
+    assert len(set(loaded.groups)) == 21
 
 
 def test_broken_short_and_absent_files_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -102,19 +116,32 @@ def test_tables_give_the_same_dataset(loaded: dataset.Dataset, gtzan: Path, tmp_
     np.testing.assert_allclose(again.table, loaded.table, rtol=1e-6)
 
 
-def test_folds_hold_whole_artists(loaded: dataset.Dataset) -> None:
-    for kind in (folds.RANDOM, folds.ARTIST):
-        fold = folds.folds(loaded, kind, 2)
-        assert sorted(set(fold)) == [0, 1]
-        np.testing.assert_array_equal(fold, folds.folds(loaded, kind, 2))
-    by_artist: dict[str, set[int]] = {}
-    for artist, number in zip(loaded.artists, folds.folds(loaded, folds.ARTIST, 2), strict=True):
-        by_artist.setdefault(artist, set()).add(int(number))
-    assert all(len(numbers) == 1 for numbers in by_artist.values())
-    assert any(artist.startswith("artist 0") for artist in by_artist)
+def test_folds_hold_whole_artists(loaded: dataset.Dataset, tmp_path: Path) -> None:
+    random, artist = protocols.protocols(loaded, tmp_path, 2, seed=1)
+    assert (random.name, artist.name) == ("random2", "artist2")
+    for protocol in (random, artist):
+        np.testing.assert_array_equal(protocol.tested, np.arange(40))
+        for fold in protocol.folds:
+            assert not set(fold.train) & set(fold.test)
+            assert fold.calibrated_on == (1 - fold.number,)
+    for fold in artist.folds:
+        assert not set(loaded.groups[fold.train]) & set(loaded.groups[fold.test])
+    again = protocols.protocols(loaded, tmp_path, 2, seed=1)[1]
+    np.testing.assert_array_equal(again.folds[0].test, artist.folds[0].test)
+
+
+def test_the_filtered_split_is_read(loaded: dataset.Dataset, filtered: Path) -> None:
+    protocol = protocols.protocols(loaded, filtered, 2, seed=1)[2]
+    assert protocol.name == "filtered"
+    tuning, final = protocol.folds
+    assert not tuning.reported
+    assert (final.reported, final.calibrated_on) == (True, (0,))
+    assert set(final.train) == set(tuning.train) | set(tuning.test)
+    assert {loaded.tracks[place] for place in protocol.tested} == {f"{genre}.00003" for genre in GENRES}
 
 
 def test_work_kept_from_something_else_is_not_taken_up() -> None:
+    digest = work.digest
     assert digest(b"pictures", ["a", "b"], 1.0) == digest(b"pictures", ["a", "b"], 1.0)
     kept = {digest(b"x", ["a"], 1), digest(b"y", ["a"], 1), digest(b"x", ["b"], 1), digest(b"x", ["a"], 2)}
     assert len(kept) == 4
@@ -130,7 +157,7 @@ def test_calibration_finds_the_scale_and_the_better_model() -> None:
     assert found.svm_scale == pytest.approx(1 / 4, rel=0.1)
     assert found.vgg19_scale < 0.1
     answers = found.apply((logits * 4).astype(np.float32), noise.astype(np.float32))
-    assert calibrate.expected_calibration_error(answers["ensemble"], truth) < 0.03
+    assert metrics.expected_calibration_error(answers["ensemble"], truth) < 0.03
     threshold = calibrate.uncertainty_threshold(answers["ensemble"], truth)
     sure = answers["ensemble"].max(1) >= threshold
     assert (answers["ensemble"].argmax(1) == truth)[sure].mean() >= 0.9
@@ -144,35 +171,90 @@ def test_an_export_that_differs_is_refused() -> None:
         export.check_same("SVM", scores + np.eye(5, 10, dtype=np.float32), scores)
 
 
-@pytest.mark.timeout(600)
-def test_training_writes_a_folder_that_serves(gtzan: Path, random_weights: Path, tmp_path: Path) -> None:
-    models, work = tmp_path / "models", tmp_path / "work"
-    command = ["--data", str(gtzan), "--version", "test.1", "--models", str(models), "--work", str(work)]
-    main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default"])
-    folder = models / "test.1"
-    assert (models / "default.txt").read_text() == "test.1\n"
-    assert {path.name for path in folder.iterdir()} == {
-        *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md"),
-        *("folds_random2.txt", "folds_artist2.txt"),
+@pytest.fixture(scope="module")
+def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version, trained in the least time that goes through every step."""
+    folder = tmp_path_factory.mktemp("training")
+    settings = (Path(work.__file__).parent / "config.toml").read_text()
+    for pattern, value in (
+        (r"copies = \d+", "copies = 1"),
+        (r"inner_folds = \d+", "inner_folds = 2"),
+        (r"epochs = \d+", "epochs = 1"),
+        (r"precision = .*", 'precision = "float32"'),
+    ):
+        settings = re.sub(pattern, value, settings)
+    (folder / "settings.toml").write_text(settings)
+    command = ["--data", str(filtered), "--version", "test.1", "--models", str(folder / "models")]
+    command += ["--work", str(folder / "work"), "--config", str(folder / "settings.toml"), "--clips", "3"]
+    main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default", "--no-nonmusic"])
+    return folder / "models" / "test.1"
+
+
+@pytest.mark.timeout(900)
+def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> None:
+    assert (trained.parent / "default.txt").read_text() == "test.1\n"
+    assert {path.name for path in trained.iterdir()} == {
+        *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md", "calibration.svg"),
+        *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
+        *("predictions.csv", "config.toml", "training.log"),
     }
-    metrics = json.loads((folder / "metrics.json").read_text())
-    for protocol in ("random2", "artist2"):
-        figures = metrics["protocols"][protocol]["svm"]
-        assert figures["accuracy"] > 0.8
-        assert figures["interval_95"][0] <= figures["accuracy"] <= figures["interval_95"][1]
-        assert sum(map(sum, figures["confusion"])) == metrics["protocols"][protocol]["n"] == 40
-    assert metrics["export"]["svm_difference"] < 1e-4
-    assert metrics["export"]["vgg19_difference"] < 1e-4
-    card = (folder / "MODEL_CARD.md").read_text()
-    assert f"{100 * metrics['protocols']['random2']['ensemble']['accuracy']:.1f} %" in card
-    operations = {node.op_type for node in onnx.load(folder / "vgg19.onnx").graph.node}
+    figures = json.loads((trained / "metrics.json").read_text())
+    for protocol, n in (("random2", 40), ("artist2", 40), ("filtered", 10)):
+        of_svm = figures["protocols"][protocol]["svm"]
+        assert of_svm["accuracy"] > 0.8
+        assert of_svm["interval_95"][0] <= of_svm["accuracy"] <= of_svm["interval_95"][1]
+        assert sum(map(sum, of_svm["confusion"])) == figures["protocols"][protocol]["n"] == n
+    assert figures["export"]["svm_difference"] < 1e-4
+    assert figures["export"]["vgg19_difference"] < 1e-4
+    assert figures["robustness"]["clips"] == 3
+    assert figures["robustness"]["as_from_tables"]["svm"] == 1
+    card = (trained / "MODEL_CARD.md").read_text()
+    assert f"{100 * figures['protocols']['random2']['ensemble']['accuracy']:.1f} %" in card
+    operations = {node.op_type for node in onnx.load(trained / "vgg19.onnx").graph.node}
     assert "QuantizeLinear" in operations
 
     # What is served agrees with what was trained, from the audio itself.
-    classifier = Classifier.load(folder)
+    classifier = Classifier.load(trained)
     assert classifier.model_version == "test.1"
-    right = 0
-    for g, genre in enumerate(GENRES):
+    for genre in GENRES:
         result = classifier.classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
-        right += result.models.svm.genre == GENRES[g]
-    assert right == len(GENRES)
+        assert result.models.svm.genre == genre
+
+
+@pytest.mark.timeout(900)
+def test_evaluation_finds_what_is_stale(
+    trained: Path, filtered: Path, random_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--data", str(filtered), "--models", str(tmp_path), "--version", "test.1"]
+    command += ["--weights", str(random_weights), "--work", str(trained.parents[1] / "work")]
+    copy = shutil.copytree(trained, tmp_path / "test.1")
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([*command, "--refit", "artist2/1"])
+    assert not ended.value.code
+    assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
+    rows = (copy / "predictions.csv").read_text().splitlines()
+    (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(command)
+    assert ended.value.code == 1
+    printed = capsys.readouterr().out
+    for stale in ("metrics.json, /protocols/random2/n", "MODEL_CARD.md", "calibration.svg", "folds_random2.txt"):
+        assert f"{stale}" in printed
+    with pytest.raises(SystemExit, match="there are random2, artist2, filtered"):
+        evaluate.main([*command, "--refit", "random2/7"])
+
+
+@pytest.mark.timeout(600)
+def test_settings_are_chosen_without_the_test_side(
+    trained: Path, filtered: Path, random_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "FOLDS", 2)
+    parser = argparse.ArgumentParser()
+    work.add_options(parser)
+    settings = trained.parents[1] / "settings.toml"
+    options = ["--data", str(filtered), "--weights", str(random_weights), "--config", str(settings)]
+    ready = work.prepare(parser.parse_args([*options, "--work", str(trained.parents[1] / "work")]))
+    means = tune.report(ready)
+    assert means["n"] == 30
+    assert means["svm"] > 0.8
+    assert len(means["vgg19"]) == 2  # the head alone, and after the one epoch

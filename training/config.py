@@ -1,0 +1,79 @@
+"""The settings of a training run, from one file (``training/config.toml``)."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEFAULT = Path(__file__).with_name("config.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class SvmConfig:
+    """Of the SVM; ``C`` and ``gamma_a_feature`` are the grids that are searched."""
+
+    components: int
+    copies: int
+    C: tuple[float, ...]
+    gamma_a_feature: tuple[float, ...]
+    inner_folds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """Of VGG19's first stage."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    mixup: float
+
+
+@dataclass(frozen=True, slots=True)
+class FineConfig:
+    """Of VGG19's second stage; no epochs: the convolutions stay ImageNet's."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    averaging: float
+    mixup: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vgg19Config:
+    """Of VGG19."""
+
+    copies: int
+    precision: str
+    units: int
+    dropout: float
+    label_smoothing: float
+    weight_decay: float
+    head: HeadConfig
+    fine: FineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of them."""
+
+    seed: int
+    svm: SvmConfig
+    vgg19: Vgg19Config
+
+
+def read(path: Path = DEFAULT) -> Config:
+    """Reads a file of settings.
+
+    Raises:
+        ValueError: if a setting is missing or unknown; the message names it.
+    """
+    content: dict[str, Any] = tomllib.loads(path.read_text())
+    try:
+        svm, vgg19 = dict(content.pop("svm")), dict(content.pop("vgg19"))
+        head, fine = HeadConfig(**vgg19.pop("head")), FineConfig(**vgg19.pop("fine"))
+        svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_a_feature")})
+        return Config(svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, **vgg19), **content)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,148 @@
+"""Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from tqdm import tqdm
+
+from tonearm.types import Floats
+from training import calibrate, svm, vgg19
+from training.calibrate import Calibration
+from training.dataset import Dataset
+from training.predictions import Predictions
+from training.protocols import Fold, Protocol
+from training.svm import Searched
+from training.work import Work
+
+logger = logging.getLogger("training")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of a fold's test side: ``svm`` (n, 10), ``familiarity`` (n,), ``vgg19`` (n, n_tiles, 10); what was searched."""
+
+    svm: Floats
+    familiarity: Floats
+    vgg19: Floats
+    found: Searched
+
+
+def score(ready: Work, protocol: Protocol) -> dict[int, Scores]:
+    """Every fold's scores, by number."""
+    return {
+        fold.number: score_fold(ready, fold, kept=f"{protocol.name}_{fold.number}")
+        for fold in tqdm(protocol.folds, desc=protocol.name, unit="fold")
+    }
+
+
+def score_fold(ready: Work, fold: Fold, kept: str | None = None) -> Scores:
+    """Trains both models on a fold's training side and scores its test side.
+
+    Args:
+        ready: the data and settings.
+        fold: which.
+        kept: name under which the trained models and their scores are kept, and taken up again; None: nothing is.
+    """
+    margins, familiarity, found, _ = _once(ready.svm_folder, kept, lambda: _svm(ready, fold))
+    logits, *_ = _once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
+    return Scores(svm=margins, familiarity=familiarity, vgg19=logits, found=found)
+
+
+def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Any, Any, Any]:
+    """The SVM, block 5 and the head that a finished fold trained."""
+    name = f"{protocol.name}_{fold.number}"
+    *_, machine = _once(ready.svm_folder, name, lambda: _svm(ready, fold))
+    _, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
+    config = ready.config.vgg19
+    block5 = vgg19.upper(ready.weights, config.precision)
+    if block5_weights:
+        block5.set_weights(block5_weights)
+    head = vgg19.head(ready.prepared.statistics.shape[-1], config)
+    head.set_weights(head_weights)
+    return machine, block5, head
+
+
+def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
+    config, truth, train = ready.config, ready.data.truth[fold.train], ready.vectors[fold.train]
+    found = svm.search(train, truth, ready.data.groups[fold.train], config.svm, config.seed)
+    machine = svm.train_svm(train, ready.copies[fold.train], truth, config.svm, found)
+    test = ready.vectors[fold.test]
+    return svm.scores(machine, test), svm.familiarity(machine, test), found, machine
+
+
+def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, list[Floats] | None, list[Floats]]:
+    config = ready.config
+    block5, head, _ = vgg19.train(
+        ready.prepared,
+        ready.data.truth,
+        fold.train,
+        config.vgg19,
+        seed=config.seed + fold.number,
+        weights=ready.weights,
+    )
+    logits = vgg19.logits(head, vgg19.fine_statistics(ready.prepared, fold.test, block5))
+    return logits, block5.get_weights() if config.vgg19.fine.epochs else None, head.get_weights()
+
+
+def _once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
+    """What was computed under this name before, or now. Kept whole or not at all: a run may be stopped at any time."""
+    if name is None:
+        return compute()
+    file = folder / f"{name}.joblib"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        joblib.dump(compute(), unfinished)
+        unfinished.rename(file)
+    return joblib.load(file)
+
+
+def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) -> Predictions:
+    """Calibrated probabilities of the reported tracks, in the order of folds."""
+    reported = [fold for fold in protocol.folds if fold.reported]
+    parts = [
+        calibration_of(data, protocol, scores, fold.calibrated_on).apply(
+            scores[fold.number].svm, scores[fold.number].vgg19
+        )
+        for fold in reported
+    ]
+    tested = np.concatenate([fold.test for fold in reported])
+    return Predictions(
+        fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in reported]),
+        tracks=[data.tracks[place] for place in tested],
+        truth=data.truth[tested],
+        probabilities={model: np.concatenate([part[model] for part in parts]) for model in parts[0]},
+    )
+
+
+def calibration_of(
+    data: Dataset, protocol: Protocol, scores: dict[int, Scores], numbers: tuple[int, ...]
+) -> Calibration:
+    """Fitted on the scores of some folds."""
+    chosen = [fold for fold in protocol.folds if fold.number in numbers]
+    return calibrate.fit(
+        np.concatenate([scores[fold.number].svm for fold in chosen]),
+        np.concatenate([scores[fold.number].vgg19 for fold in chosen]),
+        data.truth[np.concatenate([fold.test for fold in chosen])],
+    )
+
+
+def log_probabilities(
+    data: Dataset, protocol: Protocol, scores: dict[int, Scores]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each model's calibrated log-probabilities of the reported tracks, before they are pooled."""
+    pairs = [
+        calibration_of(data, protocol, scores, fold.calibrated_on).log_probabilities(
+            scores[fold.number].svm, scores[fold.number].vgg19
+        )
+        for fold in protocol.folds
+        if fold.reported
+    ]
+    return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])

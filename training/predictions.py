@@ -1,0 +1,68 @@
+"""``predictions.csv``: what each protocol's models said of tracks that they had not seen.
+
+A row is a track in a protocol: ``protocol,fold,track,truth``, then ten probabilities of each model, ``svm_<genre>``,
+``vgg19_<genre>`` and ``ensemble_<genre>``. Every accuracy of the card can be recomputed from it.
+"""
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonearm.constants import GENRES
+from tonearm.types import Integers
+
+FILE = "predictions.csv"
+MODELS = ("svm", "vgg19", "ensemble")
+COLUMNS = ("protocol", "fold", "track", "truth", *(f"{model}_{genre}" for model in MODELS for genre in GENRES))
+DECIMALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Of one protocol: ``fold`` (n,), ``tracks`` n names, ``truth`` (n,), probabilities (n, 10) by model."""
+
+    fold: Integers
+    tracks: list[str]
+    truth: Integers
+    probabilities: dict[str, NDArray[np.float64]]
+
+
+def write(path: Path, protocols: dict[str, Predictions]) -> None:
+    """Writes all protocols into one file."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for name, said in protocols.items():
+            numbers = np.hstack([said.probabilities[model] for model in MODELS])
+            for fold, track, truth, row in zip(said.fold, said.tracks, said.truth, numbers, strict=True):
+                writer.writerow([name, fold, track, GENRES[truth], *(f"{p:.{DECIMALS}f}" for p in row)])
+
+
+def read(path: Path) -> dict[str, Predictions]:
+    """Reads what :func:`write` wrote.
+
+    Raises:
+        ValueError: if the columns are others, or a number or genre is none.
+    """
+    rows: dict[str, list[list[str]]] = defaultdict(list)
+    with path.open(newline="") as file:
+        reader = csv.reader(file)
+        if tuple(next(reader, ())) != COLUMNS:
+            raise ValueError(f"{path} has other columns than {', '.join(COLUMNS[:4])} and three times ten genres")
+        for row in reader:
+            rows[row[0]].append(row[1:])
+    return {name: _protocol(of_name) for name, of_name in rows.items()}
+
+
+def _protocol(rows: list[list[str]]) -> Predictions:
+    numbers = np.array([row[3:] for row in rows], np.float64)
+    return Predictions(
+        fold=np.array([int(row[0]) for row in rows]),
+        tracks=[row[1] for row in rows],
+        truth=np.array([GENRES.index(row[2]) for row in rows]),
+        probabilities=dict(zip(MODELS, np.split(numbers, len(MODELS), axis=1), strict=True)),
+    )
