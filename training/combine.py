@@ -20,6 +20,7 @@ from training import metrics
 Combined = Callable[[LogProbabilities, LogProbabilities], LogProbabilities]
 PER_GENRE_PENALTY = 0.02
 CASCADE_ACCURACY = 0.98
+INNER_FOLDS = 5
 
 
 def weighted(svm: LogProbabilities, vgg19: LogProbabilities, truth: Integers) -> Combined:
@@ -58,9 +59,10 @@ def per_genre(svm: LogProbabilities, vgg19: LogProbabilities, truth: Integers) -
 
 def stacked(svm: LogProbabilities, vgg19: LogProbabilities, truth: Integers) -> Combined:
     """Logistic regression on all twenty log-probabilities; its penalty by five inner folds."""
+    rarest = int(np.bincount(truth)[np.unique(truth)].min())
     machine = LogisticRegressionCV(
         Cs=np.logspace(-4, 0, 5),
-        cv=5,
+        cv=min(INNER_FOLDS, max(2, rarest)),
         scoring="neg_log_loss",
         max_iter=2_000,
         l1_ratios=(0,),

@@ -109,10 +109,13 @@ def search(vectors: Floats, truth: Integers, groups: Integers, config: SvmConfig
 
 
 def _machines(kernel: Floats, y: Integers, C: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # noqa: N803
-    """A machine a class: duals (n, n_classes), 0 for what supports none, and intercepts (n_classes,)."""
+    """A machine a class: duals (n, n_classes), 0 for what supports none, and intercepts (n_classes,).
+
+    A class that an inner fold lacks, in a small collection, is everywhere outside: margin -1.
+    """
     duals = np.zeros((len(kernel), int(y.max()) + 1))
-    intercepts = np.zeros(duals.shape[1])
-    for genre in range(duals.shape[1]):
+    intercepts = np.full(duals.shape[1], -1.0)
+    for genre in np.unique(y):
         machine = SVC(C=C, kernel="precomputed").fit(kernel, y == genre)
         duals[machine.support_, genre] = machine.dual_coef_[0]
         intercepts[genre] = machine.intercept_[0]

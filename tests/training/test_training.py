@@ -24,11 +24,16 @@ SEMITONE = 2 ** (1 / 12)
 
 
 def track(genre: int, number: int) -> np.ndarray:
-    """Thirty seconds that a genre's tracks have in common: its own pitch and its own pulse."""
+    """Thirty seconds: a genre's own pitch and pulse, and each track's own bursts of noise.
+
+    Without them the tracks of a genre would count as replicas of one recording.
+    """
     time_s = np.arange(30 * RATE_HZ) / RATE_HZ
     tone = np.sign(np.sin(2 * np.pi * 100 * SEMITONE ** (4 * genre) * time_s))
     pulse = 0.5 + 0.5 * np.sin(2 * np.pi * (0.5 + 0.4 * genre) * time_s)
-    return (0.2 * tone * pulse + 0.2 * music(30, seed=10 * genre + number)).astype(np.float32)
+    rng = np.random.default_rng(10 * genre + number)
+    bursts = rng.normal(size=len(time_s)) * (rng.random(60) < 0.5)[(2 * time_s).astype(int)]
+    return (0.2 * tone * pulse + 0.1 * music(30, seed=10 * genre + number) + 0.05 * bursts).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
