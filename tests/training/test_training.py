@@ -239,6 +239,7 @@ def test_evaluation_finds_what_is_stale(
     assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
     rows = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
+    (copy / "calibration.svg").write_text("<svg/>")
     with pytest.raises(SystemExit) as ended:
         evaluate.main(command)
     assert ended.value.code == 1
