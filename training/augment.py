@@ -53,7 +53,7 @@ def scaled(db: Floats) -> Floats:
 
 
 def _cut_band(picture: Floats, rng: np.random.Generator) -> Floats:
-    """Nothing above somewhere between 3 kHz and the top; on a telephone, little below 300 Hz either."""
+    """Nothing above somewhere between 2 kHz and the top; on a telephone, little below 300 Hz either."""
     db = to_db(picture)
     if rng.random() < 0.5:
         top = rng.integers(66, 90)

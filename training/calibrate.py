@@ -33,13 +33,9 @@ class Calibration:
             svm: decision values (n, 10).
             vgg19: logits (n, n_tiles, 10).
         """
-        log_svm, log_vgg19 = self.log_probabilities(svm, vgg19)
+        log_svm, log_vgg19 = calibrated(svm, self.svm_scale), tile_mean(vgg19, self.vgg19_scale)
         pool = softmax(self.svm_weight * log_svm + self.vgg19_weight * log_vgg19, axis=-1)
         return {"svm": np.exp(log_svm), "vgg19": np.exp(log_vgg19), "ensemble": pool}
-
-    def log_probabilities(self, svm: Floats, vgg19: Floats) -> tuple[LogProbabilities, LogProbabilities]:
-        """Each model's own, before they are pooled; arguments as :meth:`apply` has them."""
-        return calibrated(svm, self.svm_scale), tile_mean(vgg19, self.vgg19_scale)
 
 
 def tile_mean(logits: Floats, scale: float) -> LogProbabilities:

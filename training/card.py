@@ -185,16 +185,16 @@ pop, reggae, rock. Meant for tagging and exploring collections of popular Wester
 overrule it. Not meant to decide anything about people, nor to judge speech, noise or music of other traditions."""
 
 _HOW = """Tracks whose genre is named right, with the exact 95 % interval. Every track is judged by models that never
-saw it; whole tracks are on one side of a split; C and γ are searched on inner folds and calibration is fitted on
-other folds. Every figure of this section and of the next three is computed from `predictions.csv` beside this card,
-which `python -m training.evaluate --data GTZAN --version {version}` does anew; the folds stand beside it, and `python
--m training --data GTZAN --version {version}` makes all of it."""
+saw it; whole tracks are on one side of a split; C and γ are searched on inner folds and calibration is fitted on other
+folds. Accuracy, confusion, calibration, coverage and the comparison of ways to combine are computed from
+`predictions.csv` beside this card, which `python -m training.evaluate --data GTZAN --version {version}` does anew; the
+folds stand beside it, and `python -m training --data GTZAN --version {version}` makes all of it."""
 
 _WHY = """In `random10` tracks of one artist stand on both sides, and so do GTZAN's replicas of one recording. In
 `artist10` neither does, as far as artists are known ({tracks_of_unknown_artist} of {tracks} tracks have none): that
 is the honest figure for artists whom the models have not heard, since recordings of one artist share their sound.
 Most published figures are of the random kind. `filtered` is the split of Kereliuk, Sturm and Larsen (2015), freed of
-replicas, wrong labels and distortions and of artists on two sides, with fewer tracks to learn from."""
+replicas, wrong labels and distortions and of nearly all artists on two sides, with fewer tracks to learn from."""
 
 _UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_below} (above it, 90 % of the answers are
 right on the artist folds) or if it is unfamiliar: further from every track that the SVM learnt than 99 % of the music

@@ -1,6 +1,6 @@
 """``python -m training.evaluate --data GTZAN``: whether the card's figures are those of its predictions.
 
-Computes every figure that predictions.csv decides anew and compares it with metrics.json, writes the card anew and
+Computes every figure that predictions.csv decides anew and compares it with metrics.json, makes the card anew and
 compares it with MODEL_CARD.md, and holds tracks, truth and folds against the data. Ends with status 1 if anything is
 stale. With ``--refit PROTOCOL/FOLD`` it trains that fold again, end to end, and compares the accuracies.
 """
@@ -59,7 +59,7 @@ def compare(folder: Path, said: dict[str, Predictions]) -> list[str]:
         print(f"{name}, n = {of_protocol['n']}: {', '.join(rates)}")
     stale = [f"metrics.json, {path}" for path in _differences(computed, {key: kept[key] for key in computed})]
     if card(folder.name, {**kept, **computed}) != (folder / "MODEL_CARD.md").read_text():
-        stale.append("MODEL_CARD.md: write it anew (--help of python -m training)")
+        stale.append("MODEL_CARD.md: its text is not what metrics and predictions give")
     if calibration_plot(computed["protocols"]) != (folder / CALIBRATION_PLOT).read_text():
         stale.append(CALIBRATION_PLOT)
     return stale

@@ -1,6 +1,5 @@
 """Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
@@ -20,8 +18,6 @@ from training.predictions import Predictions
 from training.protocols import Fold, Protocol
 from training.svm import Searched
 from training.work import Work
-
-logger = logging.getLogger("training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +128,3 @@ def calibration_of(
         np.concatenate([scores[fold.number].vgg19 for fold in chosen]),
         data.truth[np.concatenate([fold.test for fold in chosen])],
     )
-
-
-def log_probabilities(
-    data: Dataset, protocol: Protocol, scores: dict[int, Scores]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each model's calibrated log-probabilities of the reported tracks, before they are pooled."""
-    pairs = [
-        calibration_of(data, protocol, scores, fold.calibrated_on).log_probabilities(
-            scores[fold.number].svm, scores[fold.number].vgg19
-        )
-        for fold in protocol.folds
-        if fold.reported
-    ]
-    return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])

@@ -34,7 +34,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """Its name, its folds in order, and a sentence on it."""
+    """Its name, and its folds in order."""
 
     name: str
     folds: tuple[Fold, ...]

@@ -8,7 +8,6 @@ and kept, and mixed up with one another (Zhang et al., 2018). Then, for as many 
 together with the head. Blocks 1 to 4 stay as they are.
 """
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ from training import augment
 from training.config import Vgg19Config
 from training.weights import imagenet_weights
 
-logger = logging.getLogger(__name__)
 CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
 LOWER_POOLED = ("block3_conv4", "block4_conv4")
 UPPER = tuple(f"block5_conv{i}" for i in range(1, 5))
