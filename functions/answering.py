@@ -1,7 +1,7 @@
 """An upload in, its result out: the work behind the blob trigger and behind its poison queue.
 
 Delivery is at least once and in any order, so all that is written is conditional: a version of an upload is answered
-once, and never over the answer to a newer one.
+once, and never over the answer to a newer one. The same holds of the pictures, each written before its result.
 """
 
 import logging
@@ -10,12 +10,13 @@ import time
 from typing import Annotated, BinaryIO
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from functions import logs, records, storage
+from functions import logs, pictures, records, storage
 from functions.engine import classifier
+from functions.pictures import Picture
 from functions.settings import settings
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
@@ -76,7 +77,8 @@ def _answer_version(result_id: str) -> None:
         return
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size)
     started_s = time.monotonic()
-    result = _classified(blob, upload)
+    result, picture = _classified(blob, upload)
+    _keep_picture(blob, picture, upload.etag)
     written = _write_if_current(blob, result, upload.etag)
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
@@ -133,17 +135,22 @@ def _properties(blob: BlobClient) -> BlobProperties:
         raise _GoneError from None
 
 
-def _classified(blob: BlobClient, upload: BlobProperties) -> Result:
+def _classified(blob: BlobClient, upload: BlobProperties) -> tuple[Result, Picture | None]:
+    """The upload's result, and its picture if that has a genre."""
     limit_bytes = settings().max_upload_bytes
     engine = classifier()
+    from tonearm.overview import Overview  # here, as it brings in NumPy, which the other functions do without
+
     try:
         if upload.size > limit_bytes:
             raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {upload.size}.")
         with tempfile.TemporaryFile(prefix="tonearm-") as file:
             _download(blob, upload, file)
-            return engine.classify(file, result_id=blob.blob_name, max_duration_s=settings().max_duration_s)
+            overview, longest_s = Overview(), settings().max_duration_s
+            result = engine.classify(file, result_id=blob.blob_name, max_duration_s=longest_s, overview=overview)
+            return result, pictures.drawn(overview, result.id)
     except AudioError as error:
-        return _failure(blob.blob_name, error.code, error.title, error.detail, engine.model_version)
+        return _failure(blob.blob_name, error.code, error.title, error.detail, engine.model_version), None
 
 
 def _download(blob: BlobClient, upload: BlobProperties, file: BinaryIO) -> None:
@@ -159,6 +166,28 @@ def _download(blob: BlobClient, upload: BlobProperties, file: BinaryIO) -> None:
 
 def _failure(result_id: str, code: str, title: str, detail: str, model_version: str | None = None) -> Failure:
     return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
+
+
+def _keep_picture(blob: BlobClient, picture: Picture | None, upload_etag: str) -> None:
+    """Put ``picture`` there if the upload is still of ``upload_etag``; None takes away that of an older version.
+
+    It goes by the same order as _write_if_current. But a result is worth more than its picture: whatever keeps that
+    from being written is logged, and the result is tried. Raises _OutdatedError and _GoneError.
+    """
+    result_id = blob.blob_name
+    reason = "others keep writing it"
+    try:
+        for _ in range(_MAX_WRITE_TRIES):
+            stored = pictures.stored(result_id)
+            if (stored.source_etag if stored else None) == (upload_etag if picture else None):
+                return
+            if _properties(blob).etag != upload_etag:
+                raise _OutdatedError
+            if pictures.replace(result_id, picture, source_etag=upload_etag, over=stored):
+                return
+    except AzureError as error:
+        reason = logs.without_secrets(str(error))
+    logs.event("picture_unwritten", level=logging.WARNING, result_id=result_id, reason=reason)
 
 
 def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> bool:

@@ -1,24 +1,17 @@
 """``GET /api/openapi.json``: the HTTP interface as OpenAPI 3.1, made from the types that the functions answer with."""
 
 import json
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
 import azure.functions as func
 from pydantic import TypeAdapter
 
-from functions.feedback import Feedback, FeedbackRequest
-from functions.health import Health
 from functions.http import json_answer
-from functions.model import ModelFacts
-from functions.problems import STATUS, ErrorCode, ProblemDocument, guarded
-from functions.results import DEFAULT_LIMIT, MAX_LIMIT, Pending, ResultPage
-from functions.uploads import UploadRequest, UploadTicket
-from tonearm.classification import Classification, Result
-from tonearm.errors import AUDIO_ERROR_CODES
+from functions.operations import OPERATIONS, Operation
+from functions.problems import STATUS, ProblemDocument, guarded
 
-API_VERSION = "1.0.0"
+API_VERSION = "1.1.0"
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -28,145 +21,8 @@ _FORM = {
         "required": ["file"],
     }
 }
-_ID = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "The upload's path. It may hold slashes, which are sent as they are; all else is percent-encoded.",
-    "schema": {"type": "string", "minLength": 1},
-}
-_PAGE = [
-    {
-        "name": "limit",
-        "in": "query",
-        "description": "Most results on a page.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    },
-    {
-        "name": "cursor",
-        "in": "query",
-        "description": "The next_cursor of the page before.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "prefix",
-        "in": "query",
-        "description": "Only results whose id begins so.",
-        "schema": {"type": "string"},
-    },
-]
 
 blueprint = func.Blueprint()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method of one route: what it takes, what it answers, and which problems it may end in."""
-
-    function: str
-    """The name it is registered under."""
-    method: Literal["get", "post"]
-    path: str
-    summary: str
-    description: str = ""
-    parameters: list[dict[str, Any]] = field(default_factory=list)
-    request: Any = None
-    """Type of the JSON body."""
-    request_required: bool = True
-    audio_request: bool = False
-    answers: dict[int, tuple[str, Any]]
-    """By status: what it means, and the type of the JSON body; None for no body."""
-    problems: tuple[ErrorCode, ...]
-    anonymous: bool = False
-
-
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(
-        function="classify",
-        method="post",
-        path="/classify",
-        summary="Name the genre of a recording",
-        description="The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.",
-        audio_request=True,
-        answers={200: ("The genre.", Classification)},
-        problems=(*AUDIO_ERROR_CODES, "bad_request", "model_unavailable"),
-    ),
-    Operation(
-        function="create_upload",
-        method="post",
-        path="/uploads",
-        summary="Get a URL to put a recording into storage",
-        request=UploadRequest,
-        request_required=False,
-        answers={201: ("Where to put it, and where its result will be.", UploadTicket)},
-        problems=("bad_request", "too_large", "storage_unavailable"),
-    ),
-    Operation(
-        function="get_result",
-        method="get",
-        path="/results/{id}",
-        summary="Get the result of an upload",
-        parameters=[_ID],
-        answers={
-            200: ("The answer to the upload as it now is.", Result),
-            202: ("It is being worked out; ask again after Retry-After seconds.", Pending),
-        },
-        problems=("bad_id", "not_found", "storage_unavailable"),
-    ),
-    Operation(
-        function="list_results",
-        method="get",
-        path="/results",
-        summary="Page through the results, in the order of their ids",
-        parameters=_PAGE,
-        answers={200: ("A page.", ResultPage)},
-        problems=("bad_parameter", "storage_unavailable"),
-    ),
-    Operation(
-        function="give_feedback",
-        method="post",
-        path="/feedback",
-        summary="Say what a recording's genre is, or take that back",
-        request=FeedbackRequest,
-        answers={200: ("What is stored now.", Feedback), 204: ("Nothing is stored now.", None)},
-        problems=("bad_request", "too_large", "bad_id", "not_found", "not_done", "storage_unavailable"),
-    ),
-    Operation(
-        function="get_feedback",
-        method="get",
-        path="/feedback/{id}",
-        summary="Get what was said of a result",
-        parameters=[_ID],
-        answers={200: ("What is stored.", Feedback)},
-        problems=("bad_id", "not_found", "storage_unavailable"),
-    ),
-    Operation(
-        function="model",
-        method="get",
-        path="/model",
-        summary="Get the facts of the models in service",
-        answers={200: ("Version, files, metrics and model card.", ModelFacts)},
-        problems=("model_unavailable",),
-    ),
-    Operation(
-        function="health",
-        method="get",
-        path="/health",
-        summary="Ask whether storage and the models answer",
-        answers={200: ("All is well.", Health), 503: ("Something does not answer.", Health)},
-        problems=(),
-        anonymous=True,
-    ),
-    Operation(
-        function="openapi",
-        method="get",
-        path="/openapi.json",
-        summary="Get this document",
-        answers={200: ("An OpenAPI 3.1 document.", dict[str, Any])},
-        problems=(),
-        anonymous=True,
-    ),
-)
 
 
 @blueprint.function_name("openapi")

@@ -44,6 +44,10 @@ class ResultSummary:
     problem_code: str | None
     """Why it failed; None when done."""
     created_at: str
+    duration_s: float | None
+    """None when failed, and in results of before it was kept here."""
+    model_version: str | None
+    """None when no model came to look at it, and in results of before it was kept here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,7 @@ def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | 
         return None
     confidence = _unpacked(metadata, "confidence")
     uncertain = _unpacked(metadata, "uncertain")
+    duration_s = _unpacked(metadata, "duration_s")
     return ResultSummary(
         id=blob_name.removesuffix(SUFFIX),
         status=cast("Literal['done', 'failed']", status),
@@ -149,6 +154,8 @@ def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | 
         uncertain=None if uncertain is None else uncertain == "true",
         problem_code=_unpacked(metadata, "problem_code"),
         created_at=_unpacked(metadata, "created_at") or "",
+        duration_s=None if duration_s is None else float(duration_s),
+        model_version=_unpacked(metadata, "model_version"),
     )
 
 
@@ -163,9 +170,12 @@ def _packed(result: Result, source_etag: str) -> dict[str, str]:
             "genre": result.genre,
             "confidence": repr(float(result.confidence)),
             "uncertain": "true" if result.uncertain else "false",
+            "duration_s": repr(float(result.audio.duration_s)),
         }
     else:
         facts["problem_code"] = result.problem.code
+    if result.model_version is not None:
+        facts["model_version"] = result.model_version
     # Metadata travel as HTTP headers: ASCII only, and no quotes that a proxy might touch.
     return {key: quote(value, safe="") for key, value in facts.items()}
 

@@ -45,6 +45,8 @@ class Settings:
     max_upload_bytes: int
     max_duration_s: int
     upload_url_ttl_s: int
+    upload_retention_days: int | None
+    """After how many days storage deletes uploads, which these functions only tell; None: it does not."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -58,6 +60,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         max_duration_s=_whole_number(environment, "TONEARM_MAX_DURATION_S", 14_400),
         # A day: a lost URL must not be good for long, and the key that signs it in the cloud lives a week at most.
         upload_url_ttl_s=_whole_number(environment, "TONEARM_UPLOAD_URL_TTL_S", 900, most=86_400),
+        upload_retention_days=_whole_number(environment, "TONEARM_UPLOAD_RETENTION_DAYS", None),
     )
 
 
@@ -98,7 +101,9 @@ def _storage(environment: Mapping[str, str]) -> KeyAccess | IdentityAccess:
     )
 
 
-def _whole_number(environment: Mapping[str, str], name: str, default: int, *, most: int | None = None) -> int:
+def _whole_number[Default: int | None](
+    environment: Mapping[str, str], name: str, default: Default, *, most: int | None = None
+) -> int | Default:
     text = environment.get(name)
     if not text:
         return default

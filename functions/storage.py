@@ -1,4 +1,4 @@
-"""The storage account: how it is reached, and its three containers."""
+"""The storage account: how it is reached, and its four containers."""
 
 from functools import cache
 from typing import Any
@@ -10,8 +10,9 @@ from functions.settings import IdentityAccess, KeyAccess, settings
 
 UPLOADS = "uploads"
 RESULTS = "results"
+PICTURES = "pictures"
 FEEDBACK = "feedback"
-CONTAINERS = (UPLOADS, RESULTS, FEEDBACK)
+CONTAINERS = (UPLOADS, RESULTS, PICTURES, FEEDBACK)
 
 # Tries end within seconds: an HTTP caller is better told to come back, and a trigger is retried by the host anyway.
 _RETRY_TOTAL = 2

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import quote
 
@@ -70,15 +69,14 @@ def answer_poisoned(message: func.QueueMessage) -> None:
 
 def new_ticket(request: UploadRequest, request_url: str) -> UploadTicket:
     """A ticket for ``request``, which came in at ``request_url``."""
-    limits = settings()
     result_id = tickets.new_id(request.filename)
-    expires_at = (datetime.now(UTC) + timedelta(seconds=limits.upload_url_ttl_s)).replace(microsecond=0)
+    expires_at = tickets.expiry()
     api_url = request_url.partition("?")[0].removesuffix("/").rpartition("/")[0]
     return UploadTicket(
         id=result_id,
         upload_url=tickets.upload_url(result_id, expires_at),
         upload_headers={"x-ms-blob-type": "BlockBlob"},
-        expires_at=expires_at.isoformat().replace("+00:00", "Z"),
+        expires_at=tickets.stamp(expires_at),
         result_url=f"{api_url}/results/{quote(result_id)}",
-        max_bytes=limits.max_upload_bytes,
+        max_bytes=settings().max_upload_bytes,
     )

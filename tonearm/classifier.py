@@ -16,6 +16,7 @@ from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.manifest import Manifest
 from tonearm.models import OnnxModel, SvmModel, load_svm, load_vgg19
+from tonearm.overview import Overview
 from tonearm.spectrum import spectrum
 from tonearm.tiles import tiles
 
@@ -91,6 +92,7 @@ class Classifier:
         *,
         result_id: str | None = None,
         max_duration_s: float | None = None,
+        overview: Overview | None = None,
     ) -> Classification:
         """Names the genre of a recording.
 
@@ -100,6 +102,7 @@ class Classifier:
             source: the file's bytes, its path, or an open seekable binary file.
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
+            overview: a new one, to gather a picture of the whole recording on the way.
 
         Raises:
             AudioError: if there is nothing to judge; its ``code`` says why.
@@ -110,7 +113,9 @@ class Classifier:
         for window in reader.windows():
             watch.lap("decode")
             if not window.silent:
-                judged.append(self._judge(window, watch))
+                judged.append(self._judge(window, watch, overview))
+            elif overview is not None:
+                overview.add(window, None)
         watch.lap("decode")
         if not judged:
             raise AudioError(
@@ -137,10 +142,13 @@ class Classifier:
             timings_ms=watch.read_ms(),
         )
 
-    def _judge(self, window: Window, watch: Stopwatch) -> _Judged:
+    def _judge(self, window: Window, watch: Stopwatch, overview: Overview | None) -> _Judged:
         columns = spectrum(window.samples)
         picture = columns.image
         watch.lap("spectrum")
+        if overview is not None:
+            overview.add(window, columns)
+            watch.lap("overview")
         vector = features.vector(columns, picture)
         watch.lap("features")
         svm, familiarity = self.svm.judge(vector[None])

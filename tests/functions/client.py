@@ -64,6 +64,18 @@ class Client:
     def result(self, result_id: str) -> Answer:
         return self.call("get_result", "results/…", params={"id": result_id})
 
+    def limits(self) -> Answer:
+        return self.call("limits", "limits")
+
+    def picture(self, result_id: str) -> Answer:
+        return self.call("get_picture", "pictures/…", params={"id": result_id})
+
+    def recording(self, result_id: str) -> Answer:
+        return self.call("get_recording", "recordings/…", params={"id": result_id})
+
+    def model(self, **query: str) -> Answer:
+        return self.call("model", "model", query=query)
+
     def history(self, **query: object) -> Answer:
         return self.call("list_results", "results", query={name: str(value) for name, value in query.items()})
 

@@ -15,8 +15,11 @@ from tests.conftest import REPOSITORY, Storage, SyncWorker
 HTTP_FUNCTIONS = {
     "classify",
     "create_upload",
+    "limits",
     "get_result",
     "list_results",
+    "get_picture",
+    "get_recording",
     "give_feedback",
     "get_feedback",
     "model",

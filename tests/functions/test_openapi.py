@@ -12,7 +12,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from functions.feedback import FeedbackRequest
-from functions.openapi import OPERATIONS, document
+from functions.openapi import document
+from functions.operations import OPERATIONS
 from functions.problems import STATUS
 from tests.conftest import SyncWorker
 from tests.functions.client import Answer, Client, wav
@@ -117,7 +118,7 @@ class TestRoutes:
         }
         described = {(path, method, operation["operationId"]) for path, method, operation in operations()}
         assert registered == described
-        assert len(described) == 9
+        assert len(described) == 12
 
     def test_keys_are_asked_for_where_described(self, worker: SyncWorker) -> None:
         for _, _, operation in operations():
@@ -145,9 +146,14 @@ class TestAnswers:
             assert_described(result, "get", client.result(result_id))
             client.uploaded(result_id)
             assert_described(result, "get", client.result(result_id))
+            assert_described("/pictures/{id}", "get", client.picture(result_id))
+            assert_described("/recordings/{id}", "get", client.recording(result_id))
+        assert_described("/recordings/{id}", "get", client.recording("no/such"))
         assert_described("/results", "get", client.history())
         assert_described("/results", "get", client.history(limit=1))
         assert_described("/results", "get", client.history(limit=0))
+        assert_described("/results", "get", client.history(search="A.W", status="failed"))
+        assert_described("/results", "get", client.history(genre="polka"))
 
     def test_feedback(self, client: Client, uploads: ContainerClient) -> None:
         name = f"{uuid4().hex}.wav"
@@ -161,7 +167,9 @@ class TestAnswers:
         assert_described("/feedback", "post", client.give_feedback(result_id=name, genre="polka"))
 
     def test_the_rest(self, client: Client) -> None:
-        assert_described("/model", "get", client.call("model", "model"))
+        assert_described("/model", "get", client.model())
+        assert_described("/model", "get", client.model(version="no such"))
+        assert_described("/limits", "get", client.limits())
         assert_described("/health", "get", client.call("health", "health"))
         assert_described("/openapi.json", "get", client.call("openapi", "openapi.json"))
 

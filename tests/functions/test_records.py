@@ -102,6 +102,8 @@ class TestStorage:
             uncertain=True,
             problem_code=None,
             created_at=result.created_at,
+            duration_s=1.0,
+            model_version="1",
         )
 
     def test_the_summary_of_a_certain_one_and_of_a_failed_one(self, results: ContainerClient) -> None:
@@ -121,7 +123,23 @@ class TestStorage:
             uncertain=None,
             problem_code="silent",
             created_at=failed.created_at,
+            duration_s=None,
+            model_version=None,
         )
+
+    def test_the_summary_of_a_failed_one_that_a_model_looked_at(self, results: ContainerClient) -> None:
+        records.write(replace(failure("records/m.wav"), model_version="2 ü"), source_etag="1", over=None)
+        metadata = results.get_blob_client("records/m.wav.json").get_blob_properties().metadata
+        found = records.summary("records/m.wav.json", metadata)
+        assert found is not None
+        assert found.model_version == "2 ü"
+
+    def test_the_summary_of_an_old_one(self) -> None:
+        """Written before length and version were kept beside it."""
+        old = {"status": "done", "genre": "rock", "confidence": "0.5", "uncertain": "false", "created_at": "t"}
+        found = records.summary("a.wav.json", old)
+        assert found is not None
+        assert (found.genre, found.duration_s, found.model_version) == ("rock", None, None)
 
     @pytest.mark.parametrize(
         ("name", "metadata"), [("a.wav.json", None), ("a.wav.json", {}), ("a.txt", {"status": "done"})]

@@ -20,6 +20,7 @@ def test_defaults() -> None:
     assert found.max_upload_bytes == 512 * 2**20
     assert found.max_duration_s == 14_400
     assert found.upload_url_ttl_s == 900
+    assert found.upload_retention_days is None
 
 
 def test_all_are_read() -> None:
@@ -32,6 +33,7 @@ def test_all_are_read() -> None:
             "TONEARM_MAX_UPLOAD_BYTES": "13",
             "TONEARM_MAX_DURATION_S": "14",
             "TONEARM_UPLOAD_URL_TTL_S": "15",
+            "TONEARM_UPLOAD_RETENTION_DAYS": "16",
         }
     )
     assert found.model_version == "2"
@@ -41,13 +43,17 @@ def test_all_are_read() -> None:
         found.max_upload_bytes,
         found.max_duration_s,
         found.upload_url_ttl_s,
-    ] == [11, 12, 13, 14, 15]
+        found.upload_retention_days,
+    ] == [11, 12, 13, 14, 15, 16]
 
 
 def test_empty_is_unset() -> None:
-    found = read_settings({**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": ""})
+    found = read_settings(
+        {**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": "", "TONEARM_UPLOAD_RETENTION_DAYS": ""}
+    )
     assert found.model_version is None
     assert found.max_duration_s == 14_400
+    assert found.upload_retention_days is None
 
 
 def test_identity() -> None:
@@ -82,6 +88,7 @@ NUMBERS = [
     "TONEARM_MAX_UPLOAD_BYTES",
     "TONEARM_MAX_DURATION_S",
     "TONEARM_UPLOAD_URL_TTL_S",
+    "TONEARM_UPLOAD_RETENTION_DAYS",
 ]
 
 

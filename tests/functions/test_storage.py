@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from functions import results, storage, tickets
+from functions import history, storage, tickets
 from functions.problems import ProblemError
 from functions.settings import KeyAccess
 from local import azurite as emulator
@@ -184,16 +184,22 @@ def with_identity(cloud: Cloud, token_endpoint: str, configure: Configure) -> No
     )
 
 
-def put(url: str, certificate_path: Path) -> int:
+def send(method: str, url: str, certificate_path: Path) -> tuple[int, bytes]:
     parts = urlsplit(url)
     connection = http.client.HTTPSConnection(
         parts.netloc, timeout=20, context=ssl.create_default_context(cafile=str(certificate_path))
     )
     try:
-        connection.request("PUT", f"{parts.path}?{parts.query}", b"audio", {"x-ms-blob-type": "BlockBlob"})
-        return connection.getresponse().status
+        body = b"audio" if method == "PUT" else None
+        connection.request(method, f"{parts.path}?{parts.query}", body, {"x-ms-blob-type": "BlockBlob"})
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
+
+
+def put(url: str, certificate_path: Path) -> int:
+    return send("PUT", url, certificate_path)[0]
 
 
 @pytest.mark.usefixtures("with_identity")
@@ -210,6 +216,15 @@ class TestIdentity:
         assert put(url, cloud.certificate) == 201
         address, _, signature = url.partition("?")
         assert put(f"{address}x?{signature}", cloud.certificate) == 403
+
+    def test_so_are_those_to_read(self, client: Client, cloud: Cloud) -> None:
+        ticket = client.create_upload(b'{"filename": "a.wav"}').json
+        assert put(ticket["upload_url"], cloud.certificate) == 201
+        url = client.recording(ticket["id"]).json["url"]
+        assert "skoid=" in url
+        assert "spr=https&" in url
+        assert send("GET", url, cloud.certificate) == (200, b"audio")
+        assert put(url, cloud.certificate) == 403
 
     def test_they_end(self, cloud: Cloud) -> None:
         late = tickets.upload_url("a.wav", datetime.now(UTC) - timedelta(seconds=30))
@@ -230,11 +245,11 @@ def test_a_bookmark_that_storage_refuses(refusing: str, configure: Configure) ->
     key = base64.b64encode(b"key").decode()
     configure(AzureWebJobsStorage=f"AccountName=a;AccountKey={key};BlobEndpoint={refusing}/a;")
     with pytest.raises(ProblemError) as caught:
-        results.page(results.PageRequest(limit=1, prefix="", marker="made up"))
+        history.page(history.PageRequest(limit=1, wanted=history.Wanted(), after="made up"))
     assert caught.value.code == "bad_parameter"
     # Without a bookmark the same refusal is no fault of the caller's.
     with pytest.raises(Exception, match="OutOfRangeInput"):
-        results.page(results.PageRequest(limit=1, prefix="", marker=None))
+        history.page(history.PageRequest(limit=1, wanted=history.Wanted()))
 
 
 def test_a_client_sends_nothing_by_itself() -> None:

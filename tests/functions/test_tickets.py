@@ -1,6 +1,8 @@
 """File names made safe, and what a signed URL can do and cannot."""
 
 import http.client
+import re
+import time
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -73,8 +75,65 @@ def test_ids_differ_and_keep_the_name() -> None:
     first, second = tickets.new_id("a.mp3"), tickets.new_id("a.mp3")
     assert first != second
     assert first.endswith("/a.mp3")
-    assert len(first.partition("/")[0]) == 32
     assert tickets.new_id(None).endswith("/audio")
+
+
+def id_at(monkeypatch: pytest.MonkeyPatch, at_ms: int, filename: str = "a.mp3") -> str:
+    monkeypatch.setattr(time, "time_ns", lambda: at_ms * 1_000_000)
+    return tickets.new_id(filename)
+
+
+# From 2020 to the last millisecond of 2200.
+MOMENTS_MS = st.integers(1_577_836_800_000, 7_289_654_399_999)
+
+
+@given(MOMENTS_MS, MOMENTS_MS, st.text(max_size=10), st.text(max_size=10))
+@example(1_795_392_000_000, 1_795_392_000_001, "", "")
+@example(1_999_999_999_999, 2_000_000_000_000, "b", "a")
+def test_newer_ids_sort_first(one_ms: int, other_ms: int, one_name: str, other_name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        one, other = id_at(patch, one_ms, one_name), id_at(patch, other_ms, other_name)
+    assert one != other
+    if one_ms != other_ms:
+        assert (one < other) == (one_ms > other_ms)
+
+
+@given(MOMENTS_MS)
+@example(7_289_654_399_999)
+def test_all_ids_have_the_same_form_for_centuries(at_ms: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        found = id_at(patch, at_ms)
+    assert re.fullmatch(r"[0-9]{13}[0-9a-f]{32}/a\.mp3", found)
+    assert tickets.own_name(found) == "a.mp3"
+
+
+def test_the_clock_tells_nothing_of_the_random_part() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        made = {id_at(patch, 1_795_392_000_000) for _ in range(500)}
+    assert len({each[:13] for each in made}) == 1
+    assert len({each[13:45] for each in made}) == 500
+    # Every place varies but the one that says which kind of random number it is.
+    assert [place for place in range(13, 45) if len({each[place] for each in made}) == 1] == [13 + 12]
+
+
+def test_an_id_after_the_end_of_its_time_is_still_one() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        assert id_at(patch, 10**13 + 5).startswith("0" * 13)
+
+
+@pytest.mark.parametrize(
+    ("result_id", "own"),
+    [
+        ("albums/a.mp3", "albums/a.mp3"),
+        ("0" * 32 + "/a.mp3", "a.mp3"),
+        ("1" * 45 + "/b/a.mp3", "b/a.mp3"),
+        ("x" + "1" * 45 + "/a.mp3", "x" + "1" * 45 + "/a.mp3"),
+        ("1" * 44 + "/a.mp3", "1" * 44 + "/a.mp3"),
+        ("1" * 45, "1" * 45),
+    ],
+)
+def test_what_is_left_of_an_id_without_the_ticket(result_id: str, own: str) -> None:
+    assert tickets.own_name(result_id) == own
 
 
 @pytest.mark.usefixtures("client")
@@ -110,3 +169,35 @@ class TestSignedUrl:
     def test_it_ends(self, result_id: str) -> None:
         late = tickets.upload_url(result_id, datetime.now(UTC) - timedelta(minutes=1))
         assert send("PUT", late, b"x", BLOCK_BLOB) == 403
+
+
+@pytest.mark.usefixtures("client")
+class TestReadUrl:
+    @pytest.fixture
+    def result_id(self, uploads: ContainerClient) -> str:
+        result_id = tickets.new_id("ü 1.mp3")
+        uploads.upload_blob(result_id, b"audio")
+        return result_id
+
+    @pytest.fixture
+    def url(self, result_id: str) -> str:
+        return tickets.download_url(result_id, datetime.now(UTC) + timedelta(minutes=5))
+
+    def test_it_reads(self, url: str) -> None:
+        assert send("GET", url) == send("HEAD", url) == 200
+
+    def test_it_does_nothing_else(self, url: str, result_id: str, uploads: ContainerClient) -> None:
+        assert send("PUT", url, b"x", BLOCK_BLOB) == 403
+        assert send("DELETE", url) == 403
+        container_url = url.partition("/uploads/")[0] + "/uploads?restype=container&comp=list&" + urlsplit(url).query
+        assert send("GET", container_url) == 403
+        assert uploads.download_blob(result_id).readall() == b"audio"
+
+    def test_it_reads_no_other_blob(self, url: str, result_id: str, uploads: ContainerClient) -> None:
+        uploads.upload_blob(f"{result_id}x", b"private")
+        address, _, signature = url.partition("?")
+        assert send("GET", f"{address}x?{signature}") == 403
+        assert send("GET", f"{address.replace('/uploads/', '/results/')}?{signature}") == 403
+
+    def test_it_ends(self, result_id: str) -> None:
+        assert send("GET", tickets.download_url(result_id, datetime.now(UTC) - timedelta(minutes=1))) == 403

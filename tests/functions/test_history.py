@@ -1,0 +1,397 @@
+"""``GET /api/results``: paging and looking for results, on real storage in small pages."""
+
+import base64
+import json
+import re
+import unicodedata
+from dataclasses import replace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from azure.storage.blob import ContainerClient
+from hypothesis import example, given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from functions import history as module
+from functions import records, tickets
+from functions.history import PageRequest, Wanted
+from functions.problems import ProblemError
+from functions.records import ResultSummary
+from tests.functions.client import Client
+from tests.functions.test_records import classification, failure
+from tonearm.classification import Genre, Result
+from tonearm.constants import GENRES
+
+
+@pytest.fixture(scope="module")
+def folder(worker: Any, blob_service: Any) -> str:
+    """Five results in a folder of their own, one of them failed, and a blob that is no result."""
+    folder = f"{uuid4().hex}/"
+    for name in ("a.wav", "b ü#.wav", "c.wav", "e/f.wav"):
+        records.write(classification(folder + name), source_etag="1", over=None)
+    records.write(failure(folder + "d.wav", "corrupt"), source_etag="1", over=None)
+    blob_service.get_blob_client("results", folder + "c.wav.txt").upload_blob(b"{}")
+    return folder
+
+
+def pages(client: Client, **query: object) -> list[list[dict[str, Any]]]:
+    """Every page of an answer, to the last."""
+    found = []
+    while True:
+        answer = client.history(**query)
+        assert answer.status == 200, answer.body
+        page = answer.json
+        found.append(page["results"])
+        if page["next_cursor"] is None:
+            return found
+        query["cursor"] = page["next_cursor"]
+        assert len(found) < 1_000
+
+
+class TestPages:
+    def test_a_page(self, client: Client, folder: str) -> None:
+        answer = client.history(prefix=folder)
+        assert answer.status == 200
+        assert answer.json["next_cursor"] is None
+        names = [each["id"].removeprefix(folder) for each in answer.json["results"]]
+        assert names == ["a.wav", "b ü#.wav", "c.wav", "d.wav", "e/f.wav"]
+        done, failed = answer.json["results"][0], answer.json["results"][3]
+        assert done == {
+            "id": folder + "a.wav",
+            "status": "done",
+            "genre": "rock",
+            "confidence": 0.625,
+            "uncertain": True,
+            "problem_code": None,
+            "created_at": done["created_at"],
+            "duration_s": 1.0,
+            "model_version": "1",
+        }
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done["created_at"])
+        assert (failed["status"], failed["problem_code"]) == ("failed", "corrupt")
+        assert failed["genre"] is failed["confidence"] is failed["uncertain"] is failed["duration_s"] is None
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 5, 6, 200])
+    def test_pages_follow_each_other(self, client: Client, folder: str, limit: int) -> None:
+        whole = client.history(prefix=folder).json["results"]
+        found = pages(client, prefix=folder, limit=limit)
+        assert [each for page in found for each in page] == whole
+        assert all(len(page) == limit for page in found[:-1])
+
+    @pytest.mark.parametrize("query", [{"limit": 5}, {"limit": 4, "status": "done"}])
+    def test_the_last_one_is_known_as_such(self, client: Client, folder: str, query: dict[str, object]) -> None:
+        """Also when it is full: nobody has to ask for an empty page to learn that."""
+        answer = client.history(prefix=folder, **query).json
+        assert len(answer["results"]) == query["limit"]
+        assert answer["next_cursor"] is None
+
+    def test_without_parameters(self, client: Client, folder: str) -> None:
+        answer = client.history()
+        assert answer.status == 200
+        assert 0 < len(answer.json["results"]) <= module.DEFAULT_LIMIT
+
+    @pytest.mark.parametrize("prefix", ["no such folder/", "../", "x" * 1019])
+    def test_nothing_there(self, client: Client, prefix: str) -> None:
+        assert client.history(prefix=prefix).json == {"results": [], "next_cursor": None}
+
+    def test_a_prefix_may_end_anywhere(self, client: Client, folder: str) -> None:
+        (found,) = client.history(prefix=folder + "b ü#.").json["results"]
+        assert found["id"] == folder + "b ü#.wav"
+
+    def test_tickets_of_the_page_come_newest_first(self, worker: Any, client: Client) -> None:
+        """Other tests' results have names of digits and letters too, so only these are compared."""
+        with pytest.MonkeyPatch.context() as patch:
+            ids = []
+            for at_ms in (1_900_000_000_000, 1_900_000_000_500, 2_000_000_000_000):
+                patch.setattr(tickets.time, "time_ns", lambda at_ms=at_ms: at_ms * 1_000_000)
+                ids.append(tickets.new_id("order.wav"))
+        for each in ids:
+            records.write(classification(each), source_etag="1", over=None)
+        found = [each["id"] for page in pages(client, search="order.wav") for each in page]
+        assert [each for each in found if each in ids] == ids[::-1]
+
+
+class TestBadParameters:
+    @pytest.mark.parametrize("limit", ["0", "201", "-1", "", "ten", "1.0", "٣", " 5", "9" * 5000])
+    def test_limits(self, client: Client, limit: str) -> None:
+        answer = client.history(limit=limit)
+        assert (answer.status, answer.code) == (400, "bad_parameter")
+        assert "limit" in answer.json["detail"]
+
+    @pytest.mark.parametrize("name", ["prefix", "search"])
+    @pytest.mark.parametrize("text", ["a\nb", "\ud800", "x" * 1020])
+    def test_texts(self, client: Client, name: str, text: str) -> None:
+        answer = client.history(**{name: text})
+        assert (answer.status, answer.code) == (400, "bad_parameter")
+        assert answer.json["detail"].startswith(name)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "choices"),
+        [
+            ("genre", "polka", "blues or classical"),
+            ("genre", "Rock", "blues or classical"),
+            ("genre", "rock,pop", "blues or classical"),
+            ("uncertain", "yes", "true or false"),
+            ("uncertain", "True", "true or false"),
+            ("status", "pending", "done or failed"),
+        ],
+    )
+    def test_choices(self, client: Client, name: str, text: str, choices: str) -> None:
+        answer = client.history(**{name: text})
+        assert (answer.status, answer.code) == (400, "bad_parameter")
+        assert answer.json["detail"].startswith(f"{name} must be {choices}")
+
+    @pytest.mark.parametrize("name", ["prefix", "search", "genre", "uncertain", "status", "cursor"])
+    def test_an_empty_one_is_as_good_as_none(self, client: Client, folder: str, name: str) -> None:
+        assert client.history(**{"limit": 3, name: ""}).json == client.history(limit=3).json
+
+    @pytest.mark.parametrize(
+        "cursor",
+        ["x", "!!", "e30", "W10", "W251bGwsIiJd", "ü", "A" * 20_000]
+        + [module.cursor_of(after, Wanted()) for after in ("", "\x00", "a\n", "\ud800")],
+    )
+    def test_cursors(self, client: Client, cursor: str) -> None:
+        answer = client.history(cursor=cursor)
+        assert (answer.status, answer.code) == (400, "bad_parameter")
+        assert "cursor" in answer.json["detail"]
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"prefix": "other"},
+            {"search": "a"},
+            {"genre": "rock"},
+            {"uncertain": "true"},
+            {"uncertain": "false"},
+            {"status": "done"},
+        ],
+    )
+    def test_a_cursor_of_another_question(self, client: Client, folder: str, other: dict[str, str]) -> None:
+        cursor = client.history(prefix=folder, limit=1).json["next_cursor"]
+        assert client.history(prefix=folder, cursor=cursor).status == 200
+        assert client.history(prefix=folder, cursor=cursor, limit=3).status == 200
+        assert client.history(**{"prefix": folder, **other}, cursor=cursor).code == "bad_parameter"
+
+
+FIRST_TICKET = "8204000000000" + "0123456789abcdef" * 2
+CASES = [
+    ("Straße nach Süden.flac", "STRASSE", True),
+    ("Straße nach Süden.flac", "nach s", True),
+    ("album/track.mp3", "M/TR", True),
+    ("album/track.mp3", "album track", False),
+    (f"{FIRST_TICKET}/Song 02.mp3", "song", True),
+    (f"{FIRST_TICKET}/Song 02.mp3", "82", False),
+    (f"{FIRST_TICKET}/Song 02.mp3", "cdef", False),
+    (f"{FIRST_TICKET}/Song 02.mp3", "0123456", False),
+    (f"{FIRST_TICKET}/Song 02.mp3", "01234567", True),
+    (f"{FIRST_TICKET}/Song 02.mp3", FIRST_TICKET, True),
+    (f"{FIRST_TICKET}/Song 02.mp3", f"{FIRST_TICKET}/SONG", True),
+    (f"{FIRST_TICKET}/82.mp3", "82", True),
+    (unicodedata.normalize("NFD", "Café.mp3"), unicodedata.normalize("NFC", "café"), True),
+    (unicodedata.normalize("NFC", "Café.mp3"), unicodedata.normalize("NFD", "CAFÉ"), True),
+    ("ΟΔΟΣ.mp3", "οδος", True),
+]
+
+
+@pytest.mark.parametrize(("result_id", "search", "found"), CASES)
+def test_what_a_search_finds(result_id: str, search: str, found: bool) -> None:
+    assert Wanted(search=search).includes(summary(result_id)) is found
+
+
+def summary(result_id: str) -> ResultSummary:
+    return ResultSummary(
+        id=result_id,
+        status="done",
+        genre="rock",
+        confidence=0.5,
+        uncertain=False,
+        problem_code=None,
+        created_at="",
+        duration_s=1.0,
+        model_version="1",
+    )
+
+
+# Names in the order in which storage has them, and signs that other orders would put elsewhere.
+NAMES = ["!", "10", "9", "A b", "Ab", "a b", "ab", "b/a", "b/a/c", "bü", "c~", "é", "音楽", "🎵", "！"]
+
+
+def various(folder: str) -> list[Result]:
+    """Results of every kind, in the order of their ids."""
+    found: list[Result] = []
+    for number, name in enumerate(NAMES):
+        for letter in "xy":
+            result_id = f"{folder}{name}/{letter}.wav"
+            if number % 4 == 3:
+                found.append(failure(result_id))
+            else:
+                genre = cast("Genre", GENRES[number % 3])
+                found.append(replace(classification(result_id), genre=genre, uncertain=letter == "x"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def mixed(worker: Any, blob_service: Any) -> tuple[str, list[Result]]:
+    """A folder, and what is in it; between the results are blobs that are none."""
+    folder = f"mixed {uuid4().hex}/"
+    written = various(folder)
+    for result in written:
+        records.write(result, source_etag="1", over=None)
+    for name in NAMES[::3]:
+        blob_service.get_blob_client("results", f"{folder}{name}/w.txt").upload_blob(b"{}")
+    return folder, written
+
+
+def is_wanted(result: Result, query: dict[str, str]) -> bool:
+    """The filters, put another way."""
+    facts = json.loads(result.to_json())
+    return all(
+        {
+            "search": lambda text: text.lower() in facts["id"].lower(),
+            "genre": lambda genre: facts.get("genre") == genre,
+            "uncertain": lambda text: facts.get("uncertain") is (text == "true"),
+            "status": lambda status: facts["status"] == status,
+        }[name](value)
+        for name, value in query.items()
+    )
+
+
+QUERIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "search": st.sampled_from(["A", "b/", "/X.WAV", "é", "no such", "wav"]),
+        "genre": st.sampled_from(GENRES[:4]),
+        "uncertain": st.sampled_from(["true", "false"]),
+        "status": st.sampled_from(["done", "failed"]),
+    },
+)
+
+
+@budget(max_examples=60)
+@given(QUERIES, st.integers(1, 12), st.integers(1, 9), st.integers(1, 12))
+@example({}, 1, 1, 1)
+@example({"status": "failed"}, 1, 1, 1)
+@example({"status": "failed"}, 3, 2, 200)
+@example({"search": "no such"}, 5, 3, 4)
+@example({"uncertain": "false"}, 4, 5, 12)
+@example({"uncertain": "true", "genre": GENRES[1]}, 2, 3, 5)
+def test_nothing_is_lost_and_nothing_comes_twice(
+    client: Client, mixed: tuple[str, list[Result]], query: dict[str, str], limit: int, at_once: int, most: int
+) -> None:
+    """As all results, filtered: whatever is looked for, however small storage's pages and what one call looks at."""
+    folder, written = mixed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LISTED_AT_ONCE", at_once)
+        patch.setattr(module, "_MAX_LOOKED_AT", most)
+        found = pages(client, prefix=folder, limit=limit, **query)
+    assert all(len(page) <= limit for page in found)
+    expected = sorted(result.id for result in written if is_wanted(result, query))
+    assert sorted(each["id"] for page in found for each in page) == expected
+
+
+class TestMeanwhile:
+    """What is written and deleted while somebody pages."""
+
+    @pytest.fixture
+    def folder(self, worker: Any) -> str:
+        folder = f"meanwhile {uuid4().hex}/"
+        for name in NAMES:
+            records.write(classification(folder + name), source_etag="1", over=None)
+        return folder
+
+    @budget(max_examples=25)
+    @given(st.data())
+    def test_what_was_there_all_along_comes_once(self, client: Client, results: ContainerClient, data: Any) -> None:
+        folder = f"meanwhile {uuid4().hex}/"
+        stayed = {folder + name for name in NAMES}
+        for result_id in stayed:
+            records.write(classification(result_id), source_etag="1", over=None)
+        found: list[str] = []
+        query: dict[str, object] = {"prefix": folder, "limit": 3, "status": "done"}
+        while True:
+            page = client.history(**query).json
+            found += [each["id"] for each in page["results"]]
+            if page["next_cursor"] is None:
+                break
+            query["cursor"] = page["next_cursor"]
+            gone = data.draw(st.sampled_from(sorted(stayed)) | st.just(found[-1]))
+            if gone in stayed:
+                stayed.remove(gone)
+                results.delete_blob(f"{gone}.json")
+            new = folder + data.draw(st.text(st.sampled_from("!0az~é🎵！"), min_size=2, max_size=3))
+            records.write(classification(new), source_etag="1", over=None)
+        assert len(found) == len({*found})
+        assert stayed <= {*found}
+
+    def test_the_last_one_seen_is_deleted(self, client: Client, results: ContainerClient, folder: str) -> None:
+        first = client.history(prefix=folder, limit=4).json
+        results.delete_blob(f"{first['results'][-1]['id']}.json")
+        second = client.history(prefix=folder, limit=200, cursor=first["next_cursor"]).json
+        assert len(second["results"]) == len(NAMES) - 4
+        assert second["next_cursor"] is None
+
+    def test_new_ones_in_front_shift_nothing(self, client: Client, folder: str) -> None:
+        """As each new upload of the page does."""
+        first = client.history(prefix=folder, limit=4, status="done").json
+        for name in (" 1", " 2", " 3"):
+            records.write(classification(folder + name), source_etag="1", over=None)
+        second = client.history(prefix=folder, limit=200, status="done", cursor=first["next_cursor"]).json
+        ids = [each["id"].removeprefix(folder) for each in (*first["results"], *second["results"])]
+        assert sorted(ids) == sorted(NAMES)
+
+
+def test_a_call_looks_at_no_more_than_it_may(
+    client: Client, mixed: tuple[str, list[Result]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = mixed
+    monkeypatch.setattr(module, "_LISTED_AT_ONCE", 4)
+    monkeypatch.setattr(module, "_MAX_LOOKED_AT", 10)
+    looked_at: list[str] = []
+    summarised = records.summary
+
+    def counted(name: str, metadata: dict[str, str] | None) -> ResultSummary | None:
+        looked_at.append(name)
+        return summarised(name, metadata)
+
+    monkeypatch.setattr(records, "summary", counted)
+    page = client.history(prefix=folder, search="no such").json
+    assert page["results"] == []
+    assert page["next_cursor"] is not None
+    assert len(looked_at) == 12
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(lambda text: text.isprintable()))
+@example("🎵" * 1024)
+def test_cursors_come_back_and_fit_into_urls(after: str) -> None:
+    wanted = Wanted(search="é", uncertain=False)
+    cursor = module.cursor_of(after, wanted)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
+    assert module.after_of(cursor, wanted) == after
+
+
+BAD_JSON = st.one_of(st.text(), st.lists(st.text() | st.integers()).filter(lambda v: len(v) != 2), st.none())
+
+
+@given(
+    st.text()
+    | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode())
+    | BAD_JSON.map(lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).decode())
+)
+@example(base64.urlsafe_b64encode(b"[" * 9000).decode())
+def test_any_other_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        module.after_of(cursor, Wanted())
+    assert caught.value.code == "bad_parameter"
+
+
+@pytest.mark.parametrize("after", ["nonsense", "x" * 3000, "a b", "<>&", "%2e%2e/", "a?b#c", "🎵", "a\\b"])
+def test_a_place_that_storage_never_named(client: Client, after: str) -> None:
+    """It may be a place to go on from or be refused, but nothing fails."""
+    answer = client.history(cursor=module.cursor_of(after, Wanted()))
+    assert answer.status == 200 or answer.code == "bad_parameter"
+
+
+def test_a_page_request_begins_at_the_beginning() -> None:
+    assert module.page_request({}) == PageRequest(limit=module.DEFAULT_LIMIT, wanted=Wanted(), after="")
