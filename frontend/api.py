@@ -1,64 +1,37 @@
-"""The page's side of the HTTP API: create an upload, put the audio there, wait for the result.
+"""The page's side of the HTTP API: its limits, uploads, results, what belongs to a result, and the models.
 
-Whatever goes wrong comes out as :class:`ApiError`, whose text is for the person at the page: what happened and what to
-do, with nothing in it of addresses, keys or the service's inside.
+Whatever goes wrong comes out as :class:`ApiError`, whose text is for the person at the page.
 """
 
+import functools
 import logging
-import math
-import time
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO, Self, cast
 from urllib.parse import quote
 
 import httpx
 
-from frontend.results import SCHEMA, Result
+from frontend import faults
+from frontend.faults import ApiError
+from frontend.results import PICTURE_SCHEMA, SCHEMA, Feedback, Limits, Model, Picture, Result, Summary
 
-# httpx logs the URL of each request, and the upload URL is a secret: it is signed.
+__all__ = ["Api", "ApiError", "Page", "Pending", "Recording", "Upload"]
+
+# httpx logs the URL of each request, and the URLs of uploads and recordings are secrets: they are signed.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 CHUNK_BYTES = 1024 * 1024
-MEBIBYTE_BYTES = 1024 * 1024
 DEFAULT_RETRY_AFTER_S = 1.0
 MIN_RETRY_AFTER_S = 0.1
 MAX_RETRY_AFTER_S = 30.0
-# A service that restarts, or a storage that is away for a moment, need not end a wait.
-MAX_FAULTS_IN_A_ROW = 10
 API_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-UPLOAD_TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+STORAGE_TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 # No proxy stands between this page and the same machine, whatever the environment says of proxies.
 DIRECT: Mapping[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
-
-AWAY = "The service does not answer. Make sure that it runs and that TONEARM_API_URL names its address, then try again."
-BAD_ADDRESS = "TONEARM_API_URL is no address of a web service. Set it to one such as http://127.0.0.1:7071."
-NOT_TONEARM = (
-    "What answers at TONEARM_API_URL is not Tonearm, or another version of it. Check the address and the version."
-)
-BAD_KEY = "The service does not accept this page's key. Set TONEARM_API_KEY to a function key of the service."
-REFUSED = "The service refuses this page: it may be stopped, or its quota used up. Ask whoever runs it, or try later."
-BUSY = "The service is busy, or its quota is used up for now. Wait a minute, then try again."
-FAULT = "The service had a fault of its own. Try again in a moment; if it stays, its log says why."
-UNKNOWN_RESULT = "The service has no result for this upload: it may have been deleted. Upload the file again."
-STORAGE_AWAY = "The storage that takes the file does not answer. Check the connection, then try again."
-STORAGE_FAULT = "The storage did not take the file. Try again in a moment."
-LINK_EXPIRED = "The upload link was not valid, or no longer. Try again: each try gets a new one."
-SMALLER = "Send a shorter recording, or a compressed form such as MP3."
-TOO_LARGE = f"The file is too large for the service. {SMALLER}"
-
-
-class ApiError(Exception):
-    """A sentence that says what went wrong and what to do.
-
-    ``status`` is the HTTP status, None where none came; ``passing`` is true where the same may work in a moment.
-    """
-
-    def __init__(self, sentence: str, *, status: int | None = None, passing: bool = False) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +43,49 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A place for one file of at most ``max_bytes``. The signed URL stays out of ``repr``, and so out of logs."""
+    """A place for one file of at most ``max_bytes``, until ``expires``.
+
+    The signed URL stays out of ``repr``, and so out of logs.
+    """
 
     id: str
     url: str = field(repr=False)
     headers: dict[str, str]
     max_bytes: int
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where an uploaded file can be read until ``expires``. The signed URL stays out of ``repr``, as with Upload."""
+
+    id: str
+    url: str = field(repr=False)
+    expires: datetime
+    size_bytes: int
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of the history, perhaps empty; ``next_cursor`` asks for the next one and is None on the last."""
+
+    results: list[Summary]
+    next_cursor: str | None
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """How to trust servers; made once, as reading the certificates takes longer than many a request."""
+    return httpx.create_ssl_context()
 
 
 class Api:
-    """A client of one Tonearm service; a context manager that closes its connections.
+    """A client of one Tonearm service; a context manager that closes its connections. Threads may share it.
 
     ``base_url`` is without ``/api``; ``key`` goes to that service as ``x-functions-key`` and nowhere else.
+
+    Every method raises :class:`ApiError` where the service is away, refuses the key, or answers with a problem.
     """
 
     def __init__(self, base_url: str, key: str | None = None) -> None:
@@ -91,11 +95,12 @@ class Api:
                 headers={"x-functions-key": key} if key else None,
                 timeout=API_TIMEOUT,
                 mounts=DIRECT,
+                verify=tls(),
             )
         except UnicodeError:  # the key holds what no header can
-            raise ApiError(BAD_KEY) from None
+            raise ApiError(faults.BAD_KEY) from None
         except httpx.InvalidURL:
-            raise ApiError(BAD_ADDRESS) from None
+            raise ApiError(faults.BAD_ADDRESS) from None
 
     def __enter__(self) -> Self:
         return self
@@ -103,21 +108,27 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def create_upload(self, filename: str) -> Upload:
-        """A place to put the file called ``filename``.
+    def limits(self) -> Limits:
+        """What the service takes."""
+        body = self._asked_for("/api/limits")
+        return cast("Limits", _with(body, Limits.__required_keys__))
 
-        Raises :class:`ApiError` where the service is away, refuses the key, or answers with a problem.
-        """
+    def create_upload(self, filename: str) -> Upload:
+        """A place to put the file called ``filename``."""
         answer = self._request("POST", "/api/uploads", json={"filename": filename})
         if answer.status_code != httpx.codes.CREATED:
-            raise _refusal(answer)
-        body = _json_object(answer)
+            raise faults.refusal(answer)
+        body = faults.json_object(answer)
         try:
             return Upload(
-                str(body["id"]), str(body["upload_url"]), dict(body["upload_headers"]), int(body["max_bytes"])
+                id=str(body["id"]),
+                url=str(body["upload_url"]),
+                headers=dict(body["upload_headers"]),
+                max_bytes=int(body["max_bytes"]),
+                expires=datetime.fromisoformat(body["expires_at"]),
             )
         except (KeyError, TypeError, ValueError):
-            raise ApiError(NOT_TONEARM) from None
+            raise ApiError(faults.NOT_TONEARM) from None
 
     def put(self, upload: Upload, source: BinaryIO, on_progress: Callable[[float], object]) -> None:
         """Send ``source``, from its start, to the upload's URL, a chunk at a time.
@@ -129,75 +140,137 @@ class Api:
         size_bytes = source.seek(0, 2)
         source.seek(0)
         if size_bytes > upload.max_bytes:
-            limit = f"{upload.max_bytes // MEBIBYTE_BYTES:,} MB"
-            size = f"{math.ceil(size_bytes / MEBIBYTE_BYTES):,} MB"
-            raise ApiError(f"The file has {size}, and the service takes up to {limit}. {SMALLER}")
+            raise ApiError(faults.too_large(size_bytes, upload.max_bytes))
         # The storage asks for a Content-Length; with one, httpx does not send the generator in HTTP chunks.
         headers = {**upload.headers, "Content-Length": str(size_bytes)}
         content = _chunks(source, size_bytes, on_progress)
         try:
             # Its own client: the service's key is not the storage's business.
-            with httpx.Client(timeout=UPLOAD_TIMEOUT, mounts=DIRECT) as storage:
+            with httpx.Client(timeout=STORAGE_TIMEOUT, mounts=DIRECT, verify=tls()) as storage:
                 answer = storage.put(upload.url, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise ApiError(STORAGE_AWAY) from None
-        status = answer.status_code
+            raise ApiError(faults.STORAGE_AWAY) from None
         if not answer.is_success:
-            sentence = LINK_EXPIRED if status in (401, 403) else TOO_LARGE if status == 413 else STORAGE_FAULT
-            raise ApiError(sentence, status=status)
+            raise faults.storage_refusal(answer.status_code)
 
     def result(self, result_id: str) -> Result | Pending:
-        """The result as it stands.
-
-        Raises :class:`ApiError` as :meth:`create_upload` does, and where the service knows no such upload.
-        """
-        answer = self._request("GET", f"/api/results/{quote(result_id, safe='/')}")
+        """The result as it stands. Raises :class:`ApiError` with status 404 where the service knows no such upload."""
+        answer = self._request("GET", f"/api/results/{_quoted(result_id)}")
         match answer.status_code:
             case 200:
-                body = _json_object(answer)
+                body = faults.json_object(answer)
                 if body.get("schema") != SCHEMA:
-                    raise ApiError(NOT_TONEARM)
+                    raise ApiError(faults.NOT_TONEARM)
                 return cast("Result", body)
             case 202:
                 return Pending(_retry_after_s(answer))
             case 404:
-                raise ApiError(UNKNOWN_RESULT, status=404)
+                raise ApiError(faults.UNKNOWN_RESULT, status=404)
             case _:
-                raise _refusal(answer)
+                raise faults.refusal(answer)
 
-    def wait(self, result_id: str, *, limit_s: float, on_wait: Callable[[float], object]) -> Result | None:
-        """Ask for the result until it is there, as often as the service says; None when ``limit_s`` have passed.
+    def results(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        search: str = "",
+        genre: str | None = None,
+        uncertain: bool | None = None,
+        status: str | None = None,
+    ) -> Page:
+        """A stretch of the history, newest first: of all results, or of those that fit what is given.
 
-        ``on_wait`` is called with the seconds waited before each pause. What it raises ends the wait.
-
-        Raises :class:`ApiError` as :meth:`result` does, but for a passing fault only when it stays.
+        ``search`` is looked for in the files' names; ``status`` is ``done`` or ``failed``. ``cursor`` goes with the
+        same search as the page before.
         """
-        start_s = time.monotonic()
-        faults = 0
-        while True:
-            try:
-                answer = self.result(result_id)
-                faults = 0
-            except ApiError as error:
-                faults += 1
-                if not error.passing or faults > MAX_FAULTS_IN_A_ROW:
-                    raise
-                answer = Pending(DEFAULT_RETRY_AFTER_S)
-            if not isinstance(answer, Pending):
-                return answer
-            waited_s = time.monotonic() - start_s
-            if waited_s >= limit_s:
-                return None
-            on_wait(waited_s)
-            time.sleep(min(answer.retry_after_s, limit_s - waited_s))
+        wanted = {
+            "cursor": cursor,
+            "limit": limit,
+            "search": search or None,
+            "genre": genre,
+            "uncertain": None if uncertain is None else str(uncertain).lower(),
+            "status": status,
+        }
+        body = self._asked_for("/api/results", {name: value for name, value in wanted.items() if value is not None})
+        _with(body, {"results", "next_cursor"})
+        return Page(cast("list[Summary]", body["results"]), body["next_cursor"])
+
+    def picture(self, result_id: str) -> Picture | None:
+        """The mel-spectrogram of a recording; None where the service has none."""
+        body = self._looked_for(f"/api/pictures/{_quoted(result_id)}")
+        if body is not None and body.get("schema") != PICTURE_SCHEMA:
+            raise ApiError(faults.NOT_TONEARM)
+        return cast("Picture | None", body)
+
+    def recording(self, result_id: str) -> Recording | None:
+        """Where the uploaded file can be read for a while; None when it is no longer kept."""
+        body = self._looked_for(f"/api/recordings/{_quoted(result_id)}")
+        if body is None:
+            return None
+        try:
+            return Recording(
+                id=str(body["id"]),
+                url=str(body["url"]),
+                expires=datetime.fromisoformat(body["expires_at"]),
+                size_bytes=int(body["size_bytes"]),
+                content_type=body["content_type"],
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ApiError(faults.NOT_TONEARM) from None
+
+    def feedback(self, result_id: str) -> Feedback | None:
+        """What the listener said of a result; None where nothing was said."""
+        return cast("Feedback | None", self._looked_for(f"/api/feedback/{_quoted(result_id)}"))
+
+    def give_feedback(self, result_id: str, genre: str | None) -> Feedback | None:
+        """Say that the genre of a result is ``genre``, or withdraw what was said: None, which is returned then."""
+        answer = self._request("POST", "/api/feedback", json={"result_id": result_id, "genre": genre})
+        if genre is None and answer.status_code == httpx.codes.NO_CONTENT:
+            return None
+        if answer.status_code != httpx.codes.OK:
+            raise faults.refusal(answer)
+        return cast("Feedback", faults.json_object(answer))
+
+    def model(self, version: str | None = None) -> Model:
+        """A model version: the one in service where none is named."""
+        body = self._asked_for("/api/model", {} if version is None else {"version": version})
+        return cast("Model", _with(body, Model.__required_keys__))
+
+    def _asked_for(self, path: str, parameters: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+        """The object at ``path``."""
+        answer = self._request("GET", path, params=parameters)
+        if answer.status_code != httpx.codes.OK:
+            raise faults.refusal(answer)
+        return faults.json_object(answer)
+
+    def _looked_for(self, path: str) -> dict[str, Any] | None:
+        """The object at ``path``; None where the service says itself that there is none."""
+        answer = self._request("GET", path)
+        if answer.status_code == httpx.codes.NOT_FOUND and faults.problem(answer).get("code") == "not_found":
+            return None
+        if answer.status_code != httpx.codes.OK:
+            raise faults.refusal(answer)
+        return faults.json_object(answer)
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **options)
         except httpx.UnsupportedProtocol:
-            raise ApiError(BAD_ADDRESS) from None
+            raise ApiError(faults.BAD_ADDRESS) from None
         except httpx.HTTPError:
-            raise ApiError(AWAY, passing=True) from None
+            raise ApiError(faults.AWAY, passing=True) from None
+
+
+def _quoted(result_id: str) -> str:
+    return quote(result_id, safe="/")
+
+
+def _with(body: dict[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:
+    """``body`` itself. Raises :class:`ApiError` unless it has all of ``names``."""
+    if not names <= body.keys():
+        raise ApiError(faults.NOT_TONEARM)
+    return body
 
 
 def _chunks(source: BinaryIO, size_bytes: int, on_progress: Callable[[float], object]) -> Iterator[bytes]:
@@ -206,44 +279,6 @@ def _chunks(source: BinaryIO, size_bytes: int, on_progress: Callable[[float], ob
         yield chunk
         sent_bytes += len(chunk)
         on_progress(min(sent_bytes / size_bytes, 1.0))
-
-
-def _refusal(answer: httpx.Response) -> ApiError:
-    """What an answer other than the one hoped for means to the person at the page."""
-    status = answer.status_code
-    if status == httpx.codes.UNAUTHORIZED:
-        return ApiError(BAD_KEY, status=status)
-    if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-        return ApiError(BUSY, status=status, passing=True)
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return ApiError(FAULT, status=status, passing=True)
-    if problem := _problem_sentence(answer):
-        return ApiError(problem, status=status)
-    if status == httpx.codes.FORBIDDEN:
-        return ApiError(REFUSED, status=status)
-    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-        return ApiError(TOO_LARGE, status=status)
-    return ApiError(NOT_TONEARM, status=status)
-
-
-def _problem_sentence(answer: httpx.Response) -> str | None:
-    """The title and detail of a problem+json answer: the service wrote them for users. None if it is no such answer."""
-    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
-        return None
-    problem = _json_object(answer)
-    parts = [problem.get("title"), problem.get("detail")]
-    sentences = [part.rstrip(".") + "." for part in parts if isinstance(part, str) and part]
-    return " ".join(sentences) or None
-
-
-def _json_object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise ApiError(NOT_TONEARM, status=answer.status_code)
-    return body
 
 
 def _retry_after_s(answer: httpx.Response) -> float:

@@ -46,7 +46,7 @@ param alwaysReadyBlob int = 1
 @maxValue(20)
 param alwaysReadyHttp int = 1
 
-@description('Days after which an upload is deleted. Results stay.')
+@description('Days after which an upload is deleted. Results and their pictures stay.')
 @minValue(1)
 @maxValue(365)
 param uploadRetentionDays int = 7
@@ -75,7 +75,7 @@ param maxUploadBytes int = 536870912
 @minValue(1)
 param maxDurationS int = 14400
 
-@description('How long a signed upload URL can be used, in seconds.')
+@description('How long a signed URL to an upload can be used, in seconds.')
 @minValue(1)
 @maxValue(86400)
 param uploadUrlTtlS int = 900
@@ -263,6 +263,7 @@ module blue 'modules/function-app.bicep' = {
     maxUploadBytes: maxUploadBytes
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
+    uploadRetentionDays: uploadRetentionDays
   }
 }
 
@@ -289,6 +290,7 @@ module green 'modules/function-app.bicep' = {
     maxUploadBytes: maxUploadBytes
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
+    uploadRetentionDays: uploadRetentionDays
   }
 }
 

@@ -1,13 +1,24 @@
 """A small real HTTP server that plays the service and its storage, and results as the service would give them."""
 
 import json
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+import httpx
 import pytest
+
+from frontend import faults, relay
+from frontend.batch import Chosen
+from frontend.courier import Courier
+from frontend.uploader import Report
+from local.child import Child
+from tests.conftest import READY_TIMEOUT_S, REPOSITORY, free_ports
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 SECRET = "c2lnbmF0dXJl"
@@ -37,6 +48,17 @@ def problem(status: int, code: str, title: str, detail: str) -> Answer:
     return Answer(status, body, {"Content-Type": "application/problem+json"})
 
 
+LIMITS = {
+    "formats": ["wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff"],
+    "min_duration_s": 1.0,
+    "max_duration_s": 14400,
+    "max_upload_bytes": 512 * 1024 * 1024,
+    "max_request_bytes": 64 * 1024 * 1024,
+    "max_request_duration_s": 900,
+    "upload_url_ttl_s": 900,
+    "upload_retention_days": 7,
+}
+NOT_FOUND = problem(404, "not_found", "There is nothing here", "Nothing of this id.")
 PENDING = Answer(202, {"id": "some/id.wav", "status": "pending"}, {"Retry-After": "0"})
 
 
@@ -83,17 +105,60 @@ def failed(code: str, title: str, detail: str) -> dict[str, Any]:
     }
 
 
+class Web:
+    """A Streamlit server of ``script`` in a process of its own; ``start`` after ``stop`` brings it back."""
+
+    def __init__(self, folder: Path, script: str, *, base_path: str = "", **environment: str) -> None:
+        (port,) = free_ports(1)
+        self.address = f"http://127.0.0.1:{port}"
+        options = {"address": "127.0.0.1", "port": port, "baseUrlPath": base_path, "headless": "true"}
+        command = [sys.executable, "-m", "streamlit", "run", script]
+        for name, value in options.items():
+            command += [f"--server.{name}", str(value)]
+        health = f"{self.address}/{base_path}/_stcore/health" if base_path else f"{self.address}/_stcore/health"
+        self.child = Child(
+            "The page",
+            command,
+            log_path=folder / "web.log",
+            probe=lambda: self._answers(health),
+            environment=environment,
+            cwd=REPOSITORY,
+        )
+
+    def start(self) -> None:
+        self.child.launch()
+        self.child.wait_ready(READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    @staticmethod
+    def _answers(health: str) -> bool:
+        try:
+            return httpx.get(health).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
 class Service:
-    """Gives the answers a test sets and keeps what it was asked. The last of ``results`` is given again and again."""
+    """Gives the answers a test sets and keeps what it was asked.
+
+    The last of ``results`` is given again and again; ``results_of`` goes before it for the ids that it has. ``others``
+    are the answers to GET at other paths, without a query. Nothing of an upload is read until ``reads`` is set, as it
+    is at first.
+    """
 
     def __init__(self) -> None:
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
+                if self.command == "PUT":
+                    assert service.reads.wait(60)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                service.asked.append(Asked(self.command, self.path, dict(self.headers), body))
-                answer = service.answer(self.command)
+                asked = Asked(self.command, self.path, dict(self.headers), body)
+                service.asked.append(asked)
+                answer = service.answer(asked)
                 self.send_response(answer.status)
                 for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                     self.send_header(name, value)
@@ -113,26 +178,40 @@ class Service:
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.asked: list[Asked] = []
+        self.reads = threading.Event()
+        self.reads.set()
         self.max_bytes = 512 * 1024 * 1024
         self.upload: Answer | None = None
         self.put = Answer(201)
         self.results = [PENDING, Answer(200, done())]
+        self.results_of: dict[str, Answer] = {}
+        self.others: dict[str, Answer] = {"/api/limits": Answer(200, LIMITS)}
+        self.id_of: Callable[[str], str] = lambda filename: "some/id.wav"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
-    def answer(self, method: str) -> Answer:
-        if method == "PUT":
+    def answer(self, asked: Asked) -> Answer:
+        path = unquote(asked.path.partition("?")[0])
+        if asked.method == "PUT":
             return self.put
-        if method == "GET":
+        if asked.method == "GET" and path.startswith("/api/results/"):
+            if (answer := self.results_of.get(path.removeprefix("/api/results/"))) is not None:
+                return answer
             return self.results.pop(0) if len(self.results) > 1 else self.results[0]
-        return self.upload or Answer(
+        if asked.method == "GET":
+            return self.others.get(path, NOT_FOUND)
+        return self.upload or self.ticket(asked)
+
+    def ticket(self, asked: Asked) -> Answer:
+        result_id = self.id_of(json.loads(asked.body)["filename"])
+        return Answer(
             201,
             {
-                "id": "some/id.wav",
-                "upload_url": f"{self.url}/uploads/some/id.wav?sig={SECRET}",
+                "id": result_id,
+                "upload_url": f"{self.url}/uploads/{quote(result_id)}?sig={SECRET}",
                 "upload_headers": {"x-ms-blob-type": "BlockBlob", "Content-Type": "audio/x-wav"},
-                "expires_at": "2026-11-01T12:15:00Z",
-                "result_url": "/api/results/some/id.wav",
+                "expires_at": "2100-11-01T12:15:00Z",
+                "result_url": f"/api/results/{quote(result_id)}",
                 "max_bytes": self.max_bytes,
             },
         )
@@ -144,6 +223,32 @@ class Service:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Browser:
+    """The browser's side of the drop zone: holds files, and sends those that it is told to when a test says so."""
+
+    def __init__(self) -> None:
+        self.held: list[Chosen] = []
+        self.ended: set[str] = set()
+
+    def choose(self, *names: str, size_bytes: int = 10) -> None:
+        first = len(self.held) + 1
+        self.held += [Chosen(number, name, size_bytes) for number, name in enumerate(names, first)]
+
+    def report(self, visit: str = "") -> Report:
+        return Report(tuple(self.held), frozenset(self.ended))
+
+    def send(self, courier: Courier) -> None:
+        """Send all that is wanted, as the relay would pass it on."""
+        for token in courier.sending:
+            transfer = relay._transfers.find(token)
+            assert transfer is not None
+            transfer.start(10)
+            answer = httpx.put(transfer.upload.url, content=bytes(10), headers=transfer.upload.headers)
+            transfer.moved_bytes = 10
+            transfer.end(None if answer.is_success else str(faults.storage_refusal(answer.status_code)))
+            self.ended.add(token)
 
 
 @pytest.fixture

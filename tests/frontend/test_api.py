@@ -1,13 +1,17 @@
 import io
+import json
 import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
 import frontend
-from frontend import api
+from frontend import api, faults
 from frontend.api import Api, ApiError, Pending, Upload
-from tests.frontend.conftest import PENDING, SECRET, Answer, Service, done, problem
+from tests.frontend.conftest import LIMITS, NOT_FOUND, SECRET, Answer, Service, done, problem
 
 
 class Stream(io.BytesIO):
@@ -23,10 +27,16 @@ class Stream(io.BytesIO):
 
 
 def upload_to(service: Service, url: str | None = None) -> Upload:
-    return Upload("id", url or f"{service.url}/uploads/id?sig={SECRET}", {"x-ms-blob-type": "BlockBlob"}, 10_000_000)
+    return Upload(
+        id="id",
+        url=url or f"{service.url}/uploads/id?sig={SECRET}",
+        headers={"x-ms-blob-type": "BlockBlob"},
+        max_bytes=10_000_000,
+        expires=datetime.now(UTC),
+    )
 
 
-def test_upload_wait_result(service: Service) -> None:
+def test_upload_and_result(service: Service) -> None:
     shares: list[float] = []
     content = bytes(range(256)) * 10_000
     with Api(service.url, "k3y") as client:
@@ -34,9 +44,11 @@ def test_upload_wait_result(service: Service) -> None:
         source = Stream(content)
         source.seek(99)
         client.put(upload, source, shares.append)
-        result = client.wait(upload.id, limit_s=60, on_wait=lambda _: None)
+        assert client.result(upload.id) == Pending(api.MIN_RETRY_AFTER_S)
+        assert client.result(upload.id) == done()
 
-    assert result == done()
+    assert upload.expires == datetime(2100, 11, 1, 12, 15, tzinfo=UTC)
+    assert upload.max_bytes == service.max_bytes
     post, put, first_get, second_get = service.asked
     assert (post.path, post.body) == ("/api/uploads", b'{"filename":"a song.wav"}')
     assert put.body == content
@@ -117,73 +129,36 @@ def test_retry_after(service: Service, header: dict[str, str], expected_s: float
         assert client.result("id") == Pending(expected_s)
 
 
-def test_wait_pauses_as_long_as_asked(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses_s: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses_s.append)
-    service.results = [Answer(202, {}, {"Retry-After": "7"}), Answer(202, {}, {"Retry-After": "3"}), *service.results]
-    with Api(service.url) as client:
-        assert client.wait("id", limit_s=1000, on_wait=lambda _: None) == done()
-    assert pauses_s == [7, 3, api.MIN_RETRY_AFTER_S]
-
-
-def test_wait_ends_at_its_limit(service: Service) -> None:
-    service.results = [Answer(202, {}, {"Retry-After": "30"})]
-    waited_s: list[float] = []
-    with Api(service.url) as client:
-        assert client.wait("id", limit_s=0.2, on_wait=waited_s.append) is None
-    assert len(service.asked) == 2
-    assert len(waited_s) == 1
-
-
-def test_wait_rides_out_passing_faults(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "DEFAULT_RETRY_AFTER_S", 0.01)
-    many = [Answer(503)] * api.MAX_FAULTS_IN_A_ROW
-    service.results = [Answer(500), PENDING, *many, PENDING, *many, Answer(200, done())]
-    with Api(service.url) as client:
-        assert client.wait("id", limit_s=60, on_wait=lambda _: None) == done()
-
-
-def test_wait_gives_up_on_faults_that_stay(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "DEFAULT_RETRY_AFTER_S", 0.01)
-    service.results = [Answer(503)]
-    with Api(service.url) as client, pytest.raises(ApiError) as caught:
-        client.wait("id", limit_s=60, on_wait=lambda _: None)
-    assert str(caught.value) == api.BUSY
-    assert len(service.asked) == api.MAX_FAULTS_IN_A_ROW + 1
-
-
-def test_wait_does_not_repeat_what_cannot_pass(service: Service) -> None:
-    service.results = [Answer(404)]
-    with Api(service.url) as client, pytest.raises(ApiError) as caught:
-        client.wait("id", limit_s=60, on_wait=lambda _: None)
-    assert str(caught.value) == api.UNKNOWN_RESULT
-    assert caught.value.status == 404
-    assert len(service.asked) == 1
-
-
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(401), api.BAD_KEY),
-        (problem(401, "unauthorized", "No key", "internal words"), api.BAD_KEY),
-        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), api.REFUSED),
-        (Answer(404, b"nginx", {"Content-Type": "text/html"}), api.NOT_TONEARM),
-        (Answer(413), api.TOO_LARGE),
-        (Answer(429), api.BUSY),
-        (problem(503, "busy", "Busy", "internal words"), api.BUSY),
-        (problem(500, "internal", "Fault", "Traceback in /home/site"), api.FAULT),
+        (Answer(401), faults.BAD_KEY),
+        (problem(401, "unauthorized", "No key", "internal words"), faults.BAD_KEY),
+        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), faults.REFUSED),
+        (Answer(404, b"nginx", {"Content-Type": "text/html"}), faults.NOT_TONEARM),
+        (Answer(413), faults.TOO_LARGE),
+        (Answer(429), faults.BUSY),
+        (problem(503, "busy", "Busy", "internal words"), faults.BUSY),
+        (problem(503, "storage_unavailable", "Storage does not answer", "internal words"), faults.STORAGE_AWAY),
+        (problem(500, "internal", "Fault", "Traceback in /home/site"), faults.FAULT),
         (problem(413, "too_large", "The file is too large", "Send less."), "The file is too large. Send less."),
         (problem(400, "bad_filename", "The name is no file name", ""), "The name is no file name."),
-        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), api.NOT_TONEARM),
-        (Answer(400, b"{}", {"Content-Type": "application/problem+json"}), api.NOT_TONEARM),
-        (Answer(200, b"hello"), api.NOT_TONEARM),
-        (Answer(302, b"", {"Location": "https://login.example"}), api.NOT_TONEARM),
-        (Answer(201, b"hello"), api.NOT_TONEARM),
-        (Answer(201, b"[]"), api.NOT_TONEARM),
-        (Answer(201, {"id": "x"}), api.NOT_TONEARM),
+        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), faults.NOT_TONEARM),
+        (Answer(400, b"{}", {"Content-Type": "application/problem+json"}), faults.NOT_TONEARM),
+        (Answer(200, b"hello"), faults.NOT_TONEARM),
+        (Answer(302, b"", {"Location": "https://login.example"}), faults.NOT_TONEARM),
+        (Answer(201, b"hello"), faults.NOT_TONEARM),
+        (Answer(201, b"[]"), faults.NOT_TONEARM),
+        (Answer(201, {"id": "x"}), faults.NOT_TONEARM),
         (
-            Answer(201, {"id": "x", "upload_url": "y", "upload_headers": 7, "max_bytes": 1}),
-            api.NOT_TONEARM,
+            Answer(
+                201, {"id": "x", "upload_url": "y", "upload_headers": 7, "max_bytes": 1, "expires_at": "2100-01-01"}
+            ),
+            faults.NOT_TONEARM,
+        ),
+        (
+            Answer(201, {"id": "x", "upload_url": "y", "upload_headers": {}, "max_bytes": 1, "expires_at": "soon"}),
+            faults.NOT_TONEARM,
         ),
     ],
 )
@@ -198,13 +173,127 @@ def test_a_result_of_another_version_is_refused(service: Service) -> None:
     service.results = [Answer(200, done(schema="tonearm.result/2"))]
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.result("id")
-    assert str(caught.value) == api.NOT_TONEARM
+    assert str(caught.value) == faults.NOT_TONEARM
+
+
+def test_an_unknown_upload(service: Service) -> None:
+    service.results = [NOT_FOUND]
+    with Api(service.url) as client, pytest.raises(ApiError) as caught:
+        client.result("id")
+    assert str(caught.value) == faults.UNKNOWN_RESULT
+    assert caught.value.status == 404
+    assert not caught.value.passing
+
+
+def test_limits(service: Service) -> None:
+    with Api(service.url) as client:
+        assert client.limits() == LIMITS
+
+
+def test_the_history_is_asked_for_as_wished(service: Service) -> None:
+    summary = {"id": "a/b.wav", "status": "done", "genre": "jazz"}
+    service.others["/api/results"] = Answer(200, {"results": [summary], "next_cursor": "more"})
+    with Api(service.url) as client:
+        page = client.results()
+        client.results(cursor="x=y", limit=7, search="früh & spät", genre="jazz", uncertain=False, status="done")
+    assert (page.results, page.next_cursor) == ([summary], "more")
+    bare, full = (parse_qs(path.partition("?")[2]) for path in service.paths("GET"))
+    assert bare == {"limit": ["50"]}
+    assert full == {
+        "cursor": ["x=y"],
+        "limit": ["7"],
+        "search": ["früh & spät"],
+        "genre": ["jazz"],
+        "uncertain": ["false"],
+        "status": ["done"],
+    }
+
+
+def test_what_belongs_to_a_result(service: Service) -> None:
+    picture = {"schema": "tonearm.picture/1", "id": "a b.wav", "levels": "AAAA"}
+    feedback = {"result_id": "a b.wav", "genre": "blues"}
+    recording = {"id": "a b.wav", "url": f"http://storage/a?sig={SECRET}", "expires_at": "2100-01-01T00:00:00Z"}
+    service.others |= {
+        "/api/pictures/a b.wav": Answer(200, picture),
+        "/api/feedback/a b.wav": Answer(200, feedback),
+        "/api/recordings/a b.wav": Answer(200, recording | {"size_bytes": 7, "content_type": "audio/wav"}),
+    }
+    with Api(service.url) as client:
+        assert client.picture("a b.wav") == picture
+        assert client.feedback("a b.wav") == feedback
+        found = client.recording("a b.wav")
+    assert found is not None
+    assert (found.id, found.size_bytes, found.content_type) == ("a b.wav", 7, "audio/wav")
+    assert found.url == recording["url"]
+    assert found.expires == datetime(2100, 1, 1, tzinfo=UTC)
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("ask", [Api.picture, Api.feedback, Api.recording])
+class TestWhatMayNotBeThere:
+    def test_none(self, service: Service, ask: Callable[[Api, str], object]) -> None:
+        with Api(service.url) as client:
+            assert ask(client, "a") is None
+
+    def test_another_404_is_no_answer(self, service: Service, ask: Callable[[Api, str], object]) -> None:
+        service.others = dict.fromkeys(
+            ("/api/pictures/a", "/api/feedback/a", "/api/recordings/a"), Answer(404, b"nginx")
+        )
+        with Api(service.url) as client, pytest.raises(ApiError) as caught:
+            ask(client, "a")
+        assert str(caught.value) == faults.NOT_TONEARM
+
+    def test_away(self, away_url: str, ask: Callable[[Api, str], object]) -> None:
+        with Api(away_url) as client, pytest.raises(ApiError, match="does not answer"):
+            ask(client, "a")
+
+
+def test_feedback_is_given_and_withdrawn(service: Service) -> None:
+    stored = {"result_id": "a", "genre": "blues"}
+    with Api(service.url) as client:
+        service.upload = Answer(200, stored)
+        assert client.give_feedback("a", "blues") == stored
+        service.upload = Answer(204)
+        assert client.give_feedback("a", None) is None
+        service.upload = problem(409, "not_done", "No result yet", "Wait.")
+        with pytest.raises(ApiError, match=r"^No result yet\. Wait\.$"):
+            client.give_feedback("a", "rock")
+    bodies = [json.loads(asked.body) for asked in service.asked]
+    assert bodies == [{"result_id": "a", "genre": genre} for genre in ("blues", None, "rock")]
+
+
+def test_models(service: Service) -> None:
+    model = dict.fromkeys(("version", "versions", "serving", "labels", "metrics", "card", "files"), "x")
+    service.others["/api/model"] = Answer(200, model)
+    with Api(service.url) as client:
+        assert client.model() == client.model("2026.11") == model
+    assert service.paths("GET") == ["/api/model", "/api/model?version=2026.11"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "ask"),
+    [
+        ("/api/limits", {"formats": []}, Api.limits),
+        ("/api/model", {"version": "1"}, Api.model),
+        ("/api/results", {"results": []}, Api.results),
+        ("/api/pictures/a", {"schema": "tonearm.picture/2"}, lambda client: client.picture("a")),
+        ("/api/recordings/a", {"id": "a"}, lambda client: client.recording("a")),
+        ("/api/limits", b"<html>", Api.limits),
+    ],
+)
+def test_answers_of_another_version(
+    service: Service, path: str, body: dict[str, object], ask: Callable[[Api], object]
+) -> None:
+    service.others[path] = Answer(200, body)
+    with Api(service.url) as client, pytest.raises(ApiError) as caught:
+        ask(client)
+    assert str(caught.value) == faults.NOT_TONEARM
 
 
 def test_service_away(away_url: str) -> None:
     with Api(away_url) as client, pytest.raises(ApiError) as caught:
         client.create_upload("a.wav")
-    assert str(caught.value) == api.AWAY
+    assert str(caught.value) == faults.AWAY
     assert caught.value.passing
 
 
@@ -212,24 +301,24 @@ def test_service_away(away_url: str) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ApiError) as caught, Api(address) as client:
         client.create_upload("a.wav")
-    assert str(caught.value) == api.BAD_ADDRESS
+    assert str(caught.value) == faults.BAD_ADDRESS
 
 
 def test_a_key_that_no_header_can_hold(service: Service) -> None:
     with pytest.raises(ApiError) as caught, Api(service.url, "k€y") as client:
         client.create_upload("a.wav")
-    assert str(caught.value) == api.BAD_KEY
+    assert str(caught.value) == faults.BAD_KEY
 
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), api.LINK_EXPIRED),
-        (Answer(401), api.LINK_EXPIRED),
-        (Answer(413), api.TOO_LARGE),
-        (Answer(409), api.STORAGE_FAULT),
-        (Answer(500), api.STORAGE_FAULT),
-        (Answer(302, b"", {"Location": "https://login.example"}), api.STORAGE_FAULT),
+        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), faults.LINK_EXPIRED),
+        (Answer(401), faults.LINK_EXPIRED),
+        (Answer(413), faults.TOO_LARGE),
+        (Answer(409), faults.STORAGE_FAULT),
+        (Answer(500), faults.STORAGE_FAULT),
+        (Answer(302, b"", {"Location": "https://login.example"}), faults.STORAGE_FAULT),
     ],
 )
 def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: str) -> None:
@@ -244,7 +333,7 @@ def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: st
 def test_storage_away(service: Service, away_url: str, path: str) -> None:
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.put(upload_to(service, away_url + path), io.BytesIO(b"a"), lambda _: None)
-    assert str(caught.value) == api.STORAGE_AWAY
+    assert str(caught.value) == faults.STORAGE_AWAY
     assert caught.value.__cause__ is None
 
 
@@ -277,8 +366,8 @@ def test_what_the_progress_raises_ends_the_upload(service: Service) -> None:
 
 
 def test_the_page_knows_nothing_behind_the_api() -> None:
-    modules = list(Path(frontend.__file__).parent.glob("*.py"))
-    assert len(modules) >= 4
+    modules = list(Path(frontend.__file__).parent.rglob("*.py"))
+    assert len(modules) >= 20
     for module in modules:
         text = module.read_text()
         for package in ("tonearm", "functions", "local", "training"):

@@ -1,44 +1,49 @@
 import pytest
 
-from frontend.views import clock, genre_name, percent, plain
+from frontend import views
+from frontend.results import Done
+from tests.frontend.fakes import medley, shares
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"),
-    [
-        (0.0, "under 1%"),
-        (0.005, "under 1%"),
-        (0.006, "1%"),
-        (0.5, "50%"),
-        (0.994, "99%"),
-        (0.995, "over 99%"),
-        (1.0, "over 99%"),
-    ],
+    ("confidence", "expected"),
+    [(0.72, "Probably"), (0.85, "Very likely"), (0.92, "Very likely"), (0.95, "Almost certainly")],
 )
-def test_percent(share: float, expected: str) -> None:
-    assert percent(share) == expected
+def test_confidence_in_words(confidence: float, expected: str) -> None:
+    assert views.likelihood(confidence) == expected
+
+
+def test_models_that_agree_are_not_mentioned() -> None:
+    agreeing = {"genre": "jazz", "probabilities": shares(jazz=0.9)}
+    assert views.disagreement(medley(models={"svm": agreeing, "vgg19": agreeing})) is None
+
+
+def test_models_that_disagree_are() -> None:
+    said = views.disagreement(medley())
+    assert said is not None
+    assert said.replace("\N{NO-BREAK SPACE}", " ") == (
+        "The two models disagree: the SVM alone says blues (55 %) and the VGG19 alone says jazz (over 99 %)."
+    )
+
+
+def of_kind(name: str, codec: str) -> Done:
+    return medley(id=name, audio={**medley()["audio"], "codec": codec})
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("name", "codec", "playable"),
     [
-        (0, "0:00"),
-        (29.6, "0:30"),
-        (59.5, "1:00"),
-        (65, "1:05"),
-        (3599.4, "59:59"),
-        (3599.6, "1:00:00"),
-        (14400, "4:00:00"),
+        ("a.mp3", "mp3", True),
+        ("a.wav", "pcm_s16le", True),
+        ("a.flac", "flac", True),
+        ("a.m4a", "aac", True),
+        ("no suffix", "opus", True),
+        ("a.WMA", "wmav2", False),
+        ("no suffix", "wmav2", False),
+        ("a.aiff", "pcm_s16be", False),
+        ("a.au", "pcm_mulaw", False),
+        ("a.m4a", "alac", False),
     ],
 )
-def test_clock(seconds: float, expected: str) -> None:
-    assert clock(seconds) == expected
-
-
-def test_genre_name() -> None:
-    assert [genre_name(genre) for genre in ("hiphop", "jazz")] == ["Hip-hop", "Jazz"]
-
-
-def test_plain_leaves_letters_and_points_alone() -> None:
-    assert plain("früh 1.5 s, (a-b); c/d") == "früh 1.5 s, (a-b); c/d"
-    assert plain("<b>_a_</b>") == r"\<b\>\_a\_\</b\>"
+def test_what_browsers_play(name: str, codec: str, playable: bool) -> None:
+    assert views.playable(of_kind(name, codec)) is playable

@@ -62,7 +62,7 @@ def test_nothing_is_wrong(tree: Path) -> None:
         (FUNCTIONS, "http://+:8080", "http://+:8081", "port 8081 is not the one that is exposed"),
         (WEB, "--server.port=8501", "--server.port=8502", "port 8502 is not the one that is exposed"),
         (WEB, "EXPOSE 8501\n", "", "EXPOSE the one port"),
-        (WEB, '"run", "frontend/app.py"', '"run", "frontend/main.py"', "there is no frontend/main.py to run"),
+        (WEB, '"run", "frontend/app.py"', '"run", "frontend/page.py"', "there is no frontend/page.py to run"),
         (FUNCTIONS, "/api/health'", "/api/healthy'", "HEALTHCHECK asks for /api/healthy, which nobody answers"),
         (WEB, "/_stcore/health'", "/health'", "HEALTHCHECK asks for /health, which nobody answers"),
         # what hadolint finds

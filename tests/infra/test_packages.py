@@ -250,13 +250,29 @@ class TestWebPackage:
         assert "<title>Streamlit</title>" in page.text
 
     def test_a_clip_through_page_and_functions(self, built: Path, functions: tuple[int, Child]) -> None:
+        """By the page's own client, then drawn by the page: first as it opens, then with the clip's result."""
         code = """
-import sys
+import io, sys, time
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("frontend/app.py", default_timeout=60).run()
-page = page.file_uploader[0].set_value(("clip.wav", sys.stdin.buffer.read(), "audio/wav")).run()
-assert not page.exception and not page.error, page
-print(sys.modules["frontend.api"].__file__, page.status[0].label, page.header[0].value, sep="\\n")
+from frontend.api import Pending
+from frontend.settings import open_api
+
+def drawn(page):
+    page.run()
+    assert not page.exception and not page.error, page
+    return page
+
+drawn(AppTest.from_file("frontend/main.py", default_timeout=60))
+with open_api() as api:
+    upload = api.create_upload("clip.wav")
+    api.put(upload, io.BytesIO(sys.stdin.buffer.read()), lambda share: None)
+    while isinstance(result := api.result(upload.id), Pending):
+        time.sleep(result.retry_after_s)
+    picture = api.picture(upload.id)
+    assert picture["n_columns"] > 0, picture
+script = f"from frontend.screens import result; result.show({upload.id!r})"
+assert drawn(AppTest.from_string(script, default_timeout=60)).main.children
+print(sys.modules["frontend.api"].__file__, result["status"], result["genre"], sep="\\n")
 """
         package = built / "web"
         done = subprocess.run(
@@ -269,7 +285,7 @@ print(sys.modules["frontend.api"].__file__, page.status[0].label, page.header[0]
         )
         assert done.returncode == 0, done.stderr.decode()
         module, status, genre = done.stdout.decode().splitlines()
-        assert (module, status) == (str(package / "frontend" / "api.py"), "Done")
+        assert (module, status) == (str(package / "frontend" / "api.py"), "done")
         assert genre
 
 

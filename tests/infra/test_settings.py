@@ -37,6 +37,12 @@ def test_what_the_code_reads_is_found() -> None:
             "    AzureWebJobsStorage__blobUri: account",
             "setting AzureWebJobsStorage__blobServiceUri is read here",
         ),
+        (
+            FUNCTION_APP,
+            "    TONEARM_UPLOAD_RETENTION_DAYS: string(uploadRetentionDays)\n",
+            "",
+            "setting TONEARM_UPLOAD_RETENTION_DAYS is read here",
+        ),
         (FUNCTION_APP, "TONEARM_MODEL: modelVersion", "TONEARM_MODELS: modelVersion", "reads setting TONEARM_MODELS"),
         (FUNCTION_APP, "TONEARM_MODEL: modelVersion", "AzureWebJobsStorage: modelVersion", "is for one machine only"),
         (WEB_APP, "  TONEARM_RESULT_WAIT_S:", "  TONEARM_WAIT_S:", "setting TONEARM_RESULT_WAIT_S is read here"),
@@ -66,7 +72,7 @@ def test_what_the_code_reads_is_found() -> None:
             "setting NEW is read",
         ),
         (
-            "frontend/app.py",
+            "frontend/settings.py",
             'os.environ.get("TONEARM_API_KEY")',
             'os.environ.get("TONEARM_" + "API_KEY")',
             "cannot be seen",

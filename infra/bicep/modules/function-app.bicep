@@ -72,8 +72,11 @@ param maxUploadBytes int
 @description('Longest recording that is uploaded, in seconds.')
 param maxDurationS int
 
-@description('How long a signed upload URL can be used, in seconds.')
+@description('How long a signed URL to an upload can be used, in seconds.')
 param uploadUrlTtlS int
+
+@description('Days after which an upload is deleted, for the app to tell.')
+param uploadRetentionDays int
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
@@ -196,6 +199,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     TONEARM_MAX_UPLOAD_BYTES: string(maxUploadBytes)
     TONEARM_MAX_DURATION_S: string(maxDurationS)
     TONEARM_UPLOAD_URL_TTL_S: string(uploadUrlTtlS)
+    TONEARM_UPLOAD_RETENTION_DAYS: string(uploadRetentionDays)
   }
 }
 

@@ -28,6 +28,7 @@ var deadLetterContainer = 'event-dead-letters'
 var containerNames = [
   'uploads'
   'results'
+  'pictures'
   'feedback'
   'models'
   blueDeploymentContainer

@@ -1,0 +1,24 @@
+"""The page: which pages there are. Streamlit runs this for each visitor and after each thing a visitor does."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from frontend.screens import ABOUT, HISTORY, MODEL, RESULT, about, classify, history, model, result
+
+ICON = Path(__file__).parent / "icon.svg"
+MAX_WIDTH_PX = 1120
+
+st.set_page_config(page_title="Tonearm", page_icon=ICON, layout="wide")
+opened = st.navigation(
+    [
+        st.Page(classify.page, title="Classify", icon=":material/graphic_eq:", default=True),
+        st.Page(history.page, title="History", icon=":material/history:", url_path=HISTORY),
+        st.Page(model.page, title="Model", icon=":material/insights:", url_path=MODEL),
+        st.Page(about.page, title="About", icon=":material/info:", url_path=ABOUT),
+        st.Page(result.page, title="Result", url_path=RESULT, visibility="hidden"),
+    ],
+    position="top",
+)
+with st.container(horizontal_alignment="center"), st.container(width=MAX_WIDTH_PX):
+    opened.run()

@@ -1,0 +1,70 @@
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from frontend import export
+from frontend.batch import Entry
+from frontend.results import Result
+from tests.frontend.conftest import GENRES
+from tests.frontend.fakes import failure, medley
+
+
+def rows(content: bytes) -> list[dict[str, str]]:
+    assert content.startswith(b"\xef\xbb\xbf"), "spreadsheets would mistake the letters"
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def entry(name: str, result: Result | None = None, **changes: Any) -> Entry:
+    made = Entry(1, name, 1000, **changes)
+    if result is not None:
+        made.result_id = result["id"]
+        made.finish(result)
+    return made
+
+
+def test_one_result_as_json_is_what_the_service_said() -> None:
+    assert json.loads(export.result_json(medley())) == medley()
+
+
+def test_one_result_as_csv_has_the_whole_the_models_and_the_stretches() -> None:
+    result = medley()
+    whole, svm, vgg19, *stretches = rows(export.result_csv(result))
+    assert [each["part"] for each in (whole, svm, vgg19)] == ["whole", "svm", "vgg19"]
+    assert (whole["genre"], float(whole["probability"]), float(whole["end_s"])) == ("jazz", 0.92, 90.0)
+    assert (svm["genre"], float(svm["blues"])) == ("blues", 0.55)
+    assert len(stretches) == len(result["segments"])
+    last = stretches[-1]
+    assert (last["start_s"], last["end_s"], last["genre"], last["hiphop"]) == ("75.0", "90.0", "hiphop", "0.44")
+    assert all(sum(float(each[genre]) for genre in GENRES) == pytest.approx(1, abs=1e-4) for each in stretches)
+
+
+def test_many_results_as_csv_are_a_line_a_file() -> None:
+    entries = [entry("a.mp3", medley()), entry("b.wav", failure()), entry("c.ogg")]
+    done, failed, waiting = rows(export.results_csv(entries, GENRES))
+    assert (done["file"], done["state"], done["genre"], done["confidence"]) == ("a.mp3", "done", "jazz", "0.92")
+    assert (done["svm"], done["vgg19"], done["jazz"], done["codec"]) == ("blues", "jazz", "0.92", "mp3")
+    assert (failed["state"], failed["genre"]) == ("failed", "")
+    assert failed["reason"] == "The recording is too short. It lasts 0.3 s."
+    assert (waiting["state"], waiting["id"], waiting["jazz"]) == ("waiting", "", "")
+
+
+def test_many_results_as_json() -> None:
+    told = json.loads(export.results_json([entry("a.mp3", medley()), entry("c.ogg")]))
+    assert told[0]["result"] == medley()
+    assert told[1] == {"file": "c.ogg", "state": "waiting", "reason": None, "result": None}
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_name_is_no_formula(sign: str) -> None:
+    name = f'{sign}cmd|" /C calc"!A0.mp3'
+    (row,) = rows(export.results_csv([entry(name)], GENRES))
+    assert row["file"] == f"'{name}"
+
+
+def test_names_with_quotes_commas_and_line_breaks_stay_in_their_cell() -> None:
+    name = 'a "b", c\n=d.mp3'
+    (row,) = rows(export.results_csv([entry(name)], GENRES))
+    assert row["file"] == name

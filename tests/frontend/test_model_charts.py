@@ -1,0 +1,92 @@
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from frontend import model_charts, palette
+from tests.frontend.conftest import GENRES
+from tests.frontend.fakes import model
+
+PROTOCOLS: dict[str, Any] = model()["metrics"]["protocols"]
+FOUND = PROTOCOLS["artist10"]["ensemble"]
+NAMES = {"artist10": "By artist", "random10": "At random", "filtered": "Faults taken out"}
+FIGURES = {
+    "protocols": model_charts.protocols(PROTOCOLS, NAMES),
+    "confusion": model_charts.confusion(FOUND["confusion"], GENRES),
+    "per genre": model_charts.per_genre(FOUND["confusion"], GENRES),
+    "reliability": model_charts.reliability(FOUND["reliability"], "Together"),
+}
+
+
+def named(figure: go.Figure) -> dict[str, Any]:
+    return {trace.name: trace for trace in figure.data if trace.name}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_picture_traps_a_finger(name: str) -> None:
+    layout = FIGURES[name].layout
+    assert layout.dragmode is False
+    assert layout.height > 0
+    axes = [axis for key, axis in layout.to_plotly_json().items() if key.startswith(("xaxis", "yaxis"))]
+    assert all(axis["fixedrange"] for axis in axes)
+
+
+def test_accuracies_have_their_intervals() -> None:
+    figure = FIGURES["protocols"]
+    assert list(figure.layout.yaxis.ticktext) == [
+        f"{name}<br>{PROTOCOLS[key]['n']} tracks" for key, name in NAMES.items()
+    ]
+    for key, title in model_charts.MODELS.items():
+        trace = named(figure)[title]
+        for place, protocol in enumerate(NAMES):
+            found = PROTOCOLS[protocol][key]
+            low, high = found["interval_95"]
+            assert trace.x[place] == found["accuracy"]
+            assert trace.x[place] - trace.error_x.arrayminus[place] == pytest.approx(low)
+            assert trace.x[place] + trace.error_x.array[place] == pytest.approx(high)
+            assert figure.layout.xaxis.range[0] < low
+    assert len({trace.marker.symbol for trace in figure.data}) == 3, "colour alone must not tell the models apart"
+
+
+def test_a_model_that_a_version_lacks_is_left_out() -> None:
+    figure = model_charts.protocols({"random10": {"n": 10, "svm": FOUND}}, {"random10": "At random"})
+    assert [len(trace.x) for trace in figure.data] == [0, 1, 0]
+
+
+def test_confusion_is_by_truth_and_by_what_was_said() -> None:
+    (heatmap,) = FIGURES["confusion"].data
+    blues = FOUND["confusion"][0]
+    assert list(heatmap.text[0]) == [str(count) if count else "" for count in blues]
+    assert heatmap.z[0][0] == pytest.approx(blues[0] / sum(blues))
+    assert heatmap.z[0][1] is None
+    assert heatmap.hovertext[0][5] == f"{blues[5]} of {sum(blues)} Blues tracks were called Jazz"
+    assert FIGURES["confusion"].layout.yaxis.autorange == "reversed"
+
+
+def test_precision_and_recall() -> None:
+    found = model_charts.precision_recall([[3, 1], [2, 4]], ["a", "b"])
+    assert found == {"a": (3 / 5, 3 / 4), "b": (4 / 5, 4 / 6)}
+    assert model_charts.precision_recall([[0, 0], [0, 4]], ["a", "b"])["a"] == (0, 0)
+
+
+def test_genres_are_drawn_in_their_colours_the_best_recall_on_top() -> None:
+    markers = [trace for trace in FIGURES["per genre"].data if trace.mode == "markers" and len(trace.x) == len(GENRES)]
+    precision, recall = markers
+    assert list(recall.x) == sorted(recall.x)
+    assert recall.y[-1] == "Classical"
+    assert recall.marker.color[-1] == palette.COLOURS["classical"]
+    assert precision.marker.symbol != recall.marker.symbol
+    assert precision.x[-1] == pytest.approx(100 / 108)
+
+
+def test_reliability_tells_shares_and_counts() -> None:
+    _, curve, counts = FIGURES["reliability"].data
+    assert list(curve.x) == [point["confidence"] for point in FOUND["reliability"]]
+    assert list(curve.y) == [point["accuracy"] for point in FOUND["reliability"]]
+    assert list(counts.y) == [point["n"] for point in FOUND["reliability"]]
+    assert sum(counts.y) == FOUND["n"]
+
+
+def test_interval_in_words() -> None:
+    text = model_charts.interval({"accuracy": 0.7638, "interval_95": [0.7362, 0.7898]})
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == "76.4 % (73.6 to 79.0)"

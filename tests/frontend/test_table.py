@@ -1,0 +1,141 @@
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from frontend.batch import Entry, State
+from frontend.results import Result
+from frontend.table import DRAWN, NOTHING, models_words, pressed, state_words
+from tests.frontend.fakes import charts_told, failure, medley, shares, words
+
+
+def entry(name: str, result: Result | None = None, **changes: Any) -> Entry:
+    made = Entry(1, name, 1000, **changes)
+    if result is not None:
+        made.result_id = result["id"]
+        made.finish(result)
+    return made
+
+
+def entries() -> list[Entry]:
+    unsure = medley(id="u", genre="rock", confidence=0.4, uncertain=True, probabilities=shares(rock=0.4))
+    return [
+        entry("jazz.mp3", medley(id="j")),
+        entry("=unsure.flac", unsure),
+        entry("short.wav", failure()),
+        entry("going.ogg", state=State.UPLOADING, share=0.34),
+    ]
+
+
+def draw() -> None:
+    import streamlit as st
+
+    from frontend.table import results_table
+
+    chosen = results_table(st.session_state["entries"])
+    if chosen is not None:
+        st.session_state["chosen"] = chosen
+
+
+@pytest.fixture
+def page() -> AppTest:
+    app = AppTest.from_function(draw, default_timeout=60)
+    app.session_state["entries"] = entries()
+    return app.run()
+
+
+def names(page: AppTest) -> list[str]:
+    assert not page.exception
+    return list(page.dataframe[0].value["file"]) if page.dataframe else []
+
+
+def test_a_row_a_file(page: AppTest) -> None:
+    jazz, unsure, short, going = page.dataframe[0].value.to_dict("records")
+    assert (jazz["action"], jazz["genre"], jazz["state"], jazz["confidence"]) == ("Open", "Jazz", "Done", 92)
+    assert (jazz["models"], jazz["length"]) == ("SVM Blues, VGG19 Jazz", "1:30")
+    assert jazz["probabilities"].startswith("data:image/svg+xml")
+    assert (unsure["genre"], unsure["state"], unsure["confidence"]) == ("Rock", "Not sure", 40)
+    assert (short["action"], short["state"]) == ("Open", "Failed")
+    assert short["reason"] == "The recording is too short. It lasts 0.3 s."
+    assert (going["action"], going["state"]) == ("Cancel", "Uploading 34%")
+    assert page.dataframe[0].proto.alt.startswith("4 files with state, genre, confidence")
+
+
+def test_no_confidence_is_called_certainty() -> None:
+    app = AppTest.from_function(draw, default_timeout=60)
+    app.session_state["entries"] = [entry("a.mp3", medley(confidence=0.9999))]
+    assert app.run().dataframe[0].value["confidence"][0] == 99
+
+
+def test_a_name_is_no_formula_even_in_the_grids_own_file(page: AppTest) -> None:
+    assert names(page)[1] == f"{NOTHING}=unsure.flac"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("All", ["jazz.mp3", f"{NOTHING}=unsure.flac", "short.wav", "going.ogg"]),
+        ("Certain", ["jazz.mp3"]),
+        ("Not sure", [f"{NOTHING}=unsure.flac"]),
+        ("Failed", ["short.wav"]),
+    ],
+)
+def test_files_of_one_kind(page: AppTest, kind: str, expected: list[str]) -> None:
+    page.segmented_control(key="table-show").set_value(kind).run()
+    assert names(page) == expected
+
+
+def test_files_of_some_genres(page: AppTest) -> None:
+    pills = page.pills(key="table-genres")
+    assert pills.options == ["Jazz", "Rock"]
+    pills.set_value(["jazz"]).run()
+    assert names(page) == ["jazz.mp3"]
+    page.segmented_control(key="table-show").set_value("Not sure").run()
+    assert names(page) == []
+    assert "None of the files is of this kind." in words(page)
+
+
+def test_how_many_are_of_each_genre(page: AppTest) -> None:
+    assert charts_told(page) == ["Recordings by genre: Jazz 1, Rock 1 (1 not sure)."]
+    assert "Hatched: not sure." in words(page)
+
+
+def test_one_recording_needs_no_summary_and_no_choice_of_genre() -> None:
+    app = AppTest.from_function(draw, default_timeout=60)
+    app.session_state["entries"] = entries()[:1]
+    app.run()
+    assert not charts_told(app)
+    assert not app.pills
+
+
+def test_all_can_be_saved(page: AppTest) -> None:
+    assert [button.label for button in page.download_button] == ["All as CSV", "All as JSON"]
+
+
+def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
+    picker = page.selectbox[0]
+    assert picker.options == ["1. jazz.mp3", "2. =unsure.flac", "3. short.wav"]
+    picker.set_value(2).run()
+    assert page.session_state["chosen"].name == "=unsure.flac"
+    assert page.selectbox[0].value is None
+    del page.session_state["chosen"]
+    page.run()
+    assert "chosen" not in page.session_state, "opened once, not at each drawing"
+
+
+def test_what_was_pressed_is_a_row_as_it_was_drawn() -> None:
+    drawn = entries()
+    assert pressed(None, drawn) is None
+    assert pressed({"row": 2, "label": "Open"}, drawn) is drawn[2]
+    assert pressed({"row": 4, "label": "Open"}, drawn) is None
+
+
+def test_the_rows_are_remembered_as_they_were_drawn(page: AppTest) -> None:
+    page.segmented_control(key="table-show").set_value("Failed").run()
+    assert [each.name for each in page.session_state[DRAWN]] == ["short.wav"]
+
+
+def test_words() -> None:
+    assert state_words(entry("a", state=State.CLASSIFYING)) == "Classifying"
+    agreeing = {"genre": "jazz", "probabilities": shares(jazz=0.9)}
+    assert models_words(medley(models={"svm": agreeing, "vgg19": agreeing})) == "agree"

@@ -1,0 +1,117 @@
+import pytest
+
+from frontend.text import (
+    clock,
+    exact_percent,
+    file_name,
+    genre_name,
+    hertz,
+    listed,
+    moment,
+    percent,
+    plain,
+    short_percent,
+    shortened,
+)
+
+
+def spaced(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.0, "under 1 %"),
+        (0.005, "under 1 %"),
+        (0.006, "1 %"),
+        (0.5, "50 %"),
+        (0.994, "99 %"),
+        (0.995, "over 99 %"),
+        (1.0, "over 99 %"),
+    ],
+)
+def test_percent(share: float, expected: str) -> None:
+    assert spaced(percent(share)) == expected
+    assert spaced(short_percent(share)) == expected.replace("under ", "<").replace("over ", ">")
+
+
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    assert " " not in percent(0.5) + exact_percent(0.5) + hertz(440)
+
+
+def test_exact_percent() -> None:
+    assert spaced(exact_percent(0.7638)) == "76.4 %"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0:00"),
+        (29.6, "0:30"),
+        (59.5, "1:00"),
+        (65, "1:05"),
+        (3599.4, "59:59"),
+        (3599.6, "1:00:00"),
+        (14400, "4:00:00"),
+    ],
+)
+def test_clock(seconds: float, expected: str) -> None:
+    assert clock(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("frequency_hz", "expected"),
+    [(21.4, "21 Hz"), (999.4, "999 Hz"), (999.6, "1 kHz"), (1250, "1.25 kHz"), (10_000, "10 kHz")],
+)
+def test_hertz(frequency_hz: float, expected: str) -> None:
+    assert spaced(hertz(frequency_hz)) == expected
+
+
+def test_genre_name() -> None:
+    assert [genre_name(genre) for genre in ("hiphop", "jazz")] == ["Hip-hop", "Jazz"]
+
+
+def test_listed() -> None:
+    assert [listed(parts, "or") for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a or b",
+        "a, b or c",
+    ]
+
+
+def test_plain_leaves_letters_and_points_alone() -> None:
+    assert plain("früh 1.5 s, (a-b); c/d") == "früh 1.5 s, (a-b); c/d"
+    assert plain("<b>_a_</b>") == r"\<b\>\_a\_\</b\>"
+
+
+def test_the_name_in_an_id() -> None:
+    assert [file_name(each) for each in ("7f/a song.mp3", "a.mp3", "folder/")] == ["a song.mp3", "a.mp3", "folder"]
+    assert file_name("/") == "/"
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    assert shortened("a" * 48) == "a" * 48
+    short = shortened("beginning " * 10 + "of the end.flac")
+    assert len(short) == 48
+    assert short.startswith("beginning beginning")
+    assert short.endswith("of the end.flac")
+
+
+@pytest.mark.parametrize(
+    ("timezone", "expected"),
+    [
+        ("Europe/Berlin", "23 Nov 2026, 00:30"),
+        ("America/New_York", "22 Nov 2026, 18:30"),
+        (None, "22 Nov 2026, 23:30 UTC"),
+        ("Nowhere/At all", "22 Nov 2026, 23:30 UTC"),
+        ("../../etc/passwd", "22 Nov 2026, 23:30 UTC"),
+    ],
+)
+def test_moment(timezone: str | None, expected: str) -> None:
+    assert moment("2026-11-22T23:30:07.123Z", timezone) == expected
+
+
+def test_what_is_no_time_is_shown_as_it_is() -> None:
+    assert moment("long ago", "Europe/Berlin") == "long ago"
