@@ -88,14 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
     uncertain_below = calibrate.uncertainty_threshold(by_unheard.probabilities["ensemble"], by_unheard.truth)
     familiarity = np.concatenate([each.familiarity for each in of_chosen.values()])
     unfamiliar_below = calibrate.familiarity_threshold(familiarity)
-    found = svm.search(
-        ready.vectors,
-        ready.data.truth,
-        ready.data.groups,
-        ready.feature_weights,
-        ready.config.svm,
-        ready.config.seed,
-    )
+    found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
 
     metrics: dict[str, Any] = {
         "dataset": _dataset(ready),
@@ -169,7 +162,7 @@ def _export(ready: Work, found: svm.Searched, folder: Path) -> dict[str, Any]:
     """Trains on all tracks, writes both ONNX files into ``folder``, returns how true they are to what was trained."""
     logger.info("training on all tracks")
     data, config = ready.data, ready.config
-    machine = svm.train_svm(ready.vectors, ready.copies, data.truth, ready.feature_weights, config.svm, found)
+    machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
     block5, head, _ = vgg19.train(
         ready.prepared, data.truth, np.arange(len(data.tracks)), config.vgg19, seed=config.seed, weights=ready.weights
     )

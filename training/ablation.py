@@ -1,16 +1,42 @@
 """What each group of the SVM's features brings: the accuracy without it, and the share of the damaged copies."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tonearm.features import NAMES
+from tonearm.features import LIBROSA_NAMES, NAMES
 from training import svm
-from training.feature_groups import groups_of_features
 from training.protocols import Protocol
 from training.svm import Searched
 from training.work import Work
+
+
+def groups_of_features() -> dict[str, list[int]]:
+    """Places in the vector, by group."""
+    of_group = defaultdict(list)
+    for place, name in enumerate(NAMES):
+        librosa = name in LIBROSA_NAMES or name == "rms_variation"
+        stem = name.split("_")[0].rstrip("0123456789")
+        label = ("MFCC" if stem == "mfcc" else "other librosa") if librosa else _LABELS[stem]
+        of_group[label].append(place)
+    return dict(of_group)
+
+
+_LABELS = {
+    "cepstrum": "changes of 40 cepstra",
+    "correlation": "correlations of cepstra",
+    "band": "band means and changes",
+    "level": "quantiles of levels",
+    "rise": "falls and rises",
+    "together": "correlations of changes",
+    "modulation": "modulation spectrum",
+    "contrast": "mel contrast",
+    "curvature": "curvature over bands",
+    "sustain": "sustain of detail",
+    "detail": "sustain of detail",
+}
 
 
 def measure(ready: Work, protocol: Protocol, found: Searched) -> list[dict[str, Any]]:
@@ -31,8 +57,6 @@ def _accuracy(ready: Work, protocol: Protocol, found: Searched, kept: list[int],
     right = 0
     for fold in protocol.folds:
         of_fold = copies[fold.train][:, :, kept]
-        machine = svm.train_svm(
-            vectors[fold.train], of_fold, truth[fold.train], ready.feature_weights[kept], ready.config.svm, found
-        )
+        machine = svm.train_svm(vectors[fold.train], of_fold, truth[fold.train], ready.config.svm, found)
         right += int((svm.scores(machine, vectors[fold.test]).argmax(axis=1) == truth[fold.test]).sum())
     return right / len(protocol.tested)

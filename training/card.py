@@ -209,8 +209,8 @@ _ABLATION = """The SVM on `{protocol}` without a group of its features (how many
 _TILES = """VGG19 on `{protocol}` by how many of a window's tiles it looks at (1: the middle one; 3: all that fit
 abreast, which is what is served):"""
 
-_SETTINGS = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} over the sum of the features' squared
-weights, searched as in each fold; `config.toml` beside this card holds every other setting."""
+_SETTINGS = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} over the number of features, searched as in
+each fold; `config.toml` beside this card holds every other setting."""
 
 _DAMAGES = """{clips} clips as audio, each judged by the `{protocol}` models of the fold that left it out, damaged in
 one way at a time (`training/degrade.py`): the share answered as the clean clip is, and the share answered right."""

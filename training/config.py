@@ -14,11 +14,9 @@ class SvmConfig:
 
     components: int
     copies: int
-    copy_weight: float
     C: tuple[float, ...]
     gamma_a_feature: tuple[float, ...]
     inner_folds: int
-    group_weights: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)

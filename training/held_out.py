@@ -67,9 +67,8 @@ def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Any, Any, An
 
 def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
     config, truth, train = ready.config, ready.data.truth[fold.train], ready.vectors[fold.train]
-    weights = ready.feature_weights
-    found = svm.search(train, truth, ready.data.groups[fold.train], weights, config.svm, config.seed)
-    machine = svm.train_svm(train, ready.copies[fold.train], truth, weights, config.svm, found)
+    found = svm.search(train, truth, ready.data.groups[fold.train], config.svm, config.seed)
+    machine = svm.train_svm(train, ready.copies[fold.train], truth, config.svm, found)
     test = ready.vectors[fold.test]
     return svm.scores(machine, test), svm.familiarity(machine, test), found, machine
 

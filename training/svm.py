@@ -44,11 +44,10 @@ class OneVsRestSvm(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.C = C
         self.gamma = gamma
 
-    def fit(self, X: Floats, y: Integers, sample_weight: Floats) -> Self:  # noqa: N803
-        """Fits vectors of shape (n, n_features) and classes 0, 1, … of shape (n,); C is multiplied by the weights."""
+    def fit(self, X: Floats, y: Integers) -> Self:  # noqa: N803
+        """Fits vectors of shape (n, n_features) and classes 0, 1, … of shape (n,)."""
         X = np.asarray(X, np.float32)  # noqa: N806
-        kernel = rbf_kernel(X.astype(np.float64), gamma=self.gamma)
-        duals, self.intercepts_ = machines(kernel, y, self.C * sample_weight)
+        duals, self.intercepts_ = _machines(rbf_kernel(X.astype(np.float64), gamma=self.gamma), y, self.C)
         supporting = duals.any(axis=1)
         self.vectors_, self.duals_ = X[supporting], duals[supporting]
         return self
@@ -65,83 +64,68 @@ class OneVsRestSvm(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         return np.asarray(rbf_kernel(X, self.vectors_.astype(np.float64), gamma=self.gamma))
 
 
-def train_svm(
-    vectors: Floats, copies: Floats, truth: Integers, weights: Floats, config: SvmConfig, found: Searched
-) -> Pipeline:
-    """Scales, weighs, projects and fits.
+def train_svm(vectors: Floats, copies: Floats, truth: Integers, config: SvmConfig, found: Searched) -> Pipeline:
+    """Scales, projects and fits.
 
     Args:
         vectors: shape (n, n_features), of the tracks as they are: scale and projection are learnt from these.
         copies: shape (n, n_copies, n_features), of changed copies of the same tracks.
         truth: shape (n,), indices of genres.
-        weights: of the features, shape (n_features,).
         config: the settings.
         found: C and γ.
     """
-    project = _projection(vectors, weights, config)
+    project = Pipeline(_projection(vectors, config)).fit(vectors)
     everything = np.concatenate([vectors, copies.reshape(-1, vectors.shape[1])])
-    n_copies = copies.shape[1]
-    genres = np.concatenate([truth, np.repeat(truth, n_copies)])
-    counted = np.concatenate([np.ones(len(truth)), np.full(len(truth) * n_copies, config.copy_weight)])
-    machines = OneVsRestSvm(found.C, _gamma(found.gamma_a_feature, weights))
-    machines.fit(project.transform(everything), genres, counted)
+    genres = np.concatenate([truth, np.repeat(truth, copies.shape[1])])
+    machines = OneVsRestSvm(found.C, found.gamma_a_feature / vectors.shape[1])
+    machines.fit(project.transform(everything), genres)
     return Pipeline([*project.steps, ("svm", machines)])
 
 
-def search(
-    vectors: Floats, truth: Integers, groups: Integers, weights: Floats, config: SvmConfig, seed: int
-) -> Searched:
+def search(vectors: Floats, truth: Integers, groups: Integers, config: SvmConfig, seed: int) -> Searched:
     """C and γ that name most tracks right over inner folds that part no artist; copies are left out for speed.
 
     Args:
         vectors: shape (n, n_features), of training tracks only.
         truth: shape (n,), indices of genres.
         groups: shape (n,), tracks of one group stay together.
-        weights: of the features, shape (n_features,).
         config: the settings, with the grids.
         seed: of the inner folds.
     """
     right = dict.fromkeys(itertools.product(config.C, config.gamma_a_feature), 0)
     inner = StratifiedGroupKFold(config.inner_folds, shuffle=True, random_state=seed)
     for train, test in inner.split(vectors, truth, groups):
-        project = _projection(vectors[train], weights, config)
+        project = Pipeline(_projection(vectors[train], config)).fit(vectors[train])
         known, asked = project.transform(vectors[train]), project.transform(vectors[test])
         for gamma in config.gamma_a_feature:
-            learnt = rbf_kernel(known, gamma=_gamma(gamma, weights))
-            between = rbf_kernel(asked, known, gamma=_gamma(gamma, weights))
+            learnt = rbf_kernel(known, gamma=gamma / vectors.shape[1])
+            between = rbf_kernel(asked, known, gamma=gamma / vectors.shape[1])
             for C in config.C:  # noqa: N806
-                duals, intercepts = machines(learnt, truth[train], np.full(len(train), C))
+                duals, intercepts = _machines(learnt, truth[train], C)
                 margins = between @ duals + intercepts
                 right[C, gamma] += int((margins.argmax(axis=1) == truth[test]).sum())
     C, gamma = max(right, key=lambda pair: right[pair])  # noqa: N806
     return Searched(C, gamma, round(right[C, gamma] / len(truth), 4))
 
 
-def machines(kernel: Floats, y: Integers, C: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # noqa: N803
+def _machines(kernel: Floats, y: Integers, C: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # noqa: N803
     """A machine a class: duals (n, n_classes), 0 for what supports none, and intercepts (n_classes,).
 
-    ``C`` (n,) is each row's own.
     A class that an inner fold lacks, in a small collection, is everywhere outside: margin -1.
     """
     duals = np.zeros((len(kernel), int(y.max()) + 1))
     intercepts = np.full(duals.shape[1], -1.0)
     for genre in np.unique(y):
-        machine = SVC(C=1, kernel="precomputed").fit(kernel, y == genre, sample_weight=C)
+        machine = SVC(C=C, kernel="precomputed").fit(kernel, y == genre)
         duals[machine.support_, genre] = machine.dual_coef_[0]
         intercepts[genre] = machine.intercept_[0]
     return duals, intercepts
 
 
-def _gamma(a_feature: float, weights: Floats) -> float:
-    return float(a_feature / np.square(weights).sum())
-
-
-def _projection(vectors: Floats, weights: Floats, config: SvmConfig) -> Pipeline:
-    scale = StandardScaler().fit(vectors)
-    scale.scale_ /= weights
+def _projection(vectors: Floats, config: SvmConfig) -> list[tuple[str, Any]]:
     # The projection only makes the file small: distances, which are all that the kernel sees, hardly change.
-    project = PCA(min(config.components, *vectors.shape), random_state=0).fit(scale.transform(vectors))
-    return Pipeline([("scale", scale), ("project", project)])
+    components = min(config.components, *vectors.shape)
+    return [("scale", StandardScaler()), ("project", PCA(components, random_state=0))]
 
 
 def scores(machine: Pipeline, vectors: Floats) -> Floats:

@@ -41,14 +41,8 @@ def report(ready: Work) -> dict[str, Any]:
     right, curves = [], []
     for inside, outside in splitter.split(own, data.truth[own], data.groups[own]):
         train, test = own[inside], own[outside]
-        vectors, copies, truth, weights = (
-            ready.vectors[train],
-            ready.copies[train],
-            data.truth[train],
-            ready.feature_weights,
-        )
-        found = svm.search(vectors, truth, data.groups[train], weights, config.svm, config.seed)
-        machine = svm.train_svm(vectors, copies, truth, weights, config.svm, found)
+        found = svm.search(ready.vectors[train], data.truth[train], data.groups[train], config.svm, config.seed)
+        machine = svm.train_svm(ready.vectors[train], ready.copies[train], data.truth[train], config.svm, found)
         said = svm.scores(machine, ready.vectors[test]).argmax(axis=1)
         right.append((said == data.truth[test]).mean())
         _, _, curve = vgg19.train(

@@ -11,7 +11,7 @@ import numpy as np
 from tonearm.features import NAMES
 from tonearm.types import Floats
 from training import config as settings
-from training import dataset, feature_groups, vgg19
+from training import dataset, vgg19
 from training.config import Config
 from training.dataset import Dataset
 
@@ -20,16 +20,13 @@ logger = logging.getLogger("training")
 
 @dataclass(frozen=True)
 class Work:
-    """``vectors`` (n, 1246), ``copies`` (n, n_copies, 1246), ``feature_weights`` (1246,), ``prepared`` VGG19's; folders
-    for each model's folds.
-    """
+    """``vectors`` (n, 1246), ``copies`` (n, n_copies, 1246), ``prepared`` VGG19's; folders for each model's folds."""
 
     data: Dataset
     data_folder: Path
     config: Config
     vectors: Floats
     copies: Floats
-    feature_weights: Floats
     prepared: vgg19.Prepared
     weights: Path | None
     svm_folder: Path
@@ -64,18 +61,7 @@ def prepare(options: argparse.Namespace) -> Work:
     vectors, copies = data.vectors(), data.copies(config.svm.copies, config.seed)
     of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), data.groups.tobytes(), NAMES)
     of_vgg19 = digest(config.vgg19, config.seed, data.groups.tobytes())
-    return Work(
-        data=data,
-        data_folder=options.data,
-        config=config,
-        vectors=vectors,
-        copies=copies,
-        feature_weights=feature_groups.weights(config.svm.group_weights),
-        prepared=prepared,
-        weights=weights,
-        svm_folder=folder / of_svm,
-        vgg19_folder=folder / of_vgg19,
-    )
+    return Work(data, options.data, config, vectors, copies, prepared, weights, folder / of_svm, folder / of_vgg19)
 
 
 def digest(*parts: object) -> str:

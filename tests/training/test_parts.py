@@ -1,6 +1,5 @@
 """Training's parts, each by itself: groups, augmentation, damage, the SVM's export, predictions, the card."""
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -24,14 +23,12 @@ from training import (
     degrade,
     evaluate,
     export,
-    feature_groups,
     groups,
     metrics,
     nonmusic,
     predictions,
     stand_in,
     svm,
-    weigh,
 )
 from training.predictions import Predictions
 
@@ -116,11 +113,11 @@ def clusters() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_svm_is_exported_whole(clusters: tuple[np.ndarray, np.ndarray]) -> None:
     vectors, truth = clusters
-    settings_, weights = config.read().svm, np.linspace(2, 0.5, 40)
-    found = svm.search(vectors, truth, np.arange(120), weights, settings_, seed=0)
+    settings_ = config.read().svm
+    found = svm.search(vectors, truth, np.arange(120), settings_, seed=0)
     assert found.accuracy > 0.9
     copies = vectors[:, None] + np.float32(0.1)
-    machine = svm.train_svm(vectors, copies, truth, weights, settings_, found)
+    machine = svm.train_svm(vectors, copies, truth, settings_, found)
     exported = SvmModel(export.svm_to_onnx(machine, 40).SerializeToString())
     far = np.full((1, 40), 50, np.float32)
     margins, familiarity = exported.judge(np.concatenate([vectors, far]))
@@ -128,52 +125,6 @@ def test_the_svm_is_exported_whole(clusters: tuple[np.ndarray, np.ndarray]) -> N
     np.testing.assert_allclose(familiarity[:-1], svm.familiarity(machine, vectors), atol=1e-6)
     assert (margins[:-1].argmax(1) == truth).mean() > 0.95
     assert familiarity[-1] < 1e-3 < familiarity[:-1].min()
-
-
-def test_weights_and_copies_count_as_much_as_is_said(clusters: tuple[np.ndarray, np.ndarray]) -> None:
-    vectors, truth = clusters
-    known, asked = slice(0, None, 2), slice(1, None, 2)
-    # The copies' genres are the tracks', so another class's vectors make misleading copies.
-    misleading = np.roll(vectors[known] * 1.001, 6, axis=0)[:, None]
-
-    def right(weights: np.ndarray, copy_weight: float) -> float:
-        settings_ = dataclasses.replace(config.read().svm, copy_weight=copy_weight)
-        found = svm.Searched(C=1.0, gamma_a_feature=0.35, accuracy=1.0)
-        machine = svm.train_svm(vectors[known], misleading, truth[known], weights, settings_, found)
-        return float((svm.scores(machine, vectors[asked]).argmax(1) == truth[asked]).mean())
-
-    telling = np.concatenate([np.ones(10), np.full(30, 0.1)])  # the first ten tell the classes apart
-    assert right(telling, 0.01) > 0.95
-    assert right(telling, 1.0) < 0.8
-    assert right(telling[::-1], 0.01) < 0.5
-
-
-def test_weights_grow_where_features_tell_and_shrink_where_they_do_not() -> None:
-    rng = np.random.default_rng(1)
-    truth = np.repeat(np.arange(10), 12)
-    parts = {"telling": rng.normal(size=(120, 10)) + 2 * np.eye(10)[truth], "noise": rng.normal(size=(120, 10))}
-    tracks = weigh.Tracks(
-        {name: np.square(part[:, None] - part[None]).sum(axis=2) for name, part in parts.items()},
-        dict.fromkeys(parts, 10),
-        truth,
-    )
-    order = np.arange(120)
-    split = [(order[order % 4 != k], order[order % 4 == k]) for k in range(4)]
-    found = weigh.search(tracks, [split])
-    assert found["telling"] > 3 * found["noise"]
-    right, loss = weigh.judge(tracks, found, [split])
-    right_equal, loss_equal = weigh.judge(tracks, dict.fromkeys(parts, 1.0), [split])
-    assert right > right_equal
-    assert loss < loss_equal
-
-
-def test_every_group_of_features_has_a_weight() -> None:
-    of_group = config.read().svm.group_weights
-    weights = feature_groups.weights(of_group)
-    for group, places in feature_groups.groups_of_features().items():
-        np.testing.assert_allclose(weights[places], of_group[group], rtol=1e-6)
-    with pytest.raises(ValueError, match="group_weights must name"):
-        feature_groups.weights({**of_group, "loudness": 1.0})
 
 
 def some_predictions(n: int = 200) -> Predictions:
