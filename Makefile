@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test lint types check-infra audit requirements train evaluate setup packages deploy
+.PHONY: run test test-e2e screenshots lint types check-infra audit requirements train evaluate setup packages deploy
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -11,8 +11,18 @@ run:
 test: setup lint types check-infra
 	@$(VENV)/pytest --cov --cov-report=term
 
+# The web app alone, in a browser, against the running system; a part of `test`.
+test-e2e:
+	@$(PYTHON) local/setup_env.py --group test --group local --group frontend --azurite --browser
+	@$(VENV)/pytest tests/e2e/browser
+
+# make screenshots [MUSIC=folder]: the pictures of the pages in docs/images; docs/web.md
+screenshots:
+	@$(PYTHON) local/setup_env.py --group test --group local --group frontend --azurite --browser
+	@$(VENV)/python -m tests.e2e.browser.screenshots $(if $(MUSIC),--music "$(MUSIC)")
+
 setup:
-	@$(PYTHON) local/setup_env.py --all-groups --azurite --infra
+	@$(PYTHON) local/setup_env.py --all-groups --azurite --infra --browser
 
 lint:
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .

@@ -6,6 +6,7 @@ zoomed (a finger on them scrolls the page), and are readable at the width of a p
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import plotly.graph_objects as go
@@ -97,7 +98,7 @@ def over_time(segments: Sequence[Segment], duration_s: float, picture: Picture |
     top_px = SCALE_PX if picture else 4
     upper_px = PICTURE_PX + GAP_PX if picture else 0
     inner_px = upper_px + strip_px
-    # Dates, as of 1970: only these can be written as a clock's time in what hovering tells.
+    # Dates, from the beginning of 1970: only these can be written as a clock's time in what hovering tells.
     clock_form = "%-H:%M:%S" if duration_s >= HOUR_S else "%-M:%S"
     figure = go.Figure()
     if picture:
@@ -127,8 +128,8 @@ def over_time(segments: Sequence[Segment], duration_s: float, picture: Picture |
         bargap=0.15,
         xaxis={
             "type": "date",
-            "range": [0, _ms(duration_s)],
-            "tickvals": [_ms(tick_s) for tick_s in ticks_s],
+            "range": [_date(0), _date(duration_s)],
+            "tickvals": [_date(tick_s) for tick_s in ticks_s],
             "ticktext": [clock(tick_s) for tick_s in ticks_s],
             "ticks": "outside",
             "ticklen": 4,
@@ -222,15 +223,15 @@ def _heatmap(picture: Picture, clock_form: str) -> go.Heatmap:
     """The picture with whole decibels for levels: a byte each, as they came."""
     low_db, high_db = picture["min_db"], picture["max_db"]
     decibels = bytes(round(low_db + (high_db - low_db) * level / 255) & 0xFF for level in range(256))
-    column_ms = _ms(picture["end_s"] - picture["start_s"]) / picture["n_columns"]
+    column_s = (picture["end_s"] - picture["start_s"]) / picture["n_columns"]
     return go.Heatmap(
         z={
             "dtype": "i1",
             "bdata": base64.b64encode(base64.b64decode(picture["levels"]).translate(decibels)).decode(),
             "shape": f"{picture['n_bands']}, {picture['n_columns']}",
         },
-        x0=_ms(picture["start_s"]) + column_ms / 2,
-        dx=column_ms,
+        x0=_date(picture["start_s"] + column_s / 2),
+        dx=_ms(column_s),
         y=[hertz(hz) for hz in picture["bands_hz"]],
         zmin=low_db,
         zmax=high_db,
@@ -255,7 +256,7 @@ def _heatmap(picture: Picture, clock_form: str) -> go.Heatmap:
 
 def _bars(segments: Sequence[Segment], **hover: object) -> go.Bar:
     return go.Bar(
-        base=[_ms(each["start_s"]) for each in segments],
+        base=[_date(each["start_s"]) for each in segments],
         x=[_ms(each["end_s"] - each["start_s"]) for each in segments],
         y=[genre_name(each["genre"]) for each in segments],
         orientation="h",
@@ -274,7 +275,7 @@ def _blanks(segments: Sequence[Segment], duration_s: float, rows: Sequence[str])
     """Nothing to see, and something to be told when hovering where there is nothing."""
     places = [(start_s, end_s, row) for start_s, end_s in blanks(segments, duration_s) for row in rows]
     return go.Bar(
-        base=[_ms(start_s) for start_s, _, _ in places],
+        base=[_date(start_s) for start_s, _, _ in places],
         x=[_ms(end_s - start_s) for start_s, end_s, _ in places],
         y=[row for _, _, row in places],
         orientation="h",
@@ -301,7 +302,13 @@ def _place(frequency_hz: float, bands_hz: Sequence[float]) -> float:
     return above - (above_hz - frequency_hz) / (above_hz - below_hz)
 
 
+def _date(seconds: float) -> str:
+    """A place on the time axis. Not a number, as plotly takes 5000 milliseconds for the year 5000."""
+    return str(datetime(1970, 1, 1) + timedelta(seconds=seconds))
+
+
 def _ms(seconds: float) -> float:
+    """A length on the time axis."""
     return 1000 * seconds
 
 

@@ -14,9 +14,15 @@ from frontend.views import chart
 
 ROW_HEIGHT_PX = 38
 MAX_ROWS_SHOWN = 15
-PICTURE_COLUMN_PX = 120
-ACTION_COLUMN_PX = 90
+# The first three are what is seen on a phone.
+ACTION_COLUMN_PX = 72
 NAME_COLUMN_PX = 150
+STATE_COLUMN_PX = 105
+GENRE_COLUMN_PX = 90
+CONFIDENCE_COLUMN_PX = 110
+PICTURE_COLUMN_PX = 120
+MODELS_COLUMN_PX = 175
+LENGTH_COLUMN_PX = 65
 REASON_COLUMN_PX = 200
 MOST_PERCENT = 99
 # Before a name that a spreadsheet would take for a formula, in case the grid's own menu saves it: not to be seen.
@@ -117,26 +123,31 @@ def _is(entry: Entry, show: Show) -> bool:
 
 def _table(entries: Sequence[Entry]) -> None:
     columns = st.column_config
+    # Without answers there is room for the whole of the reasons.
+    only_failed = all(entry.state is State.FAILED for entry in entries)
     st.dataframe(
         [_row(entry) for entry in entries],
         hide_index=True,
         row_height=ROW_HEIGHT_PX,
         height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
         placeholder="",
+        column_order=("action", "file", "reason") if only_failed else None,
         column_config={
             "action": columns.ButtonColumn("", key=ACT, type="tertiary", width=ACTION_COLUMN_PX),
             "file": columns.TextColumn("File", width=NAME_COLUMN_PX),
-            "genre": columns.TextColumn("Genre"),
-            "state": columns.TextColumn("State"),
-            "confidence": columns.ProgressColumn("Confidence", format="%d %%", min_value=0, max_value=100),
+            "state": columns.TextColumn("State", width=STATE_COLUMN_PX),
+            "genre": columns.TextColumn("Genre", width=GENRE_COLUMN_PX),
+            "confidence": columns.ProgressColumn(
+                "Confidence", format="%d %%", min_value=0, max_value=100, width=CONFIDENCE_COLUMN_PX
+            ),
             "probabilities": columns.ImageColumn(
                 "All ten",
                 width=PICTURE_COLUMN_PX,
                 help="Blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae, rock, from left to right.",
             ),
-            "models": columns.TextColumn("The two models"),
-            "length": columns.TextColumn("Length"),
-            "reason": columns.TextColumn("Reason", width=REASON_COLUMN_PX),
+            "models": columns.TextColumn("The two models", width=MODELS_COLUMN_PX),
+            "length": columns.TextColumn("Length", width=LENGTH_COLUMN_PX),
+            "reason": columns.TextColumn("Reason", width=None if only_failed else REASON_COLUMN_PX),
         },
         alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
     )
@@ -167,8 +178,8 @@ def _row(entry: Entry) -> dict[str, str | float | None]:
     return {
         "action": entry.action and entry.action.value,
         "file": f"{NOTHING}{entry.name}" if entry.name.startswith(export.FORMULA_SIGNS) else entry.name,
-        "genre": genre_name(result["genre"]) if result else None,
         "state": state_words(entry),
+        "genre": genre_name(result["genre"]) if result else None,
         "confidence": min(round(100 * result["confidence"]), MOST_PERCENT) if result else None,
         "probabilities": charts.thumbnail(result["probabilities"]) if result else None,
         "models": models_words(result) if result else None,

@@ -7,14 +7,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SMALL_SHARE = 0.005
 SPACE = "\N{NO-BREAK SPACE}"
-MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>$:~!|#])")
+MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>$:~!|#&])")
+# At the beginning these make a list: 01. Overture.mp3 would be the first point of one.
+LIST_SIGNS = re.compile(r"^\s*(?:(?=[-+])|\d+(?=[.)](?:\s|$)))")
+# These make a link, whatever is escaped. What stands between then is not to be seen.
+LINK_SIGNS = re.compile(r"(www(?=\.)|@)", re.IGNORECASE)
+WORD_JOINER = "\N{WORD JOINER}"
 NAMES = {"hiphop": "Hip-hop"}
 KILOHERTZ_HZ = 1000
 
 
 def plain(text: str) -> str:
     """``text`` so that Streamlit's Markdown shows it as it is: file names and codecs are other people's words."""
-    return MARKDOWN_SIGNS.sub(r"\\\1", text)
+    escaped = MARKDOWN_SIGNS.sub(r"\\\1", text)
+    return LINK_SIGNS.sub(rf"\1{WORD_JOINER}", LIST_SIGNS.sub(r"\g<0>\\", escaped))
 
 
 def genre_name(genre: str) -> str:

@@ -1,6 +1,7 @@
-"""Sets a machine up that has Python, Node and make: the right Python, the locked packages, Azurite, the checks' tools.
+"""Sets a machine up that has Python, Node and make: the right Python, the locked packages, Azurite, the checks' tools,
+a browser.
 
-    python3 local/setup_env.py [--group NAME]... [--all-groups] [--azurite] [--infra]
+    python3 local/setup_env.py [--group NAME]... [--all-groups] [--azurite] [--infra] [--browser]
 
 Runs on any Python from 3.8 on, by itself, before anything is installed; what is there already is left alone.
 """
@@ -9,6 +10,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,10 @@ PYTHON_VERSION = "3.13"
 UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 9)
 OLDEST_NODE = 20
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+DOWNLOAD_LIMIT_S = 300
+CONNECT_LIMIT_MS = 5000
 
 
 def main() -> None:
@@ -30,6 +36,7 @@ def main() -> None:
     parser.add_argument("--all-groups", action="store_true", help="install every dependency group")
     parser.add_argument("--azurite", action="store_true", help="install Azurite, the storage emulator")
     parser.add_argument("--infra", action="store_true", help="install what `make check-infra` needs")
+    parser.add_argument("--browser", action="store_true", help="find or install the Chromium of the browser tests")
     options = parser.parse_args()
     try:
         groups = ["--all-groups"] if options.all_groups else ["--group=" + group for group in options.group]
@@ -40,6 +47,8 @@ def main() -> None:
         if options.infra:
             install_checkov()
             install_npm(CHECKS, "the pipelines' language service")
+        if options.browser:
+            install_browser()
     except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"set-up: {error}")
 
@@ -109,6 +118,70 @@ def install_npm(folder: Path, what: str) -> None:
     quiet = ["--silent", "--no-audit", "--no-fund"]
     run([npm, "ci", "--ignore-scripts", *quiet], cwd=folder)
     done.write_text(lock.read_text())
+
+
+def install_browser() -> None:
+    """A Chromium for the browser tests, unless one is here: Playwright's own, or, for root on Debian, Debian's."""
+    if find_browser():
+        return
+    say("installing Chromium")
+    download_browser()
+    if not find_browser() and shutil.which("apt-get") and os.geteuid() == 0:
+        apt_install("chromium")
+    if not find_browser():
+        sys.exit(
+            "set-up: the browser tests need Chromium or Chrome; none is here, and none could be installed."
+            " Install one (on Debian: sudo apt-get install chromium), or name one in TONEARM_CHROMIUM"
+        )
+
+
+def find_browser() -> str:
+    """The Chromium or Chrome of this machine that runs; empty if there is none.
+
+    It is what TONEARM_CHROMIUM names, else one on PATH, else one that Playwright has fetched, the newest first.
+    """
+    named = os.environ.get("TONEARM_CHROMIUM")
+    if named:
+        if not runs(named):
+            sys.exit("set-up: TONEARM_CHROMIUM names " + named + ", which is no Chromium that runs")
+        return named
+    cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    fetched = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / cache / "ms-playwright")
+    ours = [*fetched.glob("chromium-*/chrome-*/chrome"), *fetched.glob("chromium-*/chrome-*/*.app/Contents/MacOS/*")]
+    candidates = [*map(shutil.which, BROWSERS), MAC_CHROME, *sorted(map(str, ours), reverse=True)]
+    return next((candidate for candidate in candidates if candidate and runs(candidate)), "")
+
+
+def runs(browser: str) -> bool:
+    """Whether it starts: Ubuntu's chromium may be a note that asks for a snap, and Playwright's may lack libraries."""
+    try:
+        return "Chrom" in output([browser, "--version"])
+    except OSError:
+        return False
+
+
+def download_browser() -> None:
+    """Playwright's own Chromium, where its host can be reached, which is not everywhere; given up after a while."""
+    command = [str(ROOT / ".venv" / "bin" / "playwright"), "install", "--no-shell", "chromium"]
+    environment = dict(os.environ, PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT=str(CONNECT_LIMIT_MS))
+    quiet = subprocess.DEVNULL
+    # In a session of its own, so that what it has started ends with it.
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment, start_new_session=True)
+    try:
+        process.wait(DOWNLOAD_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        say("gave up waiting for Playwright's download of it")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def apt_install(package: str) -> None:
+    """A package of Debian's or Ubuntu's, without what it merely recommends; whether that worked is not looked at."""
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
+        subprocess.run(["apt-get", "-qq", *command], stdout=subprocess.DEVNULL, env=environment, check=False)
 
 
 def run(command: list, cwd: Path = ROOT) -> None:  # type: ignore[type-arg]  # Python 3.8 knows no list[str]

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from local import azurite as emulator
@@ -78,6 +79,13 @@ class System:
 
     def kill(self) -> None:
         self._host.kill()
+
+    def suspend(self) -> None:
+        """Leave every request unanswered until `resume`."""
+        psutil.Process(self._host.pid).suspend()
+
+    def resume(self) -> None:
+        psutil.Process(self._host.pid).resume()
 
     @property
     def alive(self) -> bool:

@@ -77,7 +77,7 @@ PRIVACY = """
 def _facts() -> Facts:
     """What the service says of itself."""
     try:
-        with open_api() as api:
+        with st.spinner("Fetching the figures"), open_api() as api:
             model, limits = api.model(), api.limits()
     except ApiError as error:
         st.warning(f"The service cannot be asked now, so its figures are missing here. {plain(str(error))}")

@@ -1,8 +1,10 @@
 """The page on which recordings are dropped, and where what becomes of each is seen."""
 
+import math
 import secrets
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from time import monotonic as now_s
 
 import streamlit as st
 
@@ -24,6 +26,7 @@ MICROPHONE = "microphone"
 RECORDING_RATE_HZ = 22_050
 MEBIBYTE_BYTES = 1024 * 1024
 MAX_REASONS = 3
+LINGER_S = 20.0
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class Visit:
     """Which recording of the microphone was taken last, as Streamlit calls it."""
     opened: Entry | None = None
     """Which of several files is looked at."""
+    busy_until_s: float = -math.inf
+    """When something was last under way, by the monotonic clock."""
 
     @property
     def batch(self) -> Batch:
@@ -74,9 +79,20 @@ def page() -> None:
 
 
 def _outside(visit: Visit) -> Outside:
-    alone = visit.batch.alone
+    return Outside(_pace_s(visit), _answered(visit.batch.alone), _answered(visit.opened))
+
+
+def _pace_s(visit: Visit) -> float | None:
+    """How soon the desk draws itself again; None when it need not.
+
+    It goes on for a while after the last file has ended. That is when readers click, and a click on a fragment that is
+    just ceasing to be one is lost.
+    """
     pace_s = couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
-    return Outside(pace_s, _answered(alone), _answered(visit.opened))
+    if pace_s is not None:
+        visit.busy_until_s = now_s()
+        return pace_s
+    return couriers.SLOW_S if now_s() - visit.busy_until_s < LINGER_S else None
 
 
 def _answered(entry: Entry | None) -> str | None:
@@ -164,10 +180,10 @@ def _keeping(visit: Visit) -> None:
     """How long the service keeps what it gets; or why that is not known."""
     if visit.limits is not None:
         days = visit.limits["upload_retention_days"]
-        kept = "until somebody deletes them" if days is None else f"for {days} {'day' if days == 1 else 'days'}"
-        st.caption(
-            f"Recordings are kept {kept}, results until somebody deletes them. Earlier results are in the history."
-        )
+        until = "until somebody deletes them"
+        for_days = f"for {days} {'day' if days == 1 else 'days'}"
+        kept = f"and results are kept {until}" if days is None else f"are kept {for_days}, results {until}"
+        st.caption(f"Recordings {kept}. Earlier results are in the history.")
     elif visit.limits_fault is not None:
         st.warning(plain(visit.limits_fault))
         st.button("Try again", key="limits-again", on_click=_forget_fault, args=(visit,))

@@ -74,7 +74,8 @@ def page() -> None:
     if visit is None or visit.wanted != wanted:
         visit = st.session_state[VISIT] = Visit(wanted)
     try:
-        found = _fetch(visit)
+        with st.spinner("Looking through the history"):
+            found = _fetch(visit)
     except ApiError as error:
         st.error(plain(str(error)))
         st.button("Try again", key="history-again")

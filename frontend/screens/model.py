@@ -35,7 +35,7 @@ def page() -> None:
     """Draw the page, as Streamlit does after each thing the reader does."""
     st.title("Model", anchor=False)
     try:
-        with open_api() as api:
+        with st.spinner("Fetching the figures"), open_api() as api:
             model = api.model(st.session_state.get(VERSION))
     except ApiError as error:
         st.error(plain(str(error)))

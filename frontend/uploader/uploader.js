@@ -4,6 +4,8 @@
 const held = new Map(); // running number: {file, place}; place is the id under which the service has it
 const sending = new Map(); // token: XMLHttpRequest
 const ended = new Set(); // tokens whose request has ended, however
+const PATIENCE_MS = 1500;
+let reminder = 0;
 let last = 0;
 let zone = null;
 let wanted = null;
@@ -18,6 +20,15 @@ function keep(files) {
   if (!files.length) return say("No recordings found there");
   say(files.length === 1 ? `${files[0].name} chosen` : `${files.length} files chosen`);
   report();
+}
+
+// What is said just when the page draws itself anew reaches a part of it that is gone, and nobody. So it is said again
+// until every file held has been seen.
+function insist() {
+  clearTimeout(reminder);
+  reminder = setTimeout(() => {
+    if ([...held.keys()].some((number) => number > wanted.seen)) report();
+  }, PATIENCE_MS);
 }
 
 function send(token, number) {
@@ -86,12 +97,14 @@ const listeners = { dragover: over, dragleave: leave, drop };
 export default function ({ data, parentElement, setStateValue }) {
   wanted = data;
   zone = parentElement.querySelector(".zone");
-  report = () =>
+  report = () => {
     setStateValue("files", {
       visit: data.visit,
       held: [...held].map(([number, { file, place }]) => [number, file.name, file.size, place]),
       ended: [...ended],
     });
+    insist();
+  };
   zone.querySelector("strong").textContent = data.title;
   zone.querySelector("small").textContent = data.hint;
   const input = zone.querySelector("input");
@@ -116,6 +129,7 @@ export default function ({ data, parentElement, setStateValue }) {
     if (held.has(number) && !sending.has(token) && !ended.has(token)) send(token, number);
   }
   if (!data.heard) report();
+  insist();
 
   return () => {
     report = () => {};

@@ -125,7 +125,12 @@ class TestEmpty:
         assert visitor.visit.courier.pace_s is None
 
     @pytest.mark.parametrize(
-        ("days", "words"), [(None, "until somebody deletes them,"), (1, "for 1 day,"), (30, "for 30 days,")]
+        ("days", "words"),
+        [
+            (None, "Recordings and results are kept until somebody deletes them."),
+            (1, "Recordings are kept for 1 day, results until somebody deletes them."),
+            (30, "Recordings are kept for 30 days, results until somebody deletes them."),
+        ],
     )
     def test_how_long_recordings_are_kept(
         self, visitor: Visitor, service: Service, days: int | None, words: str
@@ -133,7 +138,7 @@ class TestEmpty:
         service.others["/api/limits"] = Answer(200, LIMITS | {"upload_retention_days": days})
         del visitor.page.session_state[classify.VISIT]
         visitor.look()
-        assert visitor.said("caption")[0].startswith(f"Recordings are kept {words}")
+        assert visitor.said("caption")[0].startswith(words)
 
     def test_where_files_are_sent(self, visitor: Visitor) -> None:
         assert visitor.zone["path"] == "/tonearm/uploads/"

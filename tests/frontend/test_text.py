@@ -83,7 +83,16 @@ def test_listed() -> None:
 
 def test_plain_leaves_letters_and_points_alone() -> None:
     assert plain("früh 1.5 s, (a-b); c/d") == "früh 1.5 s, (a-b); c/d"
-    assert plain("<b>_a_</b>") == r"\<b\>\_a\_\</b\>"
+    assert plain("2026.11.2") == "2026.11.2"
+    assert plain("<b>_a_</b> &amp;") == r"\<b\>\_a\_\</b\> \&amp;"
+
+
+def test_plain_makes_no_lists_and_no_links() -> None:
+    assert plain("01. Overture.mp3") == r"01\. Overture.mp3"
+    assert plain("2) Aria.mp3") == r"2\) Aria.mp3"
+    assert plain("- a - b.mp3") == r"\- a - b.mp3"
+    assert plain("www.example.com") == "www\N{WORD JOINER}.example.com"
+    assert plain("a@example.com") == "a@\N{WORD JOINER}example.com"
 
 
 def test_the_name_in_an_id() -> None:

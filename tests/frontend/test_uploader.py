@@ -1,6 +1,7 @@
 """The drop zone: what it says, as the page reads it; and in a real browser, on the page's real server."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import streamlit as st
-from playwright.sync_api import Browser, FileChooser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FileChooser, Page, WebSocketRoute, expect, sync_playwright
 
 from frontend import uploader
 from frontend.batch import Chosen
@@ -196,6 +197,28 @@ def test_the_same_file_can_be_chosen_again(page: Page, storage: Service, folder:
         choose(page, folder / "a.wav")
         wait_until(lambda times=times: len(storage.paths("PUT")) == times, "the upload")
         expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+
+
+def test_what_nobody_heard_is_said_again(browser: Browser, web: Web, storage: Service, folder: Path) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    unheard: list[object] = []
+    deaf = False
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: unheard.append(message) if deaf and not unheard else server.send(message))
+
+    page.route_web_socket(re.compile("/_stcore/stream"), pass_on)
+    page.goto(f"{web.address}/music/")
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    deaf = True
+    choose(page, folder / "a.wav")
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    assert unheard
+    assert set(bodies(storage)) == {"a.wav"}
+    page.close()
 
 
 def test_cancelled_in_the_middle_and_sent_again(page: Page, storage: Service, folder: Path) -> None:

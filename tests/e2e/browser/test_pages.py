@@ -1,0 +1,77 @@
+"""What holds of every page: it can be opened by its address, it fits a phone, and nothing is only there to be seen."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser.files import recording
+from tests.e2e.browser.visit import NARROW_PX, Visit
+from tests.e2e.conftest import Doors
+
+HEADINGS = {"/": "Tonearm", "/history": "History", "/model": "Model", "/about": "About"}
+SOME_RESULT = "pages/some recording.wav"
+# A line of what a screen reader is told, of a control or chart that has no name.
+NAMELESS = re.compile(r"- '?(button|combobox|figure|link|radio|searchbox|slider|spinbutton|textbox)\b(?! \")")
+WITHOUT_WORDS = """() => [...document.querySelectorAll("img, canvas, audio, .js-plotly-plot")]
+  .filter(each => each.checkVisibility() && !each.alt && !each.closest("[aria-label], [aria-hidden=true]"))
+  .map(each => each.outerHTML.slice(0, 200))"""
+# The table of files is a region that scrolls by itself.
+TOO_WIDE = """() => [...document.querySelectorAll("*")]
+  .filter(each => each.checkVisibility() && !each.closest("[role=region]"))
+  .filter(each => each.getBoundingClientRect().right > innerWidth + 1)
+  .map(each => each.outerHTML.slice(0, 200))"""
+
+
+@pytest.fixture(scope="module")
+def result_path(doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a result's page."""
+    doors.drop(SOME_RESULT, recording(tmp_path_factory.mktemp("pages"), "clip.wav").read_bytes())
+    doors.wait(SOME_RESULT)
+    return f"/result?id={SOME_RESULT}"
+
+
+@pytest.mark.parametrize("place", [*HEADINGS, "a result", "several files"])
+def test_it_fits_a_phone_and_everything_has_words(visit: Visit, result_path: str, tmp_path: Path, place: str) -> None:
+    page = visit.page
+    page.set_viewport_size(NARROW_PX)
+    visit.open({"a result": result_path, "several files": "/"}.get(place, place))
+    expect(page.get_by_role("heading", level=1)).to_have_text(HEADINGS.get(place, re.compile("Result|Tonearm")))
+    if place == "several files":
+        visit.choose(recording(tmp_path, "one.wav"), recording(tmp_path, "two.wav"))
+        expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    visit.settle()
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(TOO_WIDE) == []
+    told = page.locator("body").aria_snapshot()
+    assert "- heading" in told
+    assert [line.strip() for line in told.splitlines() if NAMELESS.search(line)] == []
+    assert page.evaluate(WITHOUT_WORDS) == []
+
+
+def test_the_menu_on_a_phone(visit: Visit) -> None:
+    visit.page.set_viewport_size(NARROW_PX)
+    visit.open()
+    visit.page.get_by_role("button", name="Expand sidebar").click()
+    visit.page.get_by_role("link", name="About").click()
+    expect(visit.page.get_by_role("heading", name="About", level=1)).to_be_visible()
+
+
+def test_the_figures_of_the_model(visit: Visit) -> None:
+    visit.open("/model")
+    page = visit.page
+    confusion = page.get_by_role("figure", name="Confusion matrix")
+    by_artist = confusion.get_attribute("aria-label")
+    page.get_by_role("radio", name="At random").click()
+    expect(confusion).not_to_have_attribute("aria-label", by_artist or "")
+    for name in ("Accuracy with 95 % intervals", "Precision and recall", "Confidence and how often it was right"):
+        expect(page.get_by_role("figure", name=name)).to_be_visible()
+    page.get_by_text("The model card, whole").click()
+    expect(page.get_by_text("GTZAN").last).to_be_visible()
+
+
+def test_what_the_app_says_of_itself(visit: Visit) -> None:
+    visit.open("/about")
+    for name in ("What it can do", "What it can't", "Where your audio goes"):
+        expect(visit.page.get_by_role("heading", name=name)).to_be_visible()

@@ -1,0 +1,87 @@
+"""What happens with a result afterwards: opened again, found again, told right or wrong."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser.files import recording
+from tests.e2e.browser.visit import Visit
+from tests.e2e.conftest import Doors
+from tests.e2e.sounds import REFUSED
+
+
+@pytest.fixture
+def result_id(doors: Doors, name: str, tmp_path: Path) -> str:
+    """A result that came by another way."""
+    doors.drop(name, recording(tmp_path, "clip.wav").read_bytes())
+    doors.wait(name)
+    return name
+
+
+def test_the_link_to_a_result_opens_it_again(visit: Visit, tmp_path: Path) -> None:
+    visit.open()
+    visit.choose(recording(tmp_path, "kept é.ogg"))
+    expect(visit.verdict).to_be_visible()
+    link = visit.page.get_by_role("code").inner_text()
+    other = visit.page.context.new_page()
+    other.goto(link)
+    expect(other.get_by_text("kept é.ogg").first).to_be_visible()
+    expect(other.get_by_role("heading", name=visit.verdict.inner_text())).to_be_visible()
+    expect(other.get_by_role("figure")).to_have_count(2)
+    expect(other.get_by_label("The recording kept é.ogg")).to_be_visible()
+
+
+def test_results_are_reached_after_a_reload(visit: Visit, tmp_path: Path) -> None:
+    name = f"{uuid4().hex[:12]}.flac"
+    visit.open()
+    visit.choose(recording(tmp_path, name))
+    expect(visit.verdict).to_be_visible()
+    visit.page.reload()
+    visit.page.get_by_role("link", name="History").click()
+    visit.page.get_by_role("link", name=name).click()
+    expect(visit.verdict).to_be_visible()
+    visit.page.reload()
+    expect(visit.verdict).to_be_visible()
+
+
+def test_feedback_is_kept_and_can_be_taken_back(visit: Visit, result_id: str) -> None:
+    page = visit.page
+    visit.open(visit.website.result_address(result_id))
+    page.get_by_role("radio", name="Jazz").click()
+    expect(page.get_by_text("You said that it is jazz")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("You said that it is jazz")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()
+    page.reload()
+    expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()
+
+
+def test_history_is_searched_and_filtered(visit: Visit, doors: Doors, tmp_path: Path) -> None:
+    page, mark = visit.page, uuid4().hex
+    good = recording(tmp_path, "good.wav").read_bytes()
+    for number in range(25):
+        doors.drop(f"{mark}/take {number:02}.wav", good if number else REFUSED["text.mp3"][0])
+    genres = {doors.wait(f"{mark}/take {number:02}.wav").get("genre") for number in range(25)}
+    visit.open("/history")
+    page.get_by_label("Search by file name").fill(mark[:20].upper())
+    page.keyboard.press("Enter")
+    takes = page.get_by_role("link", name="take")
+    expect(takes).to_have_count(20)
+    page.get_by_role("button", name="More").click()
+    expect(takes).to_have_count(5)
+    page.get_by_role("button", name="Back").click()
+    expect(takes).to_have_count(20)
+    page.get_by_role("radio", name="Failed").click()
+    expect(takes).to_have_count(1)
+    page.get_by_role("radio", name="All").click()
+    page.get_by_role("combobox", name="Genre").click()
+    page.get_by_role("option", name="Metal" if "metal" not in genres else "Pop").click()
+    expect(page.get_by_text("No result is like that")).to_be_visible()
+
+
+def test_a_result_that_is_not_there(visit: Visit) -> None:
+    visit.open(visit.website.result_address("never/was.wav"))
+    expect(visit.page.get_by_text("There is no result at this address")).to_be_visible()

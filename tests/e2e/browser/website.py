@@ -1,0 +1,42 @@
+"""The web app in a process of its own."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from local import azurite
+from local.run import Ports, _children
+from tests.conftest import READY_TIMEOUT_S, REPOSITORY, System, free_ports
+
+
+class Website:
+    """The web app of a running system, started as ``make run`` does it, on a free port."""
+
+    def __init__(self, folder: Path, system: System) -> None:
+        functions_port = int(system.address.rpartition(":")[2])
+        (web_port,) = free_ports(1)
+        # Storage and functions run already: of the parts that `make run` starts only the last is wanted.
+        *_, self._child = _children(REPOSITORY, folder, Ports(azurite.Ports(), functions_port, web_port))
+        self.address = f"http://127.0.0.1:{web_port}"
+
+    def start(self) -> None:
+        self._child.launch()
+        self._child.wait_ready(READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        self._child.stop()
+
+    @property
+    def log(self) -> str:
+        """All that it has said so far."""
+        return self._child.log_path.read_text(errors="replace")
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the server holds in memory now."""
+        return int(psutil.Process(self._child.pid).memory_info().rss)
+
+    def result_address(self, result_id: str) -> str:
+        """The link that opens a result."""
+        return f"{self.address}/result?id={quote(result_id, safe='')}"
