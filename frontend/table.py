@@ -9,7 +9,7 @@ import streamlit as st
 from frontend import charts, export
 from frontend.batch import Action, Entry, State
 from frontend.results import Done
-from frontend.text import clock, genre_name
+from frontend.text import clock, genre_name, plain
 from frontend.views import chart
 
 ROW_HEIGHT_PX = 38
@@ -25,6 +25,7 @@ MODELS_COLUMN_PX = 175
 LENGTH_COLUMN_PX = 65
 REASON_COLUMN_PX = 200
 MOST_PERCENT = 99
+MAX_REASONS = 10
 # Before a name that a spreadsheet would take for a formula, in case the grid's own menu saves it: not to be seen.
 NOTHING = "\N{ZERO WIDTH SPACE}"
 
@@ -55,6 +56,7 @@ def results_table(entries: Sequence[Entry]) -> Entry | None:
     st.session_state[DRAWN] = shown
     if shown:
         _table(shown)
+        _reasons(shown)
         _picker(shown)
     else:
         st.caption("None of the files is of this kind.")
@@ -151,6 +153,16 @@ def _table(entries: Sequence[Entry]) -> None:
         },
         alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
     )
+
+
+def _reasons(entries: Sequence[Entry]) -> None:
+    """Why files have no genre that trying again will not give them, in full: the table has not the room."""
+    final = [entry for entry in entries if entry.reason and not entry.retryable]
+    told = [f"**{plain(entry.name)}**: {plain(entry.reason or '')}" for entry in final]
+    if len(told) > MAX_REASONS:
+        told[MAX_REASONS:] = [f"And {len(told) - MAX_REASONS} more; the table has each, and so have the files below."]
+    if told:
+        st.caption("  \n".join(told))
 
 
 def _picker(entries: Sequence[Entry]) -> None:

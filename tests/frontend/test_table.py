@@ -61,6 +61,20 @@ def test_a_row_a_file(page: AppTest) -> None:
     assert page.dataframe[0].proto.alt.startswith("4 files with state, genre, confidence")
 
 
+def test_reasons_are_told_in_full(page: AppTest) -> None:
+    assert [caption.value for caption in page.caption if "too short" in caption.value] == [
+        r"**short.wav**: The recording is too short. It lasts 0.3 s."
+    ]
+
+
+def test_only_so_many_reasons_are_told() -> None:
+    app = AppTest.from_function(draw, default_timeout=60)
+    app.session_state["entries"] = [entry(f"{number}.mp3", failure()) for number in range(13)]
+    (told,) = [caption.value for caption in app.run().caption if "too short" in caption.value]
+    assert told.count("too short") == 10
+    assert "And 3 more" in told
+
+
 def test_no_confidence_is_called_certainty() -> None:
     app = AppTest.from_function(draw, default_timeout=60)
     app.session_state["entries"] = [entry("a.mp3", medley(confidence=0.9999))]
