@@ -341,6 +341,8 @@ def halfway(tmp_path: Path, clip: bytes) -> Iterator[tuple[subprocess.Popen[byte
         # Buffered as on most machines, or some faults would not show.
         env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         start_new_session=True,
+        # A shell that starts tests in the background has them ignore Ctrl-C, and all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout is not None
     try:
