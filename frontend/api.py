@@ -62,8 +62,6 @@ class Recording:
     id: str
     url: str = field(repr=False)
     expires: datetime
-    size_bytes: int
-    content_type: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +208,7 @@ class Api:
             return None
         try:
             return Recording(
-                id=str(body["id"]),
-                url=str(body["url"]),
-                expires=datetime.fromisoformat(body["expires_at"]),
-                size_bytes=int(body["size_bytes"]),
-                content_type=body["content_type"],
+                id=str(body["id"]), url=str(body["url"]), expires=datetime.fromisoformat(body["expires_at"])
             )
         except (KeyError, TypeError, ValueError):
             raise ApiError(faults.NOT_TONEARM) from None

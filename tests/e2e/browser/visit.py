@@ -14,7 +14,9 @@ WIDE_PX = {"width": 1280, "height": 900}
 NARROW_PX = {"width": 390, "height": 844}
 VERDICT = re.compile("Not sure|Blues|Classical|Country|Disco|Hip-hop|Jazz|Metal|Pop|Reggae|Rock")
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-CHARTS_DRAWN = """() => [...document.querySelectorAll("figure")].every(each => each.querySelector(".main-svg"))"""
+CHARTS_DRAWN = (
+    """() => [...document.querySelectorAll("[role=figure]")].every(each => each.querySelector(".main-svg"))"""
+)
 MAKE_DRAGGED = """files => {
   const dragged = new DataTransfer();
   for (const [name, content] of files)
