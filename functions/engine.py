@@ -18,7 +18,10 @@ _loaded: "Classifier | None" = None
 
 
 def classifier() -> "Classifier":
-    """The classifier, of version TONEARM_MODEL or the default one. Raises ModelError; the next call tries again."""
+    """The classifier, of version TONEARM_MODEL or the default one, in mode TONEARM_MODE.
+
+    Raises ModelError; the next call tries again.
+    """
     global _loaded  # noqa: PLW0603 - one per process, and functools.cache would let two threads load it twice
     with _lock:
         if _loaded is None:
@@ -26,7 +29,7 @@ def classifier() -> "Classifier":
             # FFmpeg, SciPy and ONNX Runtime: half of a cold start, and most functions do without.
             from tonearm.classifier import Classifier
 
-            _loaded = Classifier.load(_directory())
+            _loaded = Classifier.load(_directory(), mode=settings().mode)
             logs.event(
                 "models_loaded",
                 model_version=_loaded.model_version,

@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import cast, get_args
 
 from azure.functions import BlobSource
 
+from tonearm.classification import Mode
 from tonearm.errors import TonearmError
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
@@ -40,6 +42,7 @@ class Settings:
     storage: KeyAccess | IdentityAccess
     model_version: str | None
     """None: the repository's default version."""
+    mode: Mode
     max_request_bytes: int
     max_request_duration_s: int
     max_upload_bytes: int
@@ -54,6 +57,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         storage=_storage(environment),
         model_version=environment.get("TONEARM_MODEL") or None,
+        mode=_mode(environment),
         max_request_bytes=_whole_number(environment, "TONEARM_MAX_REQUEST_BYTES", 64 * 2**20),
         max_request_duration_s=_whole_number(environment, "TONEARM_MAX_REQUEST_DURATION_S", 900),
         max_upload_bytes=_whole_number(environment, "TONEARM_MAX_UPLOAD_BYTES", 512 * 2**20),
@@ -99,6 +103,13 @@ def _storage(environment: Mapping[str, str]) -> KeyAccess | IdentityAccess:
     return IdentityAccess(
         blob_service_url=blob_service_url, client_id=environment.get(f"{STORAGE_CONNECTION}__clientId") or None
     )
+
+
+def _mode(environment: Mapping[str, str]) -> Mode:
+    text = environment.get("TONEARM_MODE") or "accurate"
+    if text not in get_args(Mode):
+        raise SettingsError(f"TONEARM_MODE is {text!r}; it must be {' or '.join(get_args(Mode))}.")
+    return cast("Mode", text)
 
 
 def _whole_number[Default: int | None](

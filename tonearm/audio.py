@@ -52,7 +52,7 @@ GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
 MOST_STATED_SAMPLES = 4_000_000
 NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 # FFmpeg's names of sample formats, without the "p" of those with a plane a channel.
-SAMPLE_TYPES = {
+SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
     "u8": np.dtype(np.uint8),
     "s16": np.dtype(np.int16),
     "s32": np.dtype(np.int32),

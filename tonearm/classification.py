@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 Genre = Literal["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
+Mode = Literal["accurate", "fast"]
+"""How many tiles of a window VGG19 looks at: all that fit abreast (three in 30 s), or the middle one."""
 Probabilities = dict[Genre, float]
 """All ten genres in the labels' order; the values sum to 1."""
 
@@ -85,6 +87,7 @@ class Classification:
     segments: list[Segment]
     audio: Audio
     model_version: str
+    mode: Mode
     timings_ms: dict[str, float]
     created_at: str = field(default_factory=now_iso)
 

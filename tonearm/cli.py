@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from tonearm.classification import Classification, Failure, Problem, Result
+from tonearm.classification import Classification, Failure, Mode, Problem, Result
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, ModelError
 
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON result a line")
     form.add_argument("--csv", action="store_true", help="comma-separated, with a header")
+    classify.add_argument("--fast", action="store_true", help="half the time, a little less accurate; see docs/cli.md")
     classify.add_argument("--model", type=Path, metavar="DIR", help="a model folder other than the default one")
     return parser
 
@@ -96,7 +97,8 @@ def _classify(options: argparse.Namespace) -> int:
     from tonearm.classifier import Classifier
 
     try:
-        classifier = Classifier.load(options.model, threads=os.process_cpu_count() or 1)
+        mode: Mode = "fast" if options.fast else "accurate"
+        classifier = Classifier.load(options.model, mode=mode, threads=os.process_cpu_count() or 1)
     except ModelError as error:
         return _cannot_start(str(error))
 

@@ -40,6 +40,7 @@ MIN_SAMPLES = int(MIN_DURATION_S * SAMPLE_RATE_HZ)
 
 # Tiles: what VGG19 judges at once, 9.9 s of mel-spectrogram.
 TILE_COLUMNS = 128
+WINDOW_TILES = round(WINDOW_COLUMNS / TILE_COLUMNS)
 
 # Peak level under which a recording counts as silent: -80 dB of full scale.
 SILENCE_PEAK = 1e-4

@@ -4,33 +4,45 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from tonearm.classification import Mode
 from tonearm.constants import GENRES
 from tonearm.errors import ModelError
 
-SCHEMA = "tonearm.model/2"
+SCHEMA = "tonearm.model/3"
 FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
 
 
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class ModeNumbers:
+    """The numbers of one mode, each fitted to what the models say in it.
+
+    VGG19 looks at ``tiles`` of a window, at most. ``scales`` turn each model's ten scores into probabilities,
+    softmax(scale · scores); ``weights`` pool the two, softmax(Σ weight · log p); an answer is uncertain if its
+    confidence is below ``uncertain_below``.
+    """
+
+    tiles: int
+    scales: dict[str, float]
+    weights: dict[str, float]
+    uncertain_below: float
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A version's facts.
-
-    ``scales`` turn each model's ten scores into probabilities, softmax(scale · scores); ``weights`` pool the two,
-    softmax(Σ weight · log p); an answer is uncertain if its confidence is below ``uncertain_below`` or its familiarity
-    below ``unfamiliar_below``.
-    """
+    """A version's facts. An answer whose familiarity is below ``unfamiliar_below`` is uncertain in every mode."""
 
     folder: Path
     version: str
     files: dict[str, str]
-    scales: dict[str, float]
-    weights: dict[str, float]
-    uncertain_below: float
+    modes: dict[Mode, ModeNumbers]
     unfamiliar_below: float
 
     def read(self, name: str) -> bytes:
@@ -83,12 +95,19 @@ def load(folder: Path) -> Manifest:
             folder=folder,
             version=str(content["version"]),
             files={name: str(file["sha256"]) for name, file in content["files"].items()},
-            scales={name: float(content["calibration"][name]["scale"]) for name in ("svm", "vgg19")},
-            weights={name: float(content["ensemble"]["weights"][name]) for name in ("svm", "vgg19")},
-            uncertain_below=float(content["uncertain_below"]),
+            modes={mode: _numbers(content["modes"][mode]) for mode in MODES},
             unfamiliar_below=float(content["unfamiliar_below"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is malformed: {error!r}.") from error
+
+
+def _numbers(of_mode: dict[str, Any]) -> ModeNumbers:
+    return ModeNumbers(
+        tiles=int(of_mode["tiles"]),
+        scales={name: float(of_mode["scales"][name]) for name in ("svm", "vgg19")},
+        weights={name: float(of_mode["weights"][name]) for name in ("svm", "vgg19")},
+        uncertain_below=float(of_mode["uncertain_below"]),
+    )

@@ -8,7 +8,6 @@ of levels, to which the mel picture is scaled; without them the range would depe
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import rfft
 
 from tonearm.constants import (
     FIRST_COLUMN_FRAME,
@@ -70,7 +69,7 @@ def spectrum(samples: Samples) -> Spectrum:
     columns = column_frames(len(samples))
     starts = np.concatenate([columns, _extreme_frames(padded)]) * HOP_LENGTH_SAMPLES
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)[starts]
-    magnitude = np.abs(rfft(frames * _HANN, axis=1))
+    magnitude = np.abs(np.fft.rfft(frames * _HANN, axis=1))
     mel_db = 10 * np.log10(np.maximum(mel_power(np.square(magnitude)), _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))

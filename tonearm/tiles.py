@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tonearm.constants import TILE_COLUMNS
+from tonearm.constants import TILE_COLUMNS, WINDOW_TILES
 from tonearm.types import Floats, Integers
 
 
@@ -12,13 +12,19 @@ def at_least(picture: Floats, n_columns: int) -> Floats:
     return np.pad(picture, ((0, 0), (0, short)), mode="wrap") if short > 0 else picture
 
 
-def tile_starts(n_columns: int) -> Integers:
-    """First columns of the tiles of a picture ``n_columns`` wide: as many as fit abreast, rounded; at least one."""
-    n_tiles = max(1, round(n_columns / TILE_COLUMNS))
-    return np.linspace(0, max(0, n_columns - TILE_COLUMNS), n_tiles).astype(np.intp)
+def tile_starts(n_columns: int, most: int = WINDOW_TILES) -> Integers:
+    """First columns of the tiles of a picture ``n_columns`` wide: as many as fit abreast, rounded; at least one.
+
+    Args:
+        n_columns: the picture's width.
+        most: how many tiles there may be. A single one is the middle of the picture.
+    """
+    n_tiles = min(most, max(1, round(n_columns / TILE_COLUMNS)))
+    last = max(0, n_columns - TILE_COLUMNS)
+    return (np.linspace(0, last, n_tiles) if n_tiles > 1 else np.array([last / 2])).astype(np.intp)
 
 
-def tiles(picture: Floats) -> Floats:
+def tiles(picture: Floats, most: int = WINDOW_TILES) -> Floats:
     """Cuts a picture of shape (128, n_columns), 0 to 255, into tiles of shape (n_tiles, 128, 128), float32."""
     wide = at_least(picture, TILE_COLUMNS)
-    return np.stack([wide[:, start : start + TILE_COLUMNS] for start in tile_starts(picture.shape[1])])
+    return np.stack([wide[:, start : start + TILE_COLUMNS] for start in tile_starts(picture.shape[1], most)])

@@ -113,8 +113,8 @@ def refit(options: argparse.Namespace, folder: Path, said: dict[str, Predictions
     if number not in folds or name not in said:
         raise SystemExit(f"--refit {options.refit}: there are {', '.join(said)}, each with folds from 0")
     fold = folds[number]
-    facts = manifest.load(folder)
-    calibration = Calibration(facts.scales["svm"], facts.scales["vgg19"], facts.weights["svm"], facts.weights["vgg19"])
+    numbers = manifest.load(folder).modes["accurate"]
+    calibration = Calibration(*numbers.scales.values(), *numbers.weights.values())
     scores = held_out.score_fold(ready, fold)
     truth = ready.data.truth[fold.test]
     stale = []

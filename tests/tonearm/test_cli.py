@@ -39,7 +39,9 @@ def doubtful_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / file.name).symlink_to(file)
     manifest = json.loads((shipped / "manifest.json").read_text())
     (folder / "manifest.json").unlink()
-    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "doubtful", "uncertain_below": 1.1}))
+    for numbers in manifest["modes"].values():
+        numbers["uncertain_below"] = 1.1
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "doubtful"}))
     return folder
 
 

@@ -181,7 +181,10 @@ def test_tiles_spread_over_the_picture(n_columns: int, expected: int) -> None:
     picture = np.tile(np.arange(n_columns, dtype=np.float32), (128, 1))
     cut = tiles(picture)
     assert cut.shape == (expected, 128, 128)
-    assert cut[0, 0, 0] == 0
+    assert cut[0, 0, 0] == (0 if expected > 1 else max(0, n_columns - 128) // 2)
+    np.testing.assert_array_equal(
+        tiles(picture, 1)[0, 0, :8], (max(0, n_columns - 128) // 2 + np.arange(8)) % n_columns
+    )
     assert len(tile_starts(n_columns)) == expected
     if n_columns >= 128:
         assert cut[-1, 0, -1] == n_columns - 1 or expected == 1

@@ -73,13 +73,26 @@ def test_a_result_says_what_was_done(classifier: Classifier) -> None:
     assert result.audio.duration_s == pytest.approx(70, abs=0.1)
     assert result.audio.analysed_s == pytest.approx(result.audio.duration_s, abs=0.01)
     assert result.model_version == classifier.directory.name
-    assert result.uncertain or result.confidence >= classifier.manifest.uncertain_below
+    assert result.uncertain or result.confidence >= classifier.numbers.uncertain_below
     assert result.created_at.endswith("Z")
     assert {"decode", "spectrum", "features", "svm", "vgg19", "ensemble", "total"} == set(result.timings_ms)
     assert (result.segments[0].start_s, result.segments[-1].end_s) == (0, pytest.approx(70, abs=0.1))
     for before, after in zip(result.segments[:-1], result.segments[1:], strict=True):
         assert before.end_s == pytest.approx(after.start_s)
     assert all(segment.end_s - segment.start_s < 11.1 for segment in result.segments)
+
+
+def test_the_fast_mode_looks_at_one_tile_a_window(classifier: Classifier) -> None:
+    """The same SVM, a segment a window, and other answers of VGG19."""
+    fast = Classifier.load(mode="fast")
+    clip = encode("wav", music(70))
+    accurately, quickly = classifier.classify(clip), fast.classify(clip)
+    check_shape(quickly)
+    assert (accurately.mode, quickly.mode) == ("accurate", "fast")
+    assert [round(segment.end_s) for segment in quickly.segments] == [30, 60, 70]
+    assert len(accurately.segments) > len(quickly.segments)
+    assert quickly.models.svm.genre == accurately.models.svm.genre
+    assert quickly.models.vgg19.probabilities != accurately.models.vgg19.probabilities
 
 
 def test_one_second_is_enough_and_less_is_not(classifier: Classifier) -> None:
@@ -137,7 +150,8 @@ def test_what_is_no_music_is_not_certain(classifier: Classifier, kind: str) -> N
         "beeps": 0.2 * np.sin(2 * np.pi * 1_000 * time_s) * (time_s % 1 < 0.2),
     }[kind]
     assert classifier.classify(encode("wav", samples.astype(np.float32))).uncertain
-    blind = replace(classifier, manifest=replace(classifier.manifest, unfamiliar_below=0.0, uncertain_below=0.0))
+    sure = {"accurate": replace(classifier.numbers, uncertain_below=0.0)}
+    blind = replace(classifier, manifest=replace(classifier.manifest, unfamiliar_below=0.0, modes=sure))
     assert not blind.classify(encode("wav", samples.astype(np.float32))).uncertain
 
 
@@ -201,8 +215,8 @@ def test_a_missing_file_is_told(copied: Path, tmp_path: Path, monkeypatch: pytes
     [
         ({"features": "tonearm.features/0"}, "is for"),
         ({"labels": ["polka"]}, "other genres"),
-        ({"calibration": {}}, "malformed"),
-        ({"uncertain_below": "often"}, "malformed"),
+        ({"modes": {}}, "malformed"),
+        ({"modes": {"accurate": {"tiles": "all"}}}, "malformed"),
         ({"unfamiliar_below": None}, "malformed"),
     ],
 )
@@ -224,10 +238,10 @@ def test_a_file_that_is_no_model_is_refused() -> None:
 def test_the_pool_is_a_weighted_product(classifier: Classifier) -> None:
     rng = np.random.default_rng(0)
     svm, vgg19 = (ensemble.calibrated(rng.normal(size=(5, 10)), 1.3) for _ in range(2))
-    weights = classifier.manifest.weights
+    weights = classifier.numbers.weights
     expected = np.exp(svm) ** weights["svm"] * np.exp(vgg19) ** weights["vgg19"]
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(ensemble.pooled(svm, vgg19, classifier.manifest), expected, rtol=1e-9)
+    np.testing.assert_allclose(ensemble.pooled(svm, vgg19, weights), expected, rtol=1e-9)
     np.testing.assert_allclose(np.exp(svm).sum(1), 1)
     one = ensemble.mean(svm, np.array([1.0, 0, 0, 0, 0]))
     np.testing.assert_allclose(one, svm[0])
