@@ -1,20 +1,20 @@
 """``POST /api/classify``: audio in the request, its genre in the response. Nothing is stored."""
 
 import io
+import logging
 import time
 from typing import Any
 from uuid import uuid4
 
 import azure.functions as func
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
-from werkzeug.http import parse_options_header
 
 from functions import logs
+from functions.admission import Admission
 from functions.engine import classifier
 from functions.http import json_answer
-from functions.problems import ProblemError, guarded
+from functions.problems import ProblemError, guarded_async
 from functions.settings import settings
+from tonearm.classification import Classification
 from tonearm.errors import AudioError
 
 DIRECT_ID_PREFIX = "direct-"
@@ -26,29 +26,39 @@ _ONE_FILE = "Send one file a request, as `curl -F file=@clip.mp3` does, or the a
 
 blueprint = func.Blueprint()
 
+admission = Admission()
+
 
 @blueprint.function_name("classify")
 @blueprint.route("classify", methods=["POST"])
-@guarded
-def classify(req: func.HttpRequest) -> func.HttpResponse:
-    """Classify the request's audio."""
+@guarded_async
+async def classify(req: func.HttpRequest) -> func.HttpResponse:
+    """Classify the request's audio, when its turn has come."""
     result_id = f"{DIRECT_ID_PREFIX}{uuid4().hex}"
     started_s = time.monotonic()
-    audio = read_audio(req)
     try:
-        result = classifier().classify(audio, result_id=result_id, max_duration_s=settings().max_request_duration_s)
+        result = await admission.run(lambda: _classified(req, result_id), size_bytes=len(req.get_body()))
+    except ProblemError as error:
+        if error.code == "busy":
+            logs.event("classify_busy", level=logging.WARNING, result_id=result_id, retry_after_s=error.retry_after_s)
+        raise
     except AudioError as error:
-        logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=len(audio))
+        logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=len(req.get_body()))
         raise
     logs.event(
         "classified",
         result_id=result_id,
-        size_bytes=len(audio),
+        size_bytes=len(req.get_body()),
         duration_ms=round(1000 * (time.monotonic() - started_s)),
         audio_s=result.audio.duration_s,
         model_version=result.model_version,
     )
     return json_answer(result.to_json())
+
+
+def _classified(req: func.HttpRequest, result_id: str) -> Classification:
+    longest_s = settings().max_request_duration_s
+    return classifier().classify(read_audio(req), result_id=result_id, max_duration_s=longest_s)
 
 
 def read_audio(req: func.HttpRequest) -> bytes:
@@ -57,19 +67,19 @@ def read_audio(req: func.HttpRequest) -> bytes:
     Any other content type is ignored, as the audio's own content decides. Raises ProblemError ``bad_request`` and
     AudioError ``too_large``, the latter before the body is touched if it says its length.
     """
-    limit_bytes = settings().max_request_bytes
     declared = req.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit():
-        _check_size(int(declared), limit_bytes)
+        _check_size(int(declared))
     body = req.get_body()
-    _check_size(len(body), limit_bytes)
-    content_type, options = parse_options_header(req.headers.get("content-type"))
-    if content_type.lower() == _FORM:
-        return _only_file(body, options)
+    _check_size(len(body))
+    content_type = req.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() == _FORM:
+        return _only_file(body, content_type)
     return body
 
 
-def _check_size(size_bytes: int, limit_bytes: int) -> None:
+def _check_size(size_bytes: int) -> None:
+    limit_bytes = settings().max_request_bytes
     if size_bytes > limit_bytes:
         raise AudioError(
             "too_large",
@@ -78,7 +88,13 @@ def _check_size(size_bytes: int, limit_bytes: int) -> None:
         )
 
 
-def _only_file(body: bytes, options: dict[str, str]) -> bytes:
+def _only_file(body: bytes, content_type: str) -> bytes:
+    # Here, as few send forms: importing it is a tenth of a cold start.
+    from werkzeug.exceptions import RequestEntityTooLarge
+    from werkzeug.formparser import FormDataParser
+    from werkzeug.http import parse_options_header
+
+    _, options = parse_options_header(content_type)
     # Not req.files: that opens a temporary file for every part, and a body may name a million of them.
     parser = FormDataParser(stream_factory=_in_memory, max_form_parts=_MAX_FORM_PARTS, silent=False)
     try:

@@ -105,7 +105,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description="The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.",
         audio_request=True,
         answers={200: ("The genre.", Classification)},
-        problems=(*AUDIO_ERROR_CODES, "bad_request", "model_unavailable"),
+        problems=(*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable"),
     ),
     Operation(
         function="create_upload",

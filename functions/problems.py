@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from functools import wraps
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import azure.functions as func
@@ -20,6 +20,7 @@ EdgeErrorCode = Literal[
     "bad_parameter",
     "not_found",
     "not_done",
+    "busy",
     "storage_unavailable",
     "model_unavailable",
     "internal",
@@ -40,6 +41,7 @@ STATUS: dict[ErrorCode, int] = {
     "bad_parameter": 400,
     "not_found": 404,
     "not_done": 409,
+    "busy": 503,
     "storage_unavailable": 503,
     "model_unavailable": 503,
     "internal": 500,
@@ -51,6 +53,7 @@ _EDGE_TITLES: dict[EdgeErrorCode, str] = {
     "bad_parameter": "A query parameter is out of bounds",
     "not_found": "There is nothing of this name",
     "not_done": "There is no genre to judge yet",
+    "busy": "Too many recordings at once",
     "storage_unavailable": "Storage does not answer",
     "model_unavailable": "The models cannot be loaded",
     "internal": "Something went wrong here",
@@ -62,15 +65,17 @@ _STORAGE_AWAY_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 _STORAGE_RETRY_AFTER_S = 5
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
+AsyncHandler = Callable[[func.HttpRequest], Coroutine[Any, Any, func.HttpResponse]]
 
 
 class ProblemError(Exception):
     """The request ends here, with this answer. ``detail`` is shown to the caller: what was wrong and what to do."""
 
-    def __init__(self, code: ErrorCode, detail: str) -> None:
+    def __init__(self, code: ErrorCode, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
         self.code: ErrorCode = code
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,7 @@ class ProblemDocument:
     code: str
 
 
-def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+def problem(code: ErrorCode, detail: str, *, retry_after_s: int | None = None) -> func.HttpResponse:
     """The answer for ``code``, as application/problem+json."""
     document = ProblemDocument(
         type=f"urn:tonearm:problem:{code}", title=ALL_TITLES[code], status=STATUS[code], detail=detail, code=code
@@ -93,7 +98,7 @@ def problem(code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None =
         json.dumps(asdict(document)),
         status_code=document.status,
         mimetype="application/problem+json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
+        headers={"Cache-Control": "no-store", **({} if retry_after_s is None else {"Retry-After": str(retry_after_s)})},
     )
 
 
@@ -104,28 +109,46 @@ def guarded(handler: Handler) -> Handler:
     def guard(req: func.HttpRequest) -> func.HttpResponse:
         try:
             return handler(req)
-        except ProblemError as error:
-            return problem(error.code, error.detail)
-        except AudioError as error:
-            return problem(error.code, error.detail)
-        except ModelError as error:
-            logs.failure("model_unavailable", error, function=handler.__name__)
-            return problem("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
         except Exception as error:
-            if is_storage_away(error):
-                # No trace: every request says the same while it lasts, and where we asked explains nothing.
-                reason = logs.without_secrets(str(error))
-                logs.event("storage_unavailable", level=logging.WARNING, function=handler.__name__, reason=reason)
-                return problem(
-                    "storage_unavailable",
-                    "Storage does not answer at the moment. Try again in a few seconds.",
-                    headers={"Retry-After": str(_STORAGE_RETRY_AFTER_S)},
-                )
-            reference = uuid4().hex[:12]
-            logs.failure("internal_error", error, function=handler.__name__, reference=reference)
-            return problem("internal", f"It is no fault of the request, and is logged here as {reference}.")
+            return _answer(error, handler.__name__)
 
     return guard
+
+
+def guarded_async(handler: AsyncHandler) -> AsyncHandler:
+    """The same for a coroutine function."""
+
+    @wraps(handler)
+    async def guard(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return await handler(req)
+        except Exception as error:
+            return _answer(error, handler.__name__)
+
+    return guard
+
+
+def _answer(error: Exception, function: str) -> func.HttpResponse:
+    """The problem document for what ``function`` raised."""
+    if isinstance(error, ProblemError):
+        return problem(error.code, error.detail, retry_after_s=error.retry_after_s)
+    if isinstance(error, AudioError):
+        return problem(error.code, error.detail)
+    if isinstance(error, ModelError):
+        logs.failure("model_unavailable", error, function=function)
+        return problem("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
+    if is_storage_away(error):
+        # No trace: every request says the same while it lasts, and where we asked explains nothing.
+        reason = logs.without_secrets(str(error))
+        logs.event("storage_unavailable", level=logging.WARNING, function=function, reason=reason)
+        return problem(
+            "storage_unavailable",
+            "Storage does not answer at the moment. Try again in a few seconds.",
+            retry_after_s=_STORAGE_RETRY_AFTER_S,
+        )
+    reference = uuid4().hex[:12]
+    logs.failure("internal_error", error, function=function, reference=reference)
+    return problem("internal", f"It is no fault of the request, and is logged here as {reference}.")
 
 
 def is_storage_away(error: Exception) -> bool:

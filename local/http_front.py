@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 # of a reset connection; a client that will not stop sending is cut off at the first of these.
 DRAIN_BYTES = 256 * 1024 * 1024
 DRAIN_S = 10
+HELD_BYTES = 256 * 1024 * 1024
+"""Of bodies that are held at once, being read or worked on: what comes on top is sent away."""
+BUSY_RETRY_AFTER_S = 2
 
 
 class RefusalError(Exception):
@@ -61,18 +64,24 @@ class HttpFront:
         self._worker = worker
         self._settings = settings
         self._routes = Routes(worker.functions.values(), settings.route_prefix)
+        self._room = _Room(HELD_BYTES)
+        self._outstanding = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started_s = time.monotonic()
         request = Request(scope)
-        body = _Body(request.headers, receive)
+        body = _Body(request.headers, receive, self._room)
+        self._outstanding += 1
         try:
             response = await self._answer(request, body)
         except RefusalError as refusal:
             response = refusal.response()
         except DisconnectedError:
             return
+        finally:
+            self._outstanding -= 1
+            body.forget()
         # never the query, as it may hold a key; the path as it was sent, as decoded it may hold line breaks
         path = _raw_path(request)
         duration_ms = 1000 * (time.monotonic() - started_s)
@@ -93,6 +102,9 @@ class HttpFront:
             detail = f"This address does not take {request.method}; it takes {allow['allow']}."
             raise RefusalError(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, allow)
         self._check_key(match.route, request)
+        limit = self._settings.max_outstanding_requests
+        if limit is not None and self._outstanding > limit:
+            raise _busy(f"More than {limit} requests are being answered.")
         content = await body.read(self._settings.max_request_bytes)
         return await self._run(
             match.route.function,
@@ -132,28 +144,61 @@ class HttpFront:
             raise RefusalError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail) from None
 
 
+def _busy(detail: str) -> RefusalError:
+    again = f"{detail} Send it again after the seconds in Retry-After."
+    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", again, {"retry-after": str(BUSY_RETRY_AFTER_S)})
+
+
+class _Room:
+    """How many bytes of bodies are held, and may be."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._held_bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """Raises RefusalError (503) if they do not fit."""
+        if self._held_bytes + size_bytes > self._most_bytes:
+            raise _busy("The requests that are being answered hold all the memory there is for them.")
+        self._held_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        self._held_bytes -= size_bytes
+
+
 class _Body:
     """A request's body, read within a limit or not at all."""
 
-    def __init__(self, headers: Headers, receive: Receive) -> None:
+    def __init__(self, headers: Headers, receive: Receive, room: _Room) -> None:
         self._receive = receive
+        self._room = room
+        self._taken_bytes = 0
         self._declared_bytes = int(headers.get("content-length", 0))
         self.complete = self._declared_bytes == 0 and "transfer-encoding" not in headers
         """Whether nothing is left to be read."""
 
     async def read(self, limit_bytes: int) -> bytes:
-        """All of it. Raises RefusalError (413) as soon as it is known to be too large, and DisconnectedError."""
+        """All of it. Raises DisconnectedError, and RefusalError: 413 as soon as it is known to be too large, 503."""
         too_large = RefusalError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The body may have {limit_bytes} bytes at most."
         )
         if self._declared_bytes > limit_bytes:
             raise too_large
-        content = bytearray()
+        chunks: list[bytes] = []
         while not self.complete:
-            content += await self._next()
-            if len(content) > limit_bytes:
+            chunk = await self._next()
+            # What has arrived counts, not what was announced: a client that sends nothing takes no room from others.
+            self._room.take(len(chunk))
+            self._taken_bytes += len(chunk)
+            if self._taken_bytes > limit_bytes:
                 raise too_large
-        return bytes(content)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def forget(self) -> None:
+        """Make room for other bodies."""
+        self._room.give_back(self._taken_bytes)
+        self._taken_bytes = 0
 
     async def drain(self) -> None:
         """Read the rest and forget it."""

@@ -26,6 +26,8 @@ class HostSettings:
     function_timeout_s: float | None
     """None: no limit."""
     max_request_bytes: int
+    max_outstanding_requests: int | None
+    """HTTP requests that are worked on or wait; None: no limit."""
     required_key: str | None
     """None: no function asks for a key."""
     blobs_at_once: int
@@ -49,6 +51,7 @@ class HostSettings:
             route_prefix=http.get("routePrefix", "api").strip("/"),
             function_timeout_s=_timeout_s(content.get("functionTimeout", "00:30:00")),
             max_request_bytes=_bytes(environment, "TONEARM_MAX_REQUEST_BYTES", 64 * MIB_BYTES),
+            max_outstanding_requests=_limit(http.get("maxOutstandingRequests", -1)),
             required_key=environment.get("TONEARM_REQUIRE_KEY") or None,
             blobs_at_once=blobs.get("maxDegreeOfParallelism", 8 * (os.cpu_count() or 1)),
             blob_tries=blobs.get("poisonBlobThreshold", 5),
@@ -87,6 +90,11 @@ def _bytes(environment: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise SettingsError(f"{name} is {text!r}; it must be a whole number of bytes")
     return int(text)
+
+
+def _limit(count: int) -> int | None:
+    """host.json's way of saying that there is none is -1."""
+    return None if count == -1 else count
 
 
 def _timeout_s(text: str) -> float | None:

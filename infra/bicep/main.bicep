@@ -23,6 +23,13 @@ param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour'
 @maxLength(64)
 param modelVersion string = ''
 
+@description('How many tiles of a recording VGG19 looks at: fast takes half the time, and is a little less accurate.')
+@allowed([
+  'accurate'
+  'fast'
+])
+param mode string = 'accurate'
+
 @description('Memory of a function instance, in MB. Cores come with it: about one at 2048.')
 @allowed([
   512
@@ -258,6 +265,7 @@ module blue 'modules/function-app.bicep' = {
     alwaysReadyBlob: liveColour == 'blue' ? alwaysReadyBlob : 1
     alwaysReadyHttp: liveColour == 'blue' ? alwaysReadyHttp : 0
     modelVersion: modelVersion
+    mode: mode
     maxRequestBytes: maxRequestBytes
     maxRequestDurationS: maxRequestDurationS
     maxUploadBytes: maxUploadBytes
@@ -285,6 +293,7 @@ module green 'modules/function-app.bicep' = {
     alwaysReadyBlob: liveColour == 'green' ? alwaysReadyBlob : 1
     alwaysReadyHttp: liveColour == 'green' ? alwaysReadyHttp : 0
     modelVersion: modelVersion
+    mode: mode
     maxRequestBytes: maxRequestBytes
     maxRequestDurationS: maxRequestDurationS
     maxUploadBytes: maxUploadBytes

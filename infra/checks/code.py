@@ -59,7 +59,7 @@ def triggers(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for _, tree in trees(root, "functions"):
         for node in nodes(tree):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = [call for call in node.decorator_list if isinstance(call, ast.Call)]
                 named = {call.func.attr: call for call in calls if isinstance(call.func, ast.Attribute)}
                 if "function_name" in named and isinstance(argument := named["function_name"].args[0], ast.Constant):

@@ -39,11 +39,12 @@ def test_the_code_that_only_results_have() -> None:
 
 def test_every_setting_is_described_with_its_default() -> None:
     read = set(re.findall(r'"(TONEARM_\w+)"', (REPOSITORY / "functions" / "settings.py").read_text()))
-    assert len(read) == 8
+    assert len(read) == 9
     assert read <= set(ROWS)
     defaults = read_settings({"AzureWebJobsStorage": "AccountKey=k"})
     for name in ("MAX_REQUEST_BYTES", "MAX_REQUEST_DURATION_S", "MAX_UPLOAD_BYTES", "MAX_DURATION_S"):
         assert ROWS[f"TONEARM_{name}"] == str(getattr(defaults, name.lower()))
+    assert ROWS["TONEARM_MODE"] == f"`{defaults.mode}`"
     assert ROWS["TONEARM_UPLOAD_URL_TTL_S"] == str(defaults.upload_url_ttl_s)
 
 

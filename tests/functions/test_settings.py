@@ -14,7 +14,7 @@ KEYED = {"AzureWebJobsStorage": CONNECTION}
 def test_defaults() -> None:
     found = read_settings(KEYED)
     assert found.storage == KeyAccess(connection_string=CONNECTION)
-    assert found.model_version is None
+    assert (found.model_version, found.mode) == (None, "accurate")
     assert found.max_request_bytes == 64 * 2**20
     assert found.max_request_duration_s == 900
     assert found.max_upload_bytes == 512 * 2**20
@@ -28,6 +28,7 @@ def test_all_are_read() -> None:
         {
             **KEYED,
             "TONEARM_MODEL": "2",
+            "TONEARM_MODE": "fast",
             "TONEARM_MAX_REQUEST_BYTES": "11",
             "TONEARM_MAX_REQUEST_DURATION_S": "12",
             "TONEARM_MAX_UPLOAD_BYTES": "13",
@@ -36,7 +37,7 @@ def test_all_are_read() -> None:
             "TONEARM_UPLOAD_RETENTION_DAYS": "16",
         }
     )
-    assert found.model_version == "2"
+    assert (found.model_version, found.mode) == ("2", "fast")
     assert [
         found.max_request_bytes,
         found.max_request_duration_s,
@@ -51,7 +52,7 @@ def test_empty_is_unset() -> None:
     found = read_settings(
         {**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": "", "TONEARM_UPLOAD_RETENTION_DAYS": ""}
     )
-    assert found.model_version is None
+    assert (found.model_version, found.mode) == (None, "accurate")
     assert found.max_duration_s == 14_400
     assert found.upload_retention_days is None
 
@@ -124,3 +125,8 @@ def test_blob_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONEARM_BLOB_SOURCE", "eventgrid")
     with pytest.raises(SettingsError, match=r"TONEARM_BLOB_SOURCE.*EventGrid or LogsAndContainerScan"):
         blob_source()
+
+
+def test_there_are_two_modes() -> None:
+    with pytest.raises(SettingsError, match="TONEARM_MODE is 'faster'; it must be accurate or fast"):
+        read_settings({**KEYED, "TONEARM_MODE": "faster"})

@@ -18,7 +18,7 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
         {
             "functionTimeout": "1.01:02:03",
             "extensions": {
-                "http": {"routePrefix": "v1/"},
+                "http": {"routePrefix": "v1/", "maxOutstandingRequests": 6},
                 "blobs": {"maxDegreeOfParallelism": 3, "poisonBlobThreshold": 7},
                 "queues": {
                     "batchSize": 2,
@@ -34,6 +34,7 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
         route_prefix="v1",
         function_timeout_s=24 * 3600 + 3600 + 2 * 60 + 3,
         max_request_bytes=5,
+        max_outstanding_requests=6,
         required_key="k",
         blobs_at_once=3,
         blob_tries=7,
@@ -49,6 +50,7 @@ def test_azures_defaults_hold_where_it_is_silent(tmp_path: Path) -> None:
     assert settings.route_prefix == "api"
     assert settings.function_timeout_s == 30 * 60
     assert settings.required_key is None
+    assert settings.max_outstanding_requests is None
     assert (settings.blob_tries, settings.queue_tries, settings.queue_encoding) == (5, 5, "base64")
 
 

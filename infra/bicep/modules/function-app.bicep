@@ -60,6 +60,13 @@ param alwaysReadyHttp int
 @description('Model version to serve. Empty: the package\'s default.')
 param modelVersion string
 
+@description('How many tiles of a recording VGG19 looks at.')
+@allowed([
+  'accurate'
+  'fast'
+])
+param mode string
+
 @description('Largest body of POST /api/classify, in bytes.')
 param maxRequestBytes int
 
@@ -156,8 +163,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         ])
         triggers: {
           http: {
-            // An instance has about one core, and a classification is arithmetic: more at once wait for each other.
-            perInstanceConcurrency: 4
+            // A core at 2,048 MB, two at 4,096: a classification is arithmetic, and more at once wait for each other.
+            // Four a core keep it busy while bodies arrive.
+            perInstanceConcurrency: instanceMemoryMB >= 4096 ? 8 : 4
           }
         }
       }
@@ -194,6 +202,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
     TONEARM_BLOB_SOURCE: 'EventGrid'
     TONEARM_MODEL: modelVersion
+    TONEARM_MODE: mode
     TONEARM_MAX_REQUEST_BYTES: string(maxRequestBytes)
     TONEARM_MAX_REQUEST_DURATION_S: string(maxRequestDurationS)
     TONEARM_MAX_UPLOAD_BYTES: string(maxUploadBytes)
