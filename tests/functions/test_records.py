@@ -36,6 +36,7 @@ def classification(result_id: str) -> Classification:
         segments=[],
         audio=Audio(duration_s=1, sample_rate_hz=1, channels=1, codec="pcm", analysed_s=1, damaged=False),
         model_version="1",
+        mode="accurate",
         timings_ms={},
     )
 
