@@ -9,9 +9,8 @@ import tempfile
 import time
 from typing import Annotated, BinaryIO
 
-from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobProperties
+from azure.storage.blob import BlobClient, BlobProperties, StorageStreamDownloader
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from functions import logs, pictures, records, storage
@@ -70,23 +69,28 @@ def answer_upload(result_id: str) -> None:
 def _answer_version(result_id: str) -> None:
     """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
     blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
-    upload = _properties(blob)
+    # Every call to storage takes as long as a tenth of the classification, so none is made that another can tell: the
+    # standing result is read once, before the upload, and the upload's facts come with its first bytes.
     stored = records.read(result_id)
-    if stored is not None and stored.answers(upload.etag):
-        logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
+    upload = _opened(blob)
+    etag, size_bytes = upload.properties.etag, upload.properties.size
+    if stored is not None and stored.answers(etag):
+        logs.event("upload_already_answered", result_id=result_id, etag=etag)
         return
-    logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size)
+    logs.event("upload_started", result_id=result_id, etag=etag, size_bytes=size_bytes)
     started_s = time.monotonic()
     result, picture = _classified(blob, upload)
-    _keep_picture(blob, picture, upload.etag)
-    written = _write_if_current(blob, result, upload.etag)
+    _check_current(blob, etag)
+    _keep_picture(blob, picture, etag, fresh=stored is None)
+    # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
+    written = records.write(result, source_etag=etag, over=stored) or _write_if_current(blob, result, etag)
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
         result_id=result_id,
-        etag=upload.etag,
+        etag=etag,
         status=result.status,
         code=result.problem.code if isinstance(result, Failure) else None,
-        size_bytes=upload.size,
+        size_bytes=size_bytes,
         duration_ms=round(1000 * (time.monotonic() - started_s)),
         model_version=result.model_version,
     )
@@ -135,17 +139,30 @@ def _properties(blob: BlobClient) -> BlobProperties:
         raise _GoneError from None
 
 
-def _classified(blob: BlobClient, upload: BlobProperties) -> tuple[Result, Picture | None]:
+def _check_current(blob: BlobClient, upload_etag: str) -> None:
+    if _properties(blob).etag != upload_etag:
+        raise _OutdatedError
+
+
+def _opened(blob: BlobClient) -> StorageStreamDownloader[bytes]:
+    """The upload with its first bytes read; the rest comes from the same version or not at all."""
+    try:
+        return blob.download_blob()
+    except ResourceNotFoundError:
+        raise _GoneError from None
+
+
+def _classified(blob: BlobClient, upload: StorageStreamDownloader[bytes]) -> tuple[Result, Picture | None]:
     """The upload's result, and its picture if that has a genre."""
-    limit_bytes = settings().max_upload_bytes
+    limit_bytes, size_bytes = settings().max_upload_bytes, upload.properties.size
     engine = classifier()
     from tonearm.overview import Overview  # here, as it brings in NumPy, which the other functions do without
 
     try:
-        if upload.size > limit_bytes:
-            raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {upload.size}.")
+        if size_bytes > limit_bytes:
+            raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {size_bytes}.")
         with tempfile.TemporaryFile(prefix="tonearm-") as file:
-            _download(blob, upload, file)
+            _download(upload, file)
             overview, longest_s = Overview(), settings().max_duration_s
             result = engine.classify(file, result_id=blob.blob_name, max_duration_s=longest_s, overview=overview)
             return result, pictures.drawn(overview, result.id)
@@ -153,10 +170,10 @@ def _classified(blob: BlobClient, upload: BlobProperties) -> tuple[Result, Pictu
         return _failure(blob.blob_name, error.code, error.title, error.detail, engine.model_version), None
 
 
-def _download(blob: BlobClient, upload: BlobProperties, file: BinaryIO) -> None:
-    """Copy the blob to ``file`` in chunks, all of them from the version that ``upload`` describes."""
+def _download(upload: StorageStreamDownloader[bytes], file: BinaryIO) -> None:
+    """Copy the upload to ``file`` in chunks."""
     try:
-        blob.download_blob(etag=upload.etag, match_condition=MatchConditions.IfNotModified).readinto(file)
+        upload.readinto(file)
     except ResourceModifiedError:
         raise _OutdatedError from None
     except ResourceNotFoundError:
@@ -168,21 +185,25 @@ def _failure(result_id: str, code: str, title: str, detail: str, model_version: 
     return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
 
 
-def _keep_picture(blob: BlobClient, picture: Picture | None, upload_etag: str) -> None:
+def _keep_picture(blob: BlobClient, picture: Picture | None, upload_etag: str, *, fresh: bool) -> None:
     """Put ``picture`` there if the upload is still of ``upload_etag``; None takes away that of an older version.
 
     It goes by the same order as _write_if_current. But a result is worth more than its picture: whatever keeps that
     from being written is logged, and the result is tried. Raises _OutdatedError and _GoneError.
+
+    Where the upload is ``fresh``, with no result before, and was current a moment ago, the place is taken to be empty,
+    and the first write says whether it is.
     """
     result_id = blob.blob_name
     reason = "others keep writing it"
     try:
+        if fresh and (picture is None or pictures.replace(result_id, picture, source_etag=upload_etag, over=None)):
+            return
         for _ in range(_MAX_WRITE_TRIES):
             stored = pictures.stored(result_id)
             if (stored.source_etag if stored else None) == (upload_etag if picture else None):
                 return
-            if _properties(blob).etag != upload_etag:
-                raise _OutdatedError
+            _check_current(blob, upload_etag)
             if pictures.replace(result_id, picture, source_etag=upload_etag, over=stored):
                 return
     except AzureError as error:
@@ -201,8 +222,7 @@ def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> boo
         stored = records.read(result.id)
         if stored is not None and stored.answers(upload_etag):
             return False
-        if _properties(blob).etag != upload_etag:
-            raise _OutdatedError
+        _check_current(blob, upload_etag)
         if records.write(result, source_etag=upload_etag, over=stored):
             return True
     raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")

@@ -318,9 +318,9 @@ class TestFaults:
         uploads.upload_blob(name, wav())
         keep = answering._keep_picture
 
-        def away(*args: Any) -> None:
+        def away(*args: Any, **options: Any) -> None:
             azurite.stop()
-            keep(*args)
+            keep(*args, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(answering, "_keep_picture", away)

@@ -185,7 +185,12 @@ def test_every_rule_holds() -> None:
             "TONEARM_BLOB_SOURCE: 'LogsAndContainerScan'",
             "set TONEARM_BLOB_SOURCE to EventGrid",
         ),
-        (FUNCTION_APP, "perInstanceConcurrency: instanceMemoryMB >= 4096 ? 8 : 4", "perInstanceConcurrency: 0", "must be between 1 and 1000"),
+        (
+            FUNCTION_APP,
+            "perInstanceConcurrency: instanceMemoryMB >= 4096 ? 8 : 4",
+            "perInstanceConcurrency: 0",
+            "must be between 1 and 1000",
+        ),
         (
             MAIN,
             "identityClientId: identities.outputs.functionsClientId",
