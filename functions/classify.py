@@ -7,6 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 import azure.functions as func
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
 
 from functions import logs
 from functions.admission import Admission
@@ -72,9 +75,9 @@ def read_audio(req: func.HttpRequest) -> bytes:
         _check_size(int(declared))
     body = req.get_body()
     _check_size(len(body))
-    content_type = req.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() == _FORM:
-        return _only_file(body, content_type)
+    content_type, options = parse_options_header(req.headers.get("content-type"))
+    if content_type.lower() == _FORM:
+        return _only_file(body, options)
     return body
 
 
@@ -88,13 +91,7 @@ def _check_size(size_bytes: int) -> None:
         )
 
 
-def _only_file(body: bytes, content_type: str) -> bytes:
-    # Here, as few send forms: importing it is a tenth of a cold start.
-    from werkzeug.exceptions import RequestEntityTooLarge
-    from werkzeug.formparser import FormDataParser
-    from werkzeug.http import parse_options_header
-
-    _, options = parse_options_header(content_type)
+def _only_file(body: bytes, options: dict[str, str]) -> bytes:
     # Not req.files: that opens a temporary file for every part, and a body may name a million of them.
     parser = FormDataParser(stream_factory=_in_memory, max_form_parts=_MAX_FORM_PARTS, silent=False)
     try:

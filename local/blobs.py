@@ -11,11 +11,12 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobProperties, BlobServiceClient
 from azure.storage.queue import QueueClient
 
 from local.queues import Delivery, create_queue, encode
@@ -27,9 +28,10 @@ logger = logging.getLogger(__name__)
 INTERNAL_QUEUE = "azure-webjobs-blobtrigger-local"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 RECEIPTS_CONTAINER = "azure-webjobs-hosts"
-SCAN_INTERVAL_S = 1.0
+SCAN_INTERVAL_S = 0.25
+ENQUEUED_AT_ONCE = 4
 SCAN_REST = 4
-"""A scan is followed by a pause of at least this many times its own length."""
+"""A scan is followed by a pause of at least this many times its own length: of one core, a fifth at most."""
 FUNCTION_ID_PREFIX = "Host.Functions."
 
 
@@ -79,6 +81,8 @@ class Receipts:
 
     def __init__(self, service: BlobServiceClient) -> None:
         self._container = service.get_container_client(RECEIPTS_CONTAINER)
+        self._open: set[str] = set()
+        """Of work that this process queued and has not done: no need to ask storage about it."""
 
     def create_container(self) -> None:
         """Make sure that there is a place for them."""
@@ -89,13 +93,32 @@ class Receipts:
         """The names of all receipts of a function."""
         return set(self._container.list_blob_names(name_starts_with=_receipts_prefix(function)))
 
-    def write(self, version: BlobVersion, *, done: bool) -> None:
-        """Note that the work is queued, or done."""
+    def note_queued(self, version: BlobVersion) -> None:
+        """Note that the work is queued; a receipt that says more stays as it is."""
+        with contextlib.suppress(ResourceExistsError):
+            self._write(version, done=False)
+
+    def note_done(self, version: BlobVersion) -> None:
+        """Note that the work is done."""
+        self.close(version)
+        self._write(version, done=True)
+
+    def _write(self, version: BlobVersion, *, done: bool) -> None:
         content = {"blob": f"{version.container}/{version.name}", "etag": version.etag, "done": done}
-        self._container.upload_blob(version.receipt_name, json.dumps(content).encode(), overwrite=True)
+        self._container.upload_blob(version.receipt_name, json.dumps(content).encode(), overwrite=done)
+
+    def open(self, version: BlobVersion) -> None:
+        """Say that the work is about to be queued for the first time."""
+        self._open.add(version.receipt_name)
+
+    def close(self, version: BlobVersion) -> None:
+        """Say that it may have been queued more than once, or done: only storage knows."""
+        self._open.discard(version.receipt_name)
 
     def is_done(self, version: BlobVersion) -> bool:
         """Whether the function has returned from this work before."""
+        if version.receipt_name in self._open:
+            return False
         try:
             content = json.loads(self._container.download_blob(version.receipt_name).readall())
         except ResourceNotFoundError:
@@ -116,8 +139,10 @@ class BlobScanner:
         *,
         encoding: str,
         outage: Outage,
+        wake: Callable[[], None],
     ) -> None:
-        """``encoding`` is host.json's ``messageEncoding``."""
+        """``encoding`` is host.json's ``messageEncoding``; ``wake`` tells the queue's listener of a new message."""
+        self._wake = wake
         self._function = function
         self._pattern: str = function.trigger["path"]
         container, _, blob_pattern = self._pattern.partition("/")
@@ -128,55 +153,83 @@ class BlobScanner:
         self._receipts = receipts
         self._encoding = encoding
         self._outage = outage
-        self._seen: set[str] | None = None
-        """Receipts of blobs that are there; None: not read yet."""
+        self._seen: set[str] = set()
+        """Receipts of blobs that are there."""
+        self._remembers = False
+        self._doubtful: set[str] = set()
+        """Receipts of blobs that may have been queued already when storage went away."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Scan about once a second until ``stopping`` is set; less often where the container is very full."""
+        """Scan a few times a second until ``stopping`` is set; less often where the container is very full."""
         while not stopping.is_set():
-            started_s = time.monotonic()
+            listing_s = 0.0
             try:
-                await call(self.scan)
+                started_s = time.monotonic()
+                new = await call(self.scan)
+                listing_s = time.monotonic() - started_s
+                parts = [new[part::ENQUEUED_AT_ONCE] for part in range(min(ENQUEUED_AT_ONCE, len(new)))]
+                # all of them to their end, so that the next scan queues nothing that one of these is about to
+                ends = await asyncio.gather(*(call(self._enqueue, part) for part in parts), return_exceptions=True)
+                for error in filter(None, ends):
+                    raise error
                 self._outage.over()
             except AzureError as error:
                 await self._outage.wait_after(error)
-            pause_s = max(SCAN_INTERVAL_S, SCAN_REST * (time.monotonic() - started_s))
+            pause_s = max(SCAN_INTERVAL_S, SCAN_REST * listing_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause_s)
 
-    def scan(self) -> None:
-        """Queue each blob that has no receipt. Raises AzureError; what was done by then stays done."""
+    def scan(self) -> list[BlobVersion]:
+        """All that has no receipt. Raises AzureError."""
         try:
-            self._scan()
+            return self._scan()
         except ResourceNotFoundError:  # at the first start, or after someone emptied the storage
             with contextlib.suppress(ResourceExistsError):
                 self._container.create_container()
             self._receipts.create_container()
             create_queue(self._queue)
             create_queue(self._poison_queue)
+            return []
 
-    def _scan(self) -> None:
-        if self._seen is None:
+    def _scan(self) -> list[BlobVersion]:
+        if not self._remembers:
             self._seen = self._receipts.names(self._function.name)
-        there: set[str] = set()
-        for blob in self._container.list_blobs(name_starts_with=self._prefix):
-            version = BlobVersion(self._function.name, self._container.container_name, blob.name, _bare_etag(blob.etag))
-            if match_blob_path(self._pattern, version.container, version.name) is None:
-                continue
-            there.add(version.receipt_name)
-            if version.receipt_name not in self._seen:
-                self._enqueue(version)
-                self._seen.add(version.receipt_name)
-        self._seen &= there
+            self._remembers = True
+        there = {
+            version.receipt_name: version
+            for blob in self._container.list_blobs(name_starts_with=self._prefix)
+            if match_blob_path(self._pattern, self._container.container_name, blob.name) is not None
+            for version in [self._version(blob)]
+        }
+        self._seen &= there.keys()
+        self._doubtful &= there.keys()
+        return [version for name, version in there.items() if name not in self._seen]
 
-    def _enqueue(self, version: BlobVersion) -> None:
+    def _version(self, blob: BlobProperties) -> BlobVersion:
+        return BlobVersion(self._function.name, self._container.container_name, blob.name, _bare_etag(blob.etag))
+
+    def _enqueue(self, versions: list[BlobVersion]) -> None:
+        """Queue each of these. Raises AzureError; what was done by then stays done."""
+        for version in versions:
+            self._enqueue_one(version)
+            self._seen.add(version.receipt_name)
+
+    def _enqueue_one(self, version: BlobVersion) -> None:
         queue = self._queue
         if not version.addressable:
             logger.error("%s: blob names with . or .. as a part cannot be read by any client", version.name)
             queue = self._poison_queue
-        # the message first: killed between the two, the blob is queued twice rather than never
-        queue.send_message(encode(version.to_message(), self._encoding))
-        self._receipts.write(version, done=False)
+        if version.receipt_name not in self._doubtful:
+            self._receipts.open(version)
+        try:
+            # the message first: killed between the two, the blob is queued twice rather than never
+            queue.send_message(encode(version.to_message(), self._encoding))
+            self._wake()
+            self._receipts.note_queued(version)
+        except AzureError:
+            self._doubtful.add(version.receipt_name)
+            self._receipts.close(version)
+            raise
 
 
 class BlobWork:
@@ -221,7 +274,7 @@ class BlobWork:
                 },
                 metadata=properties.metadata,
             )
-        await call(self._receipts.write, version, done=True)
+        await call(self._receipts.note_done, version)
 
 
 def _receipts_prefix(function: str) -> str:

@@ -144,26 +144,30 @@ def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[Q
     queue, poison_queue = queues.get_queue_client(INTERNAL_QUEUE), queues.get_queue_client(POISON_QUEUE)
     receipts = Receipts(blob_service(connection_string(HOST_STORAGE)))
     services = {each.name: blob_service(connection_string(each.trigger["connection"])) for each in blob_functions}
-    for function in blob_functions:
-        service = services[function.name]
-        listeners.append(
-            BlobScanner(
-                function, service, queue, poison_queue, receipts, encoding=settings.queue_encoding, outage=outage
-            )
-        )
-    listeners.append(
-        QueueListener(
+    listener = QueueListener(
+        queue,
+        poison_queue,
+        BlobWork(worker, services, receipts, settings.function_timeout_s).handle,
+        at_once=settings.blobs_at_once,
+        tries=settings.blob_tries,
+        retry_delay_s=lambda tries: min(2 ** (tries - 1), BLOB_RETRY_DELAY_MAX_S),
+        encoding=settings.queue_encoding,
+        outage=outage,
+    )
+    scanners = [
+        BlobScanner(
+            function,
+            services[function.name],
             queue,
             poison_queue,
-            BlobWork(worker, services, receipts, settings.function_timeout_s).handle,
-            at_once=settings.blobs_at_once,
-            tries=settings.blob_tries,
-            retry_delay_s=lambda tries: min(2 ** (tries - 1), BLOB_RETRY_DELAY_MAX_S),
+            receipts,
             encoding=settings.queue_encoding,
             outage=outage,
+            wake=listener.wake,
         )
-    )
-    return listeners
+        for function in blob_functions
+    ]
+    return [*listeners, *scanners, listener]
 
 
 def _queue_work(worker: Worker, function: Function, timeout_s: float | None) -> Callable[[Delivery], Awaitable[None]]:

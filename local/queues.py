@@ -75,14 +75,24 @@ class QueueListener:
         self._outage = outage
         self._in_hand: dict[str, Delivery] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say, from any thread, that a message has come: it is then looked for at once."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._woken.set)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Listen until ``stopping`` is set, then finish what is in hand."""
+        self._loop = asyncio.get_running_loop()
         while not stopping.is_set():
             room = min(self._at_once - len(self._in_hand), RECEIVE_MAX)
-            if room <= 0:
+            # several at a time, as in Azure: asking for each as its place becomes free doubles the calls
+            if len(self._in_hand) > self._at_once // 2:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 continue
+            self._woken.clear()
             try:
                 messages = await call(self._receive, room)
             except AzureError as error:
@@ -92,7 +102,8 @@ class QueueListener:
             for message in messages:
                 self._take(message)
             if not messages:
-                await asyncio.sleep(POLL_INTERVAL_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
@@ -21,12 +22,17 @@ _threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="storage")
 
 def blob_service(connection_string: str) -> BlobServiceClient:
     """A client for the account's blobs."""
-    return BlobServiceClient.from_connection_string(connection_string, **_OPTIONS)
+    return BlobServiceClient.from_connection_string(connection_string, transport=_transport(), **_OPTIONS)
 
 
 def queue_service(connection_string: str) -> QueueServiceClient:
     """A client for the account's queues. Messages pass as they are; whoever uses it encodes and decodes them."""
-    return QueueServiceClient.from_connection_string(connection_string, **_OPTIONS)
+    return QueueServiceClient.from_connection_string(connection_string, transport=_transport(), **_OPTIONS)
+
+
+def _transport() -> RequestsTransport:
+    """Without a look at proxies and ~/.netrc before every call, which takes a tenth of its time."""
+    return RequestsTransport(use_env_settings=False)
 
 
 async def call[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
