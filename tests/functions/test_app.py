@@ -53,7 +53,7 @@ def test_host_settings(host: dict[str, Any]) -> None:
     assert host["version"] == "2.0"
     assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
     assert host["extensions"]["http"]["routePrefix"] == "api"
-    assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 2, "poisonBlobThreshold": 5}
+    assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 4, "poisonBlobThreshold": 5}
     # The poison queue's messages are the host's own, which are base64.
     assert host["extensions"]["queues"]["messageEncoding"] == "base64"
 
@@ -111,6 +111,27 @@ class TestDeployment:
                 words = line.split()
                 if words[:1] in (["from"], ["import"]) and (REPOSITORY / words[1].partition(".")[0]).exists():
                     assert words[1].partition(".")[0] in {"functions", "tonearm"}, f"{path}: {line}"
+
+
+LOADED_WHEN_NEEDED = {"av", "numpy", "onnxruntime", "soxr"}
+NEVER_LOADED = {"keras", "librosa", "matplotlib", "numba", "pandas", "scipy", "sklearn", "streamlit", "tensorflow"}
+
+
+@pytest.mark.parametrize(
+    ("imports", "kept_out"),
+    [
+        (
+            "functions.classify, functions.uploads, functions.openapi, functions.health",
+            LOADED_WHEN_NEEDED | NEVER_LOADED,
+        ),
+        ("functions.openapi, tonearm.classifier, tonearm.overview", NEVER_LOADED),
+    ],
+)
+def test_a_cold_start_loads_nothing_heavy(imports: str, kept_out: set[str]) -> None:
+    """Each of these takes longer to import than a clip to be named, and the first answer waits for all of them."""
+    script = f"import sys, {imports}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert not kept_out & set(ended.stdout.split())
 
 
 def test_the_app_is_a_list_of_blueprints() -> None:
