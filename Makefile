@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test test-e2e screenshots lint types check-infra audit requirements train evaluate setup packages deploy
+.PHONY: run test test-e2e bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -20,6 +20,16 @@ test-e2e:
 screenshots:
 	@$(PYTHON) local/setup_env.py --group test --group local --group frontend --azurite --browser
 	@$(VENV)/python -m tests.e2e.browser.screenshots $(if $(MUSIC),--music "$(MUSIC)")
+
+# What an answer costs, as ratios to baselines of the same run: three minutes, bench/results.json; docs/performance.md
+bench:
+	@$(PYTHON) local/setup_env.py --group bench --group test --group local --azurite
+	@$(VENV)/python -m bench
+
+# A hundred users for a minute, too many of them, and uploads: bench/load.json. make load [ARGS="--mode fast"]
+load:
+	@$(PYTHON) local/setup_env.py --group bench --group test --group local --azurite
+	@$(VENV)/python -m bench.load $(ARGS)
 
 setup:
 	@$(PYTHON) local/setup_env.py --all-groups --azurite --infra --browser

@@ -1,0 +1,191 @@
+"""``make load``: the whole system under load, on this machine: HTTP, too much of it, and uploads.
+
+Starts storage and the functions host, lets a hundred users send unique clips for a minute, then three hundred, then
+drops two hundred files at once and a few one by one. Prints what came of it and writes ``bench/load.json``. The load
+generator and the storage emulator run on the same cores; what they take is told beside each figure.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+from azure.storage.blob import BlobServiceClient
+from tqdm import tqdm
+
+from bench.machine import machine
+from tests.audio_samples import encode, music
+from tests.conftest import REPOSITORY, System
+from tonearm.classification import Mode
+
+RESULTS = Path(__file__).with_name("load.json")
+CLIPS = 24
+CLIP_S = 30
+USERS, SECONDS = 100, 60
+CROWD, CROWD_SECONDS = 300, 20
+BURST = 200
+SINGLES = 20
+LOOK_INTERVAL_S = 0.02
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.load", description="Puts the whole system under load.")
+    parser.add_argument("--mode", action="append", choices=("fast", "accurate"), help="which (default: both)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the hundred users (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
+    options = parser.parse_args()
+    results: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as name:
+        folders = {kind: _clips(Path(name, kind), kind) for kind in ("wav", "mp3")}
+        for mode in options.mode or ("fast", "accurate"):
+            results[mode] = _measured(mode, folders, options.seconds, Path(name, mode))
+            print(f"{mode}\n{_table(results[mode])}\n", flush=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"written: {options.out}")
+
+
+def _clips(folder: Path, kind: str) -> Path:
+    """A few different clips, WAV as GTZAN has it or MP3 as people have it."""
+    folder.mkdir()
+    rate_hz, channels = (22_050, 1) if kind == "wav" else (44_100, 2)
+    for seed in tqdm(range(CLIPS), desc=f"making {kind}", leave=False):
+        content = encode(kind, music(CLIP_S, rate_hz, seed=seed), rate_hz, channels=channels)
+        (folder / f"{seed}.{kind}").write_bytes(content)
+    return folder
+
+
+def _measured(mode: Mode, folders: dict[str, Path], seconds: float, work: Path) -> dict[str, Any]:
+    work.mkdir()
+    system = System(work, REPOSITORY, {"TONEARM_MODE": mode})
+    system.storage.start()
+    system.start()
+    try:
+        host = _python(system.address.partition(":")[2])
+        azurite = _python(
+            f"--blobPort {system.connection_string.split('BlobEndpoint=')[1].split(':')[2].split('/')[0]}"
+        )
+        _users(system, folders["wav"], 1, 3)
+        rest_mb = _resident_mb(host)
+        steps: dict[str, Callable[[], dict[str, Any]]] = {
+            "wav": lambda: _watched(host, lambda: _users(system, folders["wav"], USERS, seconds)),
+            "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
+            "one_user": lambda: _users(system, folders["wav"], 1, seconds / 6),
+            "crowd": lambda: _watched(host, lambda: _users(system, folders["wav"], CROWD, CROWD_SECONDS)),
+            "after_the_crowd": lambda: _users(system, folders["wav"], 1, seconds / 6),
+            "uploads": lambda: _uploads(system, folders["wav"], host, azurite),
+        }
+        return {"memory_at_rest_mb": rest_mb} | {
+            name: step() for name, step in tqdm(steps.items(), desc=mode, leave=False)
+        }
+    finally:
+        system.stop()
+        system.storage.stop()
+
+
+def _users(system: System, clips: Path, users: int, seconds: float) -> dict[str, Any]:
+    options = ["--host", f"http://{system.address}", "--clips", str(clips), "--users", str(users)]
+    command = [sys.executable, "-m", "bench.users", *options, "--seconds", str(seconds)]
+    done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def _watched(host: psutil.Process, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``work`` returns, with what the host took of the processor for an answer, and the most memory it held."""
+    used_s = sum(host.cpu_times()[:2])
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        held_mb = 0.0
+        while not running.done():
+            held_mb = max(held_mb, _resident_mb(host))
+            time.sleep(0.1)
+        found = running.result()
+    used_s = sum(host.cpu_times()[:2]) - used_s
+    return found | {"host_ms_an_answer": round(1_000 * used_s / max(1, found["answered"]), 1), "memory_mb": held_mb}
+
+
+def _uploads(system: System, clips: Path, host: psutil.Process, azurite: psutil.Process) -> dict[str, Any]:
+    """Two hundred files at once, then single ones, each timed from the first byte sent to the result's being there."""
+    service = BlobServiceClient.from_connection_string(system.connection_string)
+    contents = [path.read_bytes() for path in sorted(clips.iterdir())]
+    uploads, results = service.get_container_client("uploads"), service.get_container_client("results")
+
+    def drop(name: str) -> float:
+        uploads.upload_blob(name, contents[hash(name) % len(contents)])
+        return time.monotonic()
+
+    def there(prefix: str) -> int:
+        return sum(1 for _ in results.list_blob_names(name_starts_with=prefix))
+
+    def single(number: int) -> float:
+        dropped_s = drop(f"single/{number}.wav")
+        while not there(f"single/{number}.wav"):
+            time.sleep(LOOK_INTERVAL_S)
+        return time.monotonic() - dropped_s
+
+    singles_s = [single(number) for number in range(SINGLES)]
+    used_s = [sum(each.cpu_times()[:2]) for each in (host, azurite)]
+    started_s = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        dropped_s = max(pool.map(drop, [f"burst/{number}.wav" for number in range(BURST)]))
+    while there("burst/") < BURST:
+        time.sleep(0.25)
+    took_s = time.monotonic() - started_s
+    host_s, azurite_s = (
+        sum(each.cpu_times()[:2]) - before for each, before in zip((host, azurite), used_s, strict=True)
+    )
+    return {
+        "burst": BURST,
+        "answered": there("burst/"),
+        "seconds": round(took_s, 2),
+        "seconds_to_drop": round(dropped_s - started_s, 2),
+        "answered_a_second": round(BURST / took_s, 2),
+        "host_ms_an_answer": round(1_000 * host_s / BURST, 1),
+        "storage_ms_an_answer": round(1_000 * azurite_s / BURST, 1),
+        "idle_drop_to_result_s": {
+            "median": round(statistics.median(singles_s), 3),
+            "p95": round(statistics.quantiles(singles_s, n=20, method="inclusive")[-1], 3),
+        },
+    }
+
+
+def _python(of_command: str) -> psutil.Process:
+    """The process whose command line holds this."""
+    found = [each for each in psutil.process_iter(["cmdline"]) if of_command in " ".join(each.info["cmdline"] or ())]
+    return found[0]
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    return round(process.memory_info().rss / 1e6, 1)
+
+
+def _table(figures: dict[str, Any]) -> str:
+    rows = [f"  host at rest: {figures['memory_at_rest_mb']:.0f} MB"]
+    for name in ("wav", "mp3", "one_user", "crowd", "after_the_crowd"):
+        row, latency = figures[name], figures[name]["latency_ms"]
+        host = (
+            f"; host {row['host_ms_an_answer']} ms an answer, {row['memory_mb']:.0f} MB" if "memory_mb" in row else ""
+        )
+        rows.append(
+            f"  {name:<16} {row['users']} users: {row['answered_a_second']:.1f}/s, p50 {latency['p50']:.0f} ms, "
+            f"p95 {latency['p95']:.0f} ms, {row['statuses']}{host}; generator {row['generator_cores']:.2f} cores"
+        )
+    uploads = figures["uploads"]
+    rows.append(
+        f"  uploads          {uploads['answered']} of {uploads['burst']}: {uploads['answered_a_second']:.1f}/s; "
+        f"host {uploads['host_ms_an_answer']} ms, storage {uploads['storage_ms_an_answer']} ms an answer; "
+        f"idle, drop to result: p95 {uploads['idle_drop_to_result_s']['p95']:.2f} s"
+    )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

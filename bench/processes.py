@@ -1,0 +1,102 @@
+"""What only whole processes show: memory, the first answer after a start, and many clients at once."""
+
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.stages import clip
+from tests.conftest import REPOSITORY, Storage, free_ports
+from tonearm.classifier import Classifier
+
+MEGABYTE = 1e6
+STARTS = 7
+PATIENCE_S = 30
+# Not getrusage's figure: a process inherits that of the one that started it.
+_PEAK = """
+import json, re, sys
+from pathlib import Path
+from tonearm.classifier import Classifier
+def most_mb():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
+classifier = Classifier.load(mode=sys.argv[2])
+loaded = most_mb()
+classifier.classify(Path(sys.argv[1]))
+print(json.dumps([loaded, most_mb()]))
+"""
+
+
+def peak_memory(source: Path, mode: str) -> dict[str, float]:
+    """Most memory that a process of its own held, in MB: models loaded, and after an answer."""
+    command = [sys.executable, "-c", _PEAK, str(source), mode]
+    loaded, peak = json.loads(subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout)
+    return {"loaded_mb": round(loaded, 1), "peak_mb": round(peak, 1)}
+
+
+def cold_starts(storage: Storage) -> dict[str, Any]:
+    """From the start of the functions host's process to the end of its first answer about a clip of 30 s."""
+    body = clip()
+    seconds = sorted(_cold_start(storage, body) for _ in range(STARTS))
+    return {
+        "median_s": round(statistics.median(seconds), 3),
+        "low_s": round(seconds[0], 3),
+        "high_s": round(seconds[-1], 3),
+        "runs": STARTS,
+    }
+
+
+def _cold_start(storage: Storage, body: bytes) -> float:
+    (port,) = free_ports(1)
+    started_s = time.perf_counter()
+    host = subprocess.Popen(
+        [sys.executable, "-m", "local.host", "--port", str(port)],
+        cwd=REPOSITORY,
+        env={**psutil.Process().environ(), "AzureWebJobsStorage": storage.connection_string},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+                connection.request("POST", "/api/classify", body)
+                answer = connection.getresponse()
+            except OSError:
+                if time.perf_counter() - started_s > PATIENCE_S:
+                    raise
+                time.sleep(0.005)
+                continue
+            answer.read()
+            if answer.status != http.client.OK:
+                raise RuntimeError(f"the first answer was {answer.status}")
+            return time.perf_counter() - started_s
+    finally:
+        host.terminate()
+        host.wait()
+
+
+def clips_a_second(classifier: Classifier, threads: int, seconds: float = 5) -> float:
+    """How many 30 s WAV clips so many threads of one process name in a second."""
+    source, done, stop = clip(), [0] * threads, threading.Event()
+
+    def work(place: int) -> None:
+        while not stop.is_set():
+            classifier.classify(source)
+            done[place] += 1
+
+    classifier.classify(source)
+    started_s = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        for place in range(threads):
+            pool.submit(work, place)
+        time.sleep(seconds)
+        stop.set()
+    return round(sum(done) / (time.perf_counter() - started_s), 1)
