@@ -31,9 +31,12 @@ CLIPS = 24
 CLIP_S = 30
 USERS, SECONDS = 100, 60
 CROWD, CROWD_SECONDS = 300, 20
+SOAKING, SOAK_S = 8, 100
+"""Some 5,000 clips in the fast mode: memory must not grow over them."""
 BURST = 200
 SINGLES = 20
-LOOK_INTERVAL_S = 0.02
+LOOK_INTERVAL_S = 0.05
+IDLE_S, IDLE_PERCENT = 1.0, 20
 
 
 def main() -> None:
@@ -48,7 +51,7 @@ def main() -> None:
         folders = {kind: _clips(Path(name, kind), kind) for kind in ("wav", "mp3")}
         for mode in options.mode or ("fast", "accurate"):
             results[mode] = _measured(mode, folders, options.seconds, Path(name, mode))
-            print(f"{mode}\n{_table(results[mode])}\n", flush=True)
+            print(f"{mode}\n{table(results[mode])}\n", flush=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written: {options.out}")
 
@@ -78,17 +81,26 @@ def _measured(mode: Mode, folders: dict[str, Path], seconds: float, work: Path) 
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "wav": lambda: _watched(host, lambda: _users(system, folders["wav"], USERS, seconds)),
             "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
+            "soak": lambda: _watched(host, lambda: _users(system, folders["wav"], SOAKING, SOAK_S)),
             "one_user": lambda: _users(system, folders["wav"], 1, seconds / 6),
             "crowd": lambda: _watched(host, lambda: _users(system, folders["wav"], CROWD, CROWD_SECONDS)),
             "after_the_crowd": lambda: _users(system, folders["wav"], 1, seconds / 6),
             "uploads": lambda: _uploads(system, folders["wav"], host, azurite),
         }
-        return {"memory_at_rest_mb": rest_mb} | {
-            name: step() for name, step in tqdm(steps.items(), desc=mode, leave=False)
-        }
+        figures: dict[str, Any] = {"memory_at_rest_mb": rest_mb}
+        for name, step in tqdm(steps.items(), desc=mode, leave=False):
+            figures[name] = step()
+            _wait_until_idle(host)
+        return figures
     finally:
         system.stop()
         system.storage.stop()
+
+
+def _wait_until_idle(host: psutil.Process) -> None:
+    """Users who are called off leave their last requests behind."""
+    while host.cpu_percent(IDLE_S) > IDLE_PERCENT:
+        pass
 
 
 def _users(system: System, clips: Path, users: int, seconds: float) -> dict[str, Any]:
@@ -99,17 +111,22 @@ def _users(system: System, clips: Path, users: int, seconds: float) -> dict[str,
 
 
 def _watched(host: psutil.Process, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``work`` returns, with what the host took of the processor for an answer, and the most memory it held."""
+    """What ``work`` returns, what the host took of the processor for an answer, and what memory it held meanwhile."""
     used_s = sum(host.cpu_times()[:2])
+    held_mb: list[float] = []
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work)
-        held_mb = 0.0
         while not running.done():
-            held_mb = max(held_mb, _resident_mb(host))
-            time.sleep(0.1)
+            held_mb.append(_resident_mb(host))
+            time.sleep(LOOK_INTERVAL_S)
         found = running.result()
     used_s = sum(host.cpu_times()[:2]) - used_s
-    return found | {"host_ms_an_answer": round(1_000 * used_s / max(1, found["answered"]), 1), "memory_mb": held_mb}
+    fifth = max(1, len(held_mb) // 5)
+    return found | {
+        "host_ms_an_answer": round(1_000 * used_s / max(1, found["answered"]), 1),
+        "memory_mb": max(held_mb),
+        "memory_by_fifths_mb": [max(held_mb[part * fifth : (part + 1) * fifth]) for part in range(5)],
+    }
 
 
 def _uploads(system: System, clips: Path, host: psutil.Process, azurite: psutil.Process) -> dict[str, Any]:
@@ -167,9 +184,10 @@ def _resident_mb(process: psutil.Process) -> float:
     return round(process.memory_info().rss / 1e6, 1)
 
 
-def _table(figures: dict[str, Any]) -> str:
+def table(figures: dict[str, Any]) -> str:
+    """One mode's figures, for people."""
     rows = [f"  host at rest: {figures['memory_at_rest_mb']:.0f} MB"]
-    for name in ("wav", "mp3", "one_user", "crowd", "after_the_crowd"):
+    for name in ("wav", "mp3", "soak", "one_user", "crowd", "after_the_crowd"):
         row, latency = figures[name], figures[name]["latency_ms"]
         host = (
             f"; host {row['host_ms_an_answer']} ms an answer, {row['memory_mb']:.0f} MB" if "memory_mb" in row else ""

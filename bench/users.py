@@ -17,6 +17,8 @@ from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 from locust.stats import RequestStats
 
+from bench.bodies import unique
+
 SPAWNED_A_SECOND = 200
 PERCENTILES = (0.5, 0.95, 0.99)
 
@@ -74,15 +76,6 @@ def crowd(host: str, clips: list[bytes], users: int, seconds: float) -> dict[str
         "latency_ms": _latencies(environment.stats),
         "generator_cores": round(used_s / took_s, 3),
     }
-
-
-def unique(clip: bytes, number: int) -> bytes:
-    """The clip in bytes that were never sent: a sample or two of a WAV, a tag before anything else."""
-    stamp = number.to_bytes(4, "little")
-    if clip[8:12] == b"WAVE":
-        return clip[:400] + stamp + clip[404:]
-    tag = b"PRIV" + (12).to_bytes(4) + b"\x00\x00" + b"tonearm\x00" + stamp
-    return b"ID3\x04\x00\x00" + bytes([0, 0, 0, len(tag)]) + tag + clip
 
 
 def _latencies(stats: RequestStats) -> dict[str, float]:

@@ -15,9 +15,9 @@ from threading import Lock
 
 from functions.problems import ProblemError
 
-MOST_HELD = 128
+MOST_HELD = 120
 """Requests that are worked on or wait: some seconds of work for one core."""
-MOST_HELD_BYTES = 192 * 2**20
+MOST_HELD_BYTES = 160 * 2**20
 LONGEST_RETRY_AFTER_S = 60
 
 _FIRST_GUESS_S = 0.1

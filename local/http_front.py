@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 # of a reset connection; a client that will not stop sending is cut off at the first of these.
 DRAIN_BYTES = 256 * 1024 * 1024
 DRAIN_S = 10
-HELD_BYTES = 256 * 1024 * 1024
+HELD_BYTES = 192 * 1024 * 1024
 """Of bodies that are held at once, being read or worked on: what comes on top is sent away."""
 BUSY_RETRY_AFTER_S = 2
 

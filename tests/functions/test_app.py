@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from functions.admission import MOST_HELD
 from tests.conftest import REPOSITORY, Storage, SyncWorker
 
 HTTP_FUNCTIONS = {
@@ -52,7 +53,8 @@ def test_the_poison_queue_is_the_one_the_host_fills(worker: SyncWorker) -> None:
 def test_host_settings(host: dict[str, Any]) -> None:
     assert host["version"] == "2.0"
     assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
-    assert host["extensions"]["http"]["routePrefix"] == "api"
+    assert host["extensions"]["http"] == {"routePrefix": "api", "maxOutstandingRequests": 128}
+    assert host["extensions"]["http"]["maxOutstandingRequests"] >= MOST_HELD  # the app's own answer comes first
     assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 4, "poisonBlobThreshold": 5}
     # The poison queue's messages are the host's own, which are base64.
     assert host["extensions"]["queues"]["messageEncoding"] == "base64"

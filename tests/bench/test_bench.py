@@ -1,0 +1,79 @@
+"""The measuring tools measure what they say. Speed itself is tested nowhere."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from bench import baselines, load, report
+from bench.__main__ import RESULTS
+from bench.bodies import unique
+from bench.measure import summary, timed
+from bench.stages import clip, growth
+from tests.audio_samples import encode, music
+from tonearm import manifest
+from tonearm.audio import AudioReader
+from tonearm.classifier import Classifier
+from tonearm.models import VGG19_FILE, OnnxModel
+
+
+def test_the_median_of_many_runs_and_their_spread() -> None:
+    timing = summary([float(ms) for ms in (*range(1, 100), 10_000)])
+    assert (timing.median_ms, timing.runs) == (50.5, 100)
+    assert timing.low_ms == pytest.approx(10.9)
+    assert timing.high_ms == pytest.approx(90.1)
+    assert summary([3.0]).high_ms == 3.0
+    calls: list[int] = []
+    assert timed(lambda: calls.append(1), runs=5, least_s=0).runs == 5
+    assert len(calls) > 5  # the first ones warm up
+    assert timed(lambda: time.sleep(0.002), runs=3, least_s=0).median_ms >= 2
+
+
+def test_the_float32_baseline_is_the_same_network() -> None:
+    """Without its quantisations: the same answers but for rounding, and in real float32."""
+    content = manifest.load(manifest.default_folder()).read(VGG19_FILE)
+    tiles = np.random.default_rng(0).uniform(0, 255, (2, 128, 128)).astype(np.float32)
+    ours, theirs = OnnxModel(content).scores(tiles), baselines.float32_vgg19(content)(tiles)
+    assert 0 < np.abs(ours - theirs).max() < 0.1 * np.ptp(theirs)
+    import onnx
+
+    model = baselines.dequantized(onnx.load_from_string(content))
+    kinds = {node.op_type for node in model.graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv"}
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
+def test_every_clip_is_sent_in_bytes_of_its_own_and_sounds_the_same(kind: str) -> None:
+    content = encode(kind, music(3, 44_100), 44_100)
+    sent = [unique(content, number) for number in range(300)]
+    assert len(set(sent)) == 300
+
+    def samples(source: bytes) -> np.ndarray:
+        return next(iter(AudioReader(source).windows())).samples
+
+    changed = np.abs(samples(sent[299]) - samples(content)) > 1e-3
+    assert changed.sum() < 100
+
+
+def test_growth_is_a_line() -> None:
+    found = growth(Classifier.load(mode="fast"), (0.1, 1))
+    assert [row["minutes"] for row in found["rows"]] == [0.1, 1]
+    assert found["ms_a_minute"] > 0
+
+
+def test_the_clip_is_gtzans() -> None:
+    reader = AudioReader(clip())
+    assert len(list(reader.windows())) == 1
+    facts = reader.facts()
+    assert (facts.duration_s, facts.sample_rate_hz, facts.channels) == (30, 22_050, 1)
+
+
+def test_the_figures_kept_can_be_shown() -> None:
+    """Those that docs/performance.md is written from."""
+    results = json.loads(RESULTS.read_text())
+    assert "fast_to_naive" in report.tables(results)
+    kept = json.loads(load.RESULTS.read_text())
+    for mode in ("fast", "accurate"):
+        assert "uploads" in load.table(kept[mode])
