@@ -78,6 +78,11 @@ def result_view(
     details(result, timezone)
 
 
+def still_trying(trouble: str) -> None:
+    """What keeps something from going on, while it is being tried."""
+    st.warning(f"{plain(trouble)} Still trying.")
+
+
 def failure(result: Failed) -> None:
     """Why there is no genre, and what to do."""
     problem = result["problem"]
@@ -245,13 +250,13 @@ def chart(figure: go.Figure, alt: str, key: str | None = None) -> None:
 def _downloads(result: Done) -> None:
     name = PurePosixPath(file_name(result["id"])).stem or "result"
     with st.container(horizontal=True, gap="small"):
-        for form, make, mime in (
-            ("JSON", lambda: export.result_json(result), "application/json"),
-            ("CSV", lambda: export.result_csv(result), "text/csv"),
+        for form, content, mime in (
+            ("JSON", export.result_json(result), "application/json"),
+            ("CSV", export.result_csv(result), "text/csv"),
         ):
             st.download_button(
                 f"Download {form}",
-                make,
+                content,
                 f"{name}.{form.lower()}",
                 mime,
                 key=f"download-{form}-{result['id']}",
