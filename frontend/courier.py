@@ -29,9 +29,10 @@ MAX_PAUSE_S = 8.0
 FAST_S = 0.4
 SLOW_S = 2.0
 FAST_FOR_S = 30.0
-# For so long after its upload a result is asked for at each step, unless the service wants longer pauses than this.
+# For so long after its upload a result is asked for at each step, unless the service wants more than its usual pause.
 EAGER_FOR_S = 5.0
-EAGER_PAUSE_S = 1.0
+EAGER_PAUSE_S = 0.3
+USUAL_PAUSE_S = 1.0
 
 LOST = "The browser no longer has this file. Choose it again."
 OVERDUE = "The answer takes longer than usual. Try again to go on waiting: the file need not be uploaded again."
@@ -258,8 +259,8 @@ class Courier:
     @staticmethod
     def _pause_s(way: _Way, retry_after_s: float) -> float:
         """How long not to ask for a result: as the service says, but most are there before the first second is over."""
-        eager = retry_after_s <= EAGER_PAUSE_S and now_s() - way.since_s < EAGER_FOR_S
-        return 0.0 if eager else retry_after_s
+        eager = retry_after_s <= USUAL_PAUSE_S and now_s() - way.since_s < EAGER_FOR_S
+        return min(retry_after_s, EAGER_PAUSE_S) if eager else retry_after_s
 
     @staticmethod
     def _note(way: _Way, error: ApiError) -> None:

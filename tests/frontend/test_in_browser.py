@@ -223,6 +223,16 @@ def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder
     expect(page.get_by_text("None of the files is of this kind")).to_be_visible()
 
 
+def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Service, folder: Path) -> None:
+    storage.reads.clear()
+    choose(page, folder / "a.wav")
+    expect(page.get_by_text("The storage is slow to answer")).to_be_visible()
+    expect(page.get_by_text("a.wav: uploading")).to_be_visible()
+    storage.reads.set()
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    expect(page.get_by_text("The storage is slow to answer")).to_be_hidden()
+
+
 def test_a_slow_result_turns_a_wheel_at_once(page: Page, web: Web, storage: Service) -> None:
     storage.answers.clear()
     page.goto(f"{web.address}/music/result?id=a.wav")

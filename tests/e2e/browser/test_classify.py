@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -150,16 +149,6 @@ def test_the_storage_is_away_and_comes_back(visit: Visit, system: System, tmp_pa
     expect(visit.verdict).to_be_visible()
 
 
-def test_the_storage_is_silent_and_answers_in_the_end(visit: Visit, system: System, tmp_path: Path) -> None:
-    visit.open()
-    with silent(system):
-        visit.choose(recording(tmp_path, "patient.wav"))
-        expect(visit.page.get_by_text("The storage is slow to answer")).to_be_visible()
-        expect(visit.page.get_by_text("patient.wav: uploading")).to_be_visible()
-    expect(visit.verdict).to_be_visible()
-    expect(visit.page.get_by_text("slow to answer")).to_be_hidden()
-
-
 def test_cancelled_files_can_be_tried_again_without_choosing_them(visit: Visit, system: System, tmp_path: Path) -> None:
     visit.open()
     system.suspend()  # so that it cannot be over before it is cancelled
@@ -173,17 +162,6 @@ def test_cancelled_files_can_be_tried_again_without_choosing_them(visit: Visit, 
         system.resume()
     visit.page.get_by_role("button", name="Try again").click()
     expect(visit.page.get_by_text("2 of 2 done")).to_be_visible()
-
-
-@contextmanager
-def silent(system: System) -> Iterator[None]:
-    """The storage takes connections, and nothing more."""
-    emulator = psutil.Process(system.storage._child.pid)
-    emulator.suspend()
-    try:
-        yield
-    finally:
-        emulator.resume()
 
 
 def row(page: Page, name: str) -> Locator:
