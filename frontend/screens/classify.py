@@ -16,7 +16,7 @@ from frontend.results import Limits
 from frontend.screens import result
 from frontend.settings import open_api
 from frontend.text import listed, percent, plain
-from frontend.views import still_trying
+from frontend.views import still_trying, try_again
 
 VISIT = "visit"
 MICROPHONE = "microphone"
@@ -191,7 +191,7 @@ def _keeping(visit: Visit) -> None:
         st.caption(f"Recordings {kept}. Earlier results are in the history.")
     elif visit.limits_fault is not None:
         st.warning(plain(visit.limits_fault))
-        st.button("Try again", key="limits-again", on_click=_forget_fault, args=(visit,))
+        try_again("limits-again", on_click=lambda: _forget_fault(visit))
     elif visit.asking is not None and visit.asking.slow and visit.courier.trouble is None:
         still_trying(faults.SERVICE_SLOW)
 

@@ -133,7 +133,7 @@ def _refused(error: ApiError) -> None:
         st.warning(UNKNOWN)
         return
     st.error(plain(str(error)))
-    st.button("Try again", key="result-again")
+    views.try_again("result-again")
 
 
 def _complete(opened: Opened) -> None:

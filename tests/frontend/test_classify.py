@@ -153,11 +153,14 @@ class TestEmpty:
         visitor.look()
         assert visitor.said("warning") == [faults.AWAY]
         assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        visitor.click("Try again")
+        assert [toast.value for toast in visitor.page.toast] == ["Tried again, in vain."]
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         visitor.drop("a.wav")
         assert visitor.states == [State.UPLOADING], "what is not known keeps no file from being sent"
         visitor.click("Try again")
         assert visitor.zone["hint"].startswith("WAV, MP3")
+        assert not visitor.page.toast
         assert not visitor.said("warning")
 
     def test_a_slow_service_does_not_hold_the_page_up(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FileChooser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import BrowserContext, FileChooser, Page, WebSocketRoute, expect, sync_playwright
 
 from local.setup_env import find_browser
 from tests.frontend.conftest import PENDING, Answer, Service, Web, done
@@ -19,11 +19,14 @@ LARGE = os.urandom(1024 * 1024) * 60
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
+    """One for all pages: it has the app's own files from the first on, which take long to load."""
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser() or None, args=["--no-sandbox"])
-        yield browser
+        context = browser.new_context()
+        context.set_default_timeout(TIMEOUT_MS)
+        yield context
         browser.close()
 
 
@@ -52,11 +55,11 @@ def storage(backend: Service) -> Service:
 
 
 @pytest.fixture
-def page(browser: Browser, web: Web, storage: Service) -> Iterator[Page]:
+def page(browser: BrowserContext, web: Web, storage: Service) -> Iterator[Page]:
     """The page as it opens. It must not complain, and speaks to its own server only."""
     problems: list[str] = []
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.set_default_timeout(TIMEOUT_MS)
+    page = browser.new_page()
+    page.set_viewport_size({"width": 390, "height": 844})
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on(
@@ -160,9 +163,8 @@ def test_the_same_file_can_be_chosen_again(page: Page, storage: Service, folder:
         expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
 
 
-def test_what_nobody_heard_is_said_again(browser: Browser, web: Web, storage: Service, folder: Path) -> None:
+def test_what_nobody_heard_is_said_again(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:
     page = browser.new_page()
-    page.set_default_timeout(TIMEOUT_MS)
     unheard: list[object] = []
     deaf = False
 
@@ -277,10 +279,10 @@ def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> N
 
 
 def test_a_server_that_comes_back_finds_everything_again(
-    browser: Browser, web: Web, storage: Service, folder: Path
+    browser: BrowserContext, web: Web, storage: Service, folder: Path
 ) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 1600})  # all of it is seen: scrolling closes lists
-    page.set_default_timeout(TIMEOUT_MS)
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1280, "height": 1600})  # all of it is seen: scrolling closes lists
     page.goto(f"{web.address}/music/")
     choose(page, folder / "a.wav", folder / "b.mp3")
     expect(page.get_by_text("2 of 2 done")).to_be_visible()

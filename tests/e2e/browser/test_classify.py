@@ -38,6 +38,7 @@ def test_a_file_is_named_and_can_be_played(visit: Visit, tmp_path: Path, name: s
     visit.page.wait_for_function("player => Math.abs(player.duration - 3) < 0.2", arg=player.element_handle())
     visit.page.get_by_text("What was analysed").click()
     expect(visit.page.get_by_role("table")).to_contain_text(name)
+    assert "/tonearm/" not in visit.website.log, "whoever reads it could play recordings, or send their own"
 
 
 def test_a_first_visit_has_its_answer_after_two_actions(visit: Visit, tmp_path: Path) -> None:
