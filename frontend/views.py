@@ -83,7 +83,7 @@ def still_trying(trouble: str) -> None:
     st.warning(f"{plain(trouble)} Still trying.")
 
 
-def try_again(key: str, on_click: Callable[[], object] | None = None) -> None:
+def try_again(key: str, on_click: Callable[[], None] | None = None) -> None:
     """The button under what went wrong; the page asks anew when it is drawn anew. A vain try would look like none."""
     if st.button("Try again", key=key, on_click=on_click):
         st.toast("Tried again, in vain.", icon=":material/sync_problem:")
