@@ -5,7 +5,7 @@ step takes in what they brought and sends out new ones; it changes the batch, an
 """
 
 from collections.abc import Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from time import monotonic as now_s
 from typing import Any, BinaryIO
@@ -13,13 +13,15 @@ from typing import Any, BinaryIO
 from frontend import faults, relay
 from frontend.api import ApiError, Pending, Upload
 from frontend.batch import Batch, Entry, State
-from frontend.errands import errand
+from frontend.errands import Errand, errand
 from frontend.results import Result
 from frontend.settings import open_api, result_wait_s
 from frontend.transfers import Stage, Transfer
 from frontend.uploader import Report
 
 MAX_SENDING = 3
+# So many results are asked for by one errand, that it is slow only where the service is.
+MAX_ASKED = 10
 # How long a step waits for its errands, so that what is answered at once is drawn at once.
 PATIENCE_S = 0.2
 MAX_FAULTS_BEFORE_UPLOAD = 3
@@ -27,6 +29,10 @@ MAX_PAUSE_S = 8.0
 FAST_S = 0.4
 SLOW_S = 2.0
 FAST_FOR_S = 30.0
+# For so long after its upload a result is asked for at each step, unless the service wants more than its usual pause.
+EAGER_FOR_S = 5.0
+EAGER_PAUSE_S = 0.3
+USUAL_PAUSE_S = 1.0
 
 LOST = "The browser no longer has this file. Choose it again."
 OVERDUE = "The answer takes longer than usual. Try again to go on waiting: the file need not be uploaded again."
@@ -43,12 +49,20 @@ class _Way:
     """What is being done for one file. Times are of the monotonic clock, in seconds."""
 
     since_s: float
-    ticket: Future[Upload] | None = None
+    ticket: Errand[Upload] | None = None
     transfer: Transfer | None = None
-    put: Future[None] | None = None
+    put: Errand[None] | None = None
     due_s: float = 0.0
     faults: int = 0
     trouble: str | None = None
+
+    @property
+    def silence(self) -> str | None:
+        """What has not answered for long; None where nothing was asked, or not long ago."""
+        if self.ticket is not None and self.ticket.slow:
+            return faults.SERVICE_SLOW
+        storing = self.put or self.transfer
+        return faults.STORAGE_SLOW if storing is not None and storing.slow else None
 
 
 @dataclass(slots=True)
@@ -57,7 +71,7 @@ class Courier:
 
     batch: Batch
     _ways: dict[Entry, _Way] = field(default_factory=dict)
-    _asking: tuple[list[Entry], Future[Answers]] | None = None
+    _asking: tuple[list[Entry], Errand[Answers]] | None = None
 
     def step(self, report: Report | None) -> None:
         """Move everything on as far as it goes, given what the browser said last."""
@@ -92,8 +106,13 @@ class Courier:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the service from answering just now, while it is still being tried; None when nothing does."""
-        return next((way.trouble for way in self._ways.values() if way.trouble), None)
+        """What keeps files from moving on just now, while it is still being tried; None when nothing does."""
+        ways = self._ways.values()
+        if told := next((way.trouble for way in ways if way.trouble), None):
+            return told
+        if self._asking is not None and self._asking[1].slow and any(entry.under_way for entry in self._asking[0]):
+            return faults.SERVICE_SLOW
+        return next((way.silence for way in ways if way.silence), None)
 
     @property
     def pace_s(self) -> float | None:
@@ -119,7 +138,7 @@ class Courier:
         for entry in [entry for entry in self._ways if not entry.under_way]:
             self._drop(entry)
 
-    def _take_ticket(self, entry: Entry, way: _Way, ticket: Future[Upload]) -> None:
+    def _take_ticket(self, entry: Entry, way: _Way, ticket: Errand[Upload]) -> None:
         way.ticket = None
         try:
             upload = ticket.result()
@@ -152,7 +171,7 @@ class Courier:
             case Stage.OFFERED if report is not None and transfer.token in report.ended:
                 entry.fail(relay.BROKEN_OFF)
 
-    def _take_put(self, entry: Entry, put: Future[None]) -> None:
+    def _take_put(self, entry: Entry, put: Errand[None]) -> None:
         try:
             put.result()
         except ApiError as error:
@@ -175,7 +194,7 @@ class Courier:
             answer = answers.get(entry.result_id, fault)
             match answer:
                 case Pending(retry_after_s):
-                    way.due_s, way.faults, way.trouble = now_s() + retry_after_s, 0, None
+                    way.due_s, way.faults, way.trouble = now_s() + self._pause_s(way, retry_after_s), 0, None
                 case ApiError(passing=True):
                     self._note(way, answer)
                 case ApiError():
@@ -197,6 +216,7 @@ class Courier:
         now = now_s()
         due = [entry for entry, way in self._ways.items() if entry.state is State.CLASSIFYING and way.due_s <= now]
         if due and self._asking is None:
+            due = sorted(due, key=lambda entry: self._ways[entry].due_s)[:MAX_ASKED]
             ids = [entry.result_id for entry in due if entry.result_id is not None]
             self._asking = due, errand(lambda: _ask(ids))
 
@@ -227,14 +247,20 @@ class Courier:
         with open_api() as api:
             api.put(upload, source, on_progress)
 
-    def _errands(self) -> list[Future[Any]]:
-        errands: list[Future[Any]] = [] if self._asking is None else [self._asking[1]]
+    def _errands(self) -> list[Errand[Any]]:
+        errands: list[Errand[Any]] = [] if self._asking is None else [self._asking[1]]
         return errands + [each for way in self._ways.values() for each in (way.ticket, way.put) if each is not None]
 
     def _drop(self, entry: Entry) -> None:
         way = self._ways.pop(entry, None)
         if way is not None and way.transfer is not None:
             way.transfer.withdraw()
+
+    @staticmethod
+    def _pause_s(way: _Way, retry_after_s: float) -> float:
+        """How long not to ask for a result: as the service says, but most are there before the first second is over."""
+        eager = retry_after_s <= USUAL_PAUSE_S and now_s() - way.since_s < EAGER_FOR_S
+        return min(retry_after_s, EAGER_PAUSE_S) if eager else retry_after_s
 
     @staticmethod
     def _note(way: _Way, error: ApiError) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
+from time import monotonic as now_s
 
 import httpx
 from starlette.concurrency import run_in_threadpool
@@ -152,8 +153,10 @@ async def _pieces(request: Request, transfer: Transfer) -> AsyncIterator[bytes]:
     """The body as it comes in; no piece is asked for before the one before has been passed on."""
     body = request.stream()
     while True:
+        transfer.handed_s = None
         async with asyncio.timeout(SILENCE_LIMIT_S):
             piece = await anext(body, None)
+        transfer.handed_s = now_s()
         if transfer.stage is Stage.WITHDRAWN:
             raise _WithdrawnError
         if piece is None:

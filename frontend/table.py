@@ -1,6 +1,6 @@
 """Many results: a table that can be sorted and filtered, how many are of each genre, and all of it as a file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -44,14 +44,16 @@ class Show(StrEnum):
     FAILED = "Failed"
 
 
-def results_table(entries: Sequence[Entry]) -> Entry | None:
-    """The files of a visit with what is known of each, what can be done about it, and what they come to.
+def chosen() -> Entry | None:
+    """The file about which its reader just asked to do what can be done; None where that is none.
 
-    Gives back the one about which its reader asked to do that just now, None where that is none.
+    What was clicked is a row of the table as it was drawn last, so this is for before it is drawn anew.
     """
-    # What was clicked is a row of the table as it was drawn before: since then a result may have come in.
-    chosen = pressed(st.session_state.get(ACT), st.session_state.get(DRAWN, [])) or st.session_state.pop(PICKED, None)
+    return pressed(st.session_state.get(ACT), st.session_state.get(DRAWN, [])) or st.session_state.pop(PICKED, None)
 
+
+def results_table(entries: Sequence[Entry]) -> None:
+    """The files of a visit with what is known of each, what can be done about it, and what they come to."""
     shown = _filtered(entries)
     st.session_state[DRAWN] = shown
     if shown:
@@ -62,12 +64,14 @@ def results_table(entries: Sequence[Entry]) -> Entry | None:
         st.caption("None of the files is of this kind.")
     _summary(shown)
     _exports(entries)
-    return chosen
 
 
 def pressed(click: Mapping[str, Any] | None, drawn: Sequence[Entry]) -> Entry | None:
-    """The file whose button was pressed, of those that were drawn; None if no button was."""
-    return drawn[click["row"]] if click and click["row"] < len(drawn) else None
+    """The file whose button was pressed, of those that were drawn; None if no button was, or if it has another now."""
+    if not click or click["row"] >= len(drawn):
+        return None
+    entry = drawn[click["row"]]
+    return entry if entry.action == click["label"] else None
 
 
 def state_words(entry: Entry) -> str:
@@ -222,20 +226,23 @@ def _summary(entries: Sequence[Entry]) -> None:
 
 def _exports(entries: Sequence[Entry]) -> None:
     genres = next((list(result["probabilities"]) for entry in entries if (result := _done(entry))), [])
-    forms: tuple[tuple[str, Callable[[], bytes], str], ...] = (
-        ("CSV", lambda: export.results_csv(entries, genres), "text/csv"),
-        ("JSON", lambda: export.results_json(entries), "application/json"),
+    # Not made when they are asked for: Streamlit forgets at each drawing how, and a click just then would do nothing.
+    complete = not any(entry.under_way for entry in entries)
+    forms = (
+        ("CSV", export.results_csv(entries, genres) if complete else b"", "text/csv"),
+        ("JSON", export.results_json(entries) if complete else b"", "application/json"),
     )
     with st.container(horizontal=True, gap="small"):
-        for form, make, mime in forms:
+        for form, content, mime in forms:
             st.download_button(
                 f"All as {form}",
-                make,
+                content,
                 f"tonearm.{form.lower()}",
                 mime,
                 key=f"table-{form}",
                 on_click="ignore",
                 icon=":material/download:",
+                disabled=not complete,
             )
 
 

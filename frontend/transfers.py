@@ -8,8 +8,10 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from time import monotonic as now_s
 
 from frontend.api import Recording, Upload
+from frontend.errands import late
 
 PLAYABLE_FOR = timedelta(hours=12)
 """How long after a page was last drawn its player can be used."""
@@ -35,6 +37,14 @@ class Transfer:
     reason: str | None = None
     total_bytes: int = 0
     moved_bytes: int = 0
+    handed_s: float | None = None
+    """Since when the storage has had something to take or to answer, by the monotonic clock; None while it is the
+    browser that is waited for."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether the storage takes so long that whoever waits should be told."""
+        return self.stage is Stage.MOVING and self.handed_s is not None and late(self.handed_s)
 
     @property
     def share(self) -> float:
@@ -50,6 +60,7 @@ class Transfer:
         """A file of this size begins to come in."""
         self.stage, self.reason = Stage.MOVING, None
         self.total_bytes, self.moved_bytes = total_bytes, 0
+        self.handed_s = now_s()
 
     def end(self, reason: str | None) -> None:
         """It arrived whole, or failed for this reason."""

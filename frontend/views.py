@@ -78,6 +78,17 @@ def result_view(
     details(result, timezone)
 
 
+def still_trying(trouble: str) -> None:
+    """What keeps something from going on, while it is being tried."""
+    st.warning(f"{plain(trouble)} Still trying.")
+
+
+def try_again(key: str, on_click: Callable[[], None] | None = None) -> None:
+    """The button under what went wrong; the page asks anew when it is drawn anew. A vain try would look like none."""
+    if st.button("Try again", key=key, on_click=on_click):
+        st.toast("Tried again, in vain.", icon=":material/sync_problem:")
+
+
 def failure(result: Failed) -> None:
     """Why there is no genre, and what to do."""
     problem = result["problem"]
@@ -245,13 +256,13 @@ def chart(figure: go.Figure, alt: str, key: str | None = None) -> None:
 def _downloads(result: Done) -> None:
     name = PurePosixPath(file_name(result["id"])).stem or "result"
     with st.container(horizontal=True, gap="small"):
-        for form, make, mime in (
-            ("JSON", lambda: export.result_json(result), "application/json"),
-            ("CSV", lambda: export.result_csv(result), "text/csv"),
+        for form, content, mime in (
+            ("JSON", export.result_json(result), "application/json"),
+            ("CSV", export.result_csv(result), "text/csv"),
         ):
             st.download_button(
                 f"Download {form}",
-                make,
+                content,
                 f"{name}.{form.lower()}",
                 mime,
                 key=f"download-{form}-{result['id']}",

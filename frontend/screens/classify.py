@@ -1,24 +1,22 @@
 """The page on which recordings are dropped, and where what becomes of each is seen."""
 
-import math
 import secrets
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
-from time import monotonic as now_s
 
 import streamlit as st
 
 from frontend import courier as couriers
-from frontend import relay, uploader
+from frontend import faults, relay, table, uploader
 from frontend.api import ApiError
 from frontend.batch import Action, Batch, Entry, State
 from frontend.courier import Courier
-from frontend.errands import errand
+from frontend.errands import Errand, errand
 from frontend.results import Limits
 from frontend.screens import result
 from frontend.settings import open_api
-from frontend.table import ACT, results_table
 from frontend.text import listed, percent, plain
+from frontend.views import still_trying, try_again
 
 VISIT = "visit"
 MICROPHONE = "microphone"
@@ -26,7 +24,7 @@ MICROPHONE = "microphone"
 RECORDING_RATE_HZ = 22_050
 MEBIBYTE_BYTES = 1024 * 1024
 MAX_REASONS = 3
-LINGER_S = 20.0
+IDLE_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -37,13 +35,11 @@ class Visit:
     courier: Courier = field(default_factory=lambda: Courier(Batch()))
     limits: Limits | None = None
     limits_fault: str | None = None
-    asking: Future[Limits] | None = None
+    asking: Errand[Limits] | None = None
     recorded: str | None = None
     """Which recording of the microphone was taken last, as Streamlit calls it."""
     opened: Entry | None = None
     """Which of several files is looked at."""
-    busy_until_s: float = -math.inf
-    """When something was last under way, by the monotonic clock."""
 
     @property
     def batch(self) -> Batch:
@@ -55,7 +51,7 @@ class Visit:
 class Outside:
     """What is drawn outside the desk, so that the whole page has to be drawn again when it changes."""
 
-    pace_s: float | None
+    pace_s: float
     shown: str | None
     opened: str | None
 
@@ -66,12 +62,8 @@ def page() -> None:
     st.title("Tonearm", anchor=False)
     st.markdown("Names the genre of a recording.")
     drawn = _outside(visit)
-    if drawn.pace_s is not None:
-        st.fragment(_desk, run_every=drawn.pace_s)(visit, drawn)
-    else:
-        # No fragment: after the connection was away for long the server knows none, and a click would do nothing.
-        with st.container():
-            _desk(visit, drawn)
+    # The same fragment in every state: a click on one that is just ceasing to be one is lost.
+    st.fragment(_desk, run_every=drawn.pace_s)(visit, drawn)
     if drawn.shown is not None:
         result.show(drawn.shown)
     if drawn.opened is not None:
@@ -82,17 +74,15 @@ def _outside(visit: Visit) -> Outside:
     return Outside(_pace_s(visit), _answered(visit.batch.alone), _answered(visit.opened))
 
 
-def _pace_s(visit: Visit) -> float | None:
-    """How soon the desk draws itself again; None when it need not.
+def _pace_s(visit: Visit) -> float:
+    """How soon the desk draws itself again.
 
-    It goes on for a while after the last file has ended. That is when readers click, and a click on a fragment that is
-    just ceasing to be one is lost.
+    Where it need not, hardly ever, but not never: a server that comes back, or forgot the visit while the connection
+    was away, knows no fragments, and Streamlit's browser side asks it for the whole page only if a part of it draws
+    itself again.
     """
     pace_s = couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
-    if pace_s is not None:
-        visit.busy_until_s = now_s()
-        return pace_s
-    return couriers.SLOW_S if now_s() - visit.busy_until_s < LINGER_S else None
+    return IDLE_S if pace_s is None else pace_s
 
 
 def _answered(entry: Entry | None) -> str | None:
@@ -116,7 +106,10 @@ def _desk(visit: Visit, drawn: Outside) -> None:
     if recording is not None and recording.file_id != visit.recorded:
         visit.recorded = recording.file_id
         visit.batch.record(recording.name, recording, visit.limits)
+    _act(visit)
     visit.courier.step(report)
+    if _outside(visit) != drawn:
+        st.rerun()
     with zone:
         _drop_zone(visit)
     with microphone:
@@ -125,8 +118,20 @@ def _desk(visit: Visit, drawn: Outside) -> None:
         _one(visit, visit.batch.alone)
     elif visit.batch.entries:
         _many(visit)
-    if _outside(visit) != drawn:
-        st.rerun()
+
+
+def _act(visit: Visit) -> None:
+    """Do what the reader asked for in the table, about one file."""
+    chosen = table.chosen()
+    if chosen is None:
+        return
+    match chosen.action:
+        case Action.CANCEL:
+            visit.courier.cancel([chosen])
+        case Action.RETRY:
+            visit.courier.retry([chosen])
+        case Action.OPEN:
+            _open(visit, chosen)
 
 
 def _ask_limits(visit: Visit) -> None:
@@ -186,7 +191,9 @@ def _keeping(visit: Visit) -> None:
         st.caption(f"Recordings {kept}. Earlier results are in the history.")
     elif visit.limits_fault is not None:
         st.warning(plain(visit.limits_fault))
-        st.button("Try again", key="limits-again", on_click=_forget_fault, args=(visit,))
+        try_again("limits-again", on_click=lambda: _forget_fault(visit))
+    elif visit.asking is not None and visit.asking.slow and visit.courier.trouble is None:
+        still_trying(faults.SERVICE_SLOW)
 
 
 def _forget_fault(visit: Visit) -> None:
@@ -236,19 +243,7 @@ def _many(visit: Visit) -> None:
     _buttons(visit)
     _trouble(visit)
     _reasons(entries)
-    chosen = results_table(entries)
-    clicked = st.session_state.get(ACT)
-    # What the reader clicked on may have become something else meanwhile.
-    if chosen is None or (clicked is not None and clicked["label"] != chosen.action):
-        return
-    match chosen.action:
-        case Action.CANCEL:
-            visit.courier.cancel([chosen])
-        case Action.RETRY:
-            visit.courier.retry([chosen])
-        case Action.OPEN:
-            _open(visit, chosen)
-    st.rerun()
+    table.results_table(entries)
 
 
 def progress_words(batch: Batch) -> str:
@@ -298,9 +293,9 @@ def _clear(visit: Visit) -> None:
 
 
 def _trouble(visit: Visit) -> None:
-    """What just now keeps the service from answering."""
+    """What just now keeps files from moving on."""
     if visit.courier.trouble is not None:
-        st.warning(f"{plain(visit.courier.trouble)} Still trying.")
+        still_trying(visit.courier.trouble)
 
 
 def _reasons(entries: list[Entry]) -> None:

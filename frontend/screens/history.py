@@ -12,7 +12,7 @@ from frontend.results import Summary
 from frontend.screens import RESULT, result
 from frontend.settings import open_api
 from frontend.text import clock, file_name, genre_name, moment, percent, plain, shortened
-from frontend.views import swatch
+from frontend.views import swatch, try_again
 
 VISIT = "history-visit"
 PAGE_ROWS = 20
@@ -78,7 +78,7 @@ def page() -> None:
             found = _fetch(visit)
     except ApiError as error:
         st.error(plain(str(error)))
-        st.button("Try again", key="history-again")
+        try_again("history-again")
         return
     if found:
         for summary in found:

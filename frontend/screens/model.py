@@ -12,7 +12,7 @@ from frontend.model_charts import MODELS, interval
 from frontend.results import Model
 from frontend.settings import open_api
 from frontend.text import exact_percent, genre_name, listed, percent, plain
-from frontend.views import chart
+from frontend.views import chart, try_again
 
 VERSION = "model-version"
 # The honest one first. A protocol of another name is called by it.
@@ -39,7 +39,7 @@ def page() -> None:
             model = api.model(st.session_state.get(VERSION))
     except ApiError as error:
         st.error(plain(str(error)))
-        st.button("Try again", key="model-again")
+        try_again("model-again")
         return
     _versions(model)
     metrics = model["metrics"]

@@ -1,13 +1,16 @@
 """One result, wherever it is opened: on its own page, which a link leads to, and under the files just classified."""
 
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
 from streamlit.url_util import make_url_path
 
-from frontend import views
+from frontend import courier as couriers
+from frontend import faults, views
 from frontend.api import ApiError, Pending
+from frontend.errands import Errand, errand
 from frontend.relay import audio_path
 from frontend.results import Done, Feedback, Picture, Result
 from frontend.screens import RESULT
@@ -35,9 +38,19 @@ class Opened:
     asking: bool = False
     """Whether the reader was asked which genre it is."""
     wanted: str | None = None
-    """The genre that the reader named, as long as it is not stored."""
+    """The genre that the reader named, as long as it is not stored; None to take back what was said."""
+    untold: bool = False
+    """Whether the service has still to be told what is wanted."""
     fault: str | None = None
     """Why what the reader said is not stored."""
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A result that is not there yet."""
+
+    id: str
+    asking: Errand[Result | Pending] | None = None
 
 
 def page() -> None:
@@ -52,16 +65,20 @@ def page() -> None:
 
 def show(result_id: str) -> None:
     """Fetch the result of this id with all that belongs to it, unless that was just done, and draw it."""
-    opened = st.session_state.get(OPENED)
-    if opened is None or opened.id != result_id:
-        opened = _open(result_id)
-        if opened is None:
-            return
-        st.session_state[OPENED] = opened
+    try:
+        with st.spinner("Fetching the result"):
+            opened = _opened(result_id)
+            audio_url = None if isinstance(opened, Pending) else _audio_url(opened)
+    except ApiError as error:
+        _refused(error)
+        return
+    if isinstance(opened, Pending):
+        st.fragment(_wait, run_every=max(opened.retry_after_s, MIN_PAUSE_S))(Awaited(result_id))
+        return
     views.result_view(
         opened.result,
         picture=opened.picture,
-        audio_url=_audio_url(opened),
+        audio_url=audio_url,
         feedback=lambda: _feedback(opened),
         link=_page_url(f"{RESULT}?id={quote(opened.id)}"),
         timezone=st.context.timezone,
@@ -70,36 +87,45 @@ def show(result_id: str) -> None:
         st.warning(plain(sentence))
 
 
-def _open(result_id: str) -> Opened | None:
-    """What is known of the result. None where that is nothing yet, and the page says why."""
-    try:
-        with open_api() as api:
-            result = api.result(result_id)
-            if isinstance(result, Pending):
-                st.fragment(_wait, run_every=max(result.retry_after_s, MIN_PAUSE_S))(result_id)
-                return None
-            opened = Opened(result_id, result)
-    except ApiError as error:
-        _refused(error)
-        return None
+def _opened(result_id: str) -> Opened | Pending:
+    """The result with all that belongs to it, as it is open in this session, or as it opens now. Raises ApiError."""
+    opened: Opened | None = st.session_state.get(OPENED)
+    if opened is not None and opened.id == result_id:
+        return opened
+    result = _result(result_id)
+    if isinstance(result, Pending):
+        return result
+    opened = st.session_state[OPENED] = Opened(result_id, result)
     if result["status"] == "done":
         _complete(opened)
     return opened
 
 
-def _wait(result_id: str) -> None:
+def _result(result_id: str) -> Result | Pending:
+    with open_api() as api:
+        return api.result(result_id)
+
+
+def _wait(awaited: Awaited) -> None:
     """Say that the result is on its way, and see whether it has come."""
-    try:
-        with open_api() as api:
-            arrived = not isinstance(api.result(result_id), Pending)
-    except ApiError as error:
-        if not error.passing:
-            _refused(error)
-            return
-        arrived = False
-    if arrived:
-        st.rerun()
+    if awaited.asking is None:
+        awaited.asking = errand(lambda: _result(awaited.id))
+        wait([awaited.asking], couriers.PATIENCE_S)
+    trouble = faults.SERVICE_SLOW if awaited.asking.slow else None
+    if awaited.asking.done():
+        asked, awaited.asking = awaited.asking, None
+        try:
+            arrived = not isinstance(asked.result(), Pending)
+        except ApiError as error:
+            if not error.passing:
+                _refused(error)
+                return
+            arrived, trouble = False, str(error)
+        if arrived:
+            st.rerun()
     st.status("The recording is being classified. This page shows the result when it is there.")
+    if trouble is not None:
+        views.still_trying(trouble)
 
 
 def _refused(error: ApiError) -> None:
@@ -107,7 +133,7 @@ def _refused(error: ApiError) -> None:
         st.warning(UNKNOWN)
         return
     st.error(plain(str(error)))
-    st.button("Try again", key="result-again")
+    views.try_again("result-again")
 
 
 def _complete(opened: Opened) -> None:
@@ -146,15 +172,20 @@ def _feedback(opened: Opened) -> None:
     result = opened.result
     if result["status"] == "failed":
         return
-    if opened.feedback is not None:
-        _thanks(opened, result, opened.feedback["genre"])
-    else:
-        _question(opened, result)
-    if opened.fault:
-        st.error(f"That was not stored. {plain(opened.fault)}")
-        if opened.wanted:
-            again = f"Send “{genre_name(opened.wanted)}” again"
-            st.button(again, key="feedback-again", on_click=_say, args=(opened, opened.wanted))
+    answer = st.container()
+    # Beneath what was clicked, which is not to move.
+    with st.spinner("Storing what you said"):
+        _tell(opened)
+    with answer:
+        if opened.feedback is not None:
+            _thanks(opened, result, opened.feedback["genre"])
+        else:
+            _question(opened, result)
+        if opened.fault:
+            st.error(f"That was not stored. {plain(opened.fault)}")
+            if opened.wanted:
+                again = f"Send “{genre_name(opened.wanted)}” again"
+                st.button(again, key="feedback-again", on_click=_say, args=(opened, opened.wanted))
 
 
 def _thanks(opened: Opened, result: Done, genre: str) -> None:
@@ -195,11 +226,18 @@ def _choose(opened: Opened, key: str) -> None:
 
 
 def _say(opened: Opened, genre: str | None) -> None:
-    """Tell the service, None to take back what was said."""
-    opened.fault, opened.wanted = None, genre
+    """Note what the service is to be told, None to take back what was said; it is told when that is drawn."""
+    opened.wanted, opened.untold = genre, True
+
+
+def _tell(opened: Opened) -> None:
+    """Tell the service what its reader wants it to know, if that is anything new."""
+    if not opened.untold:
+        return
+    opened.fault, opened.untold = None, False
     try:
         with open_api() as api:
-            opened.feedback = api.give_feedback(opened.id, genre)
+            opened.feedback = api.give_feedback(opened.id, opened.wanted)
     except ApiError as error:
         opened.fault = str(error)
         return

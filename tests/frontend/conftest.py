@@ -144,8 +144,8 @@ class Service:
     """Gives the answers a test sets and keeps what it was asked.
 
     The last of ``results`` is given again and again; ``results_of`` goes before it for the ids that it has. ``others``
-    are the answers to GET at other paths, without a query. Nothing of an upload is read until ``reads`` is set, as it
-    is at first.
+    are the answers to GET at other paths, without a query. Nothing of an upload is read until ``reads`` is set, and
+    nothing else is answered until ``answers`` is, as both are at first.
     """
 
     def __init__(self) -> None:
@@ -153,8 +153,8 @@ class Service:
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
-                if self.command == "PUT":
-                    assert service.reads.wait(60)
+                gate = service.reads if self.command == "PUT" else service.answers
+                assert gate.wait(60)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 asked = Asked(self.command, self.path, dict(self.headers), body)
                 service.asked.append(asked)
@@ -180,6 +180,8 @@ class Service:
         self.asked: list[Asked] = []
         self.reads = threading.Event()
         self.reads.set()
+        self.answers = threading.Event()
+        self.answers.set()
         self.max_bytes = 512 * 1024 * 1024
         self.upload: Answer | None = None
         self.put = Answer(201)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from frontend import courier as courier_module
-from frontend import faults, relay
+from frontend import errands, faults, relay
 from frontend.batch import Action, Batch, Chosen, Entry, State
 from frontend.courier import Courier
 from frontend.transfers import Stage
@@ -194,7 +194,8 @@ class Halting(io.BytesIO):
 def soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets the courier's time pass without waiting."""
     passed_s = 0.0
-    monkeypatch.setattr(courier_module, "now_s", lambda: time.monotonic() + passed_s)
+    for module in (courier_module, errands):
+        monkeypatch.setattr(module, "now_s", lambda: time.monotonic() + passed_s)
 
     def later(seconds: float) -> None:
         nonlocal passed_s
@@ -266,6 +267,21 @@ class TestCourier:
         browser.step()
         assert len(service.paths("GET")) == 2
 
+    def test_a_second_is_not_waited_for_at_first(
+        self, courier: Courier, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        service.results = [Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "1"})]
+        browser = Page(courier)
+        browser.step()
+        browser.send()
+        asked = []
+        for after_s in (0.0, courier_module.FAST_S, courier_module.EAGER_FOR_S, courier_module.FAST_S):
+            later(after_s)
+            browser.step()
+            asked.append(len(service.paths("GET")))
+        assert asked == [1, 2, 3, 3]
+
     def test_the_pace_slows_down_with_time(
         self, courier: Courier, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -305,6 +321,82 @@ class TestCourier:
         assert courier.trouble is None
         later(1)
         assert browser.step() == [State.DONE]
+
+    def test_a_service_that_is_silent_for_long_is_told_of(
+        self, courier: Courier, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        monkeypatch.setattr(courier_module, "PATIENCE_S", 0)
+        browser = Page(courier)
+        service.answers.clear()
+        assert browser.step() == [State.WAITING]
+        assert courier.trouble is None
+        later(errands.SLOW_AFTER_S + 1)
+        assert courier.trouble == faults.SERVICE_SLOW
+        service.answers.set()
+        wait_until(lambda: browser.step() == [State.UPLOADING], "a place")
+        assert courier.trouble is None
+        browser.send()
+        service.answers.clear()
+        assert browser.step() == [State.CLASSIFYING]
+        assert courier.trouble is None
+        later(errands.SLOW_AFTER_S + 1)
+        assert courier.trouble == faults.SERVICE_SLOW
+        courier.cancel(courier.batch.entries)
+        assert courier.trouble is None, "nothing waits any more"
+        courier.retry(courier.batch.entries)
+        service.results = [Answer(200, done())]
+        service.answers.set()
+        wait_until(lambda: browser.step() == [State.DONE], "the answer")
+
+    def test_a_storage_that_is_silent_for_long_is_told_of(
+        self, courier: Courier, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        browser = Page(courier)
+        browser.step()
+        (token,) = courier.sending
+        later(errands.SLOW_AFTER_S + 1)
+        assert courier.trouble is None, "nothing was sent yet"
+        transfer = relay._transfers.find(token)
+        assert transfer is not None
+        transfer.start(10)
+        later(errands.SLOW_AFTER_S + 1)
+        assert courier.trouble == faults.STORAGE_SLOW
+        transfer.end(None)
+        browser.step()
+        assert courier.trouble is None
+
+    def test_a_recording_that_the_storage_is_slow_to_take(
+        self, courier: Courier, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        monkeypatch.setattr(courier_module, "PATIENCE_S", 0)
+        service.reads.clear()
+        service.results = [Answer(200, done())]
+        entry = courier.batch.record("Recording.wav", io.BytesIO(b"RIFF"), None)
+        wait_until(lambda: courier.step(None) or entry.state is State.UPLOADING, "a place")
+        assert courier.trouble is None
+        later(errands.SLOW_AFTER_S + 1)
+        assert courier.trouble == faults.STORAGE_SLOW
+        service.reads.set()
+        wait_until(lambda: courier.step(None) or entry.state is State.DONE, "the answer")
+        assert courier.trouble is None
+
+    def test_of_many_results_those_that_waited_longest_are_asked_for(
+        self, courier: Courier, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        count = 2 * courier_module.MAX_ASKED + 5  # a step asks for its first results, and then for its next
+        stored = [Chosen(number, f"{number}.wav", 10, f"{number}.wav") for number in range(1, count + 1)]
+        courier.batch.take(stored, None)
+        service.results = [Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "1"})]
+        for _ in range(3):
+            courier.step(Report(tuple(stored), frozenset()))
+            later(courier_module.FAST_S)
+        asked = [path.rpartition("/")[2] for path in service.paths("GET")]
+        assert set(asked) == {f"{number}.wav" for number in range(1, count + 1)}
+        assert len(set(asked[: courier_module.MAX_ASKED])) == courier_module.MAX_ASKED
 
     def test_one_passing_fault_spares_the_others(self, courier: Courier, service: Service) -> None:
         browser = Page(courier, 3)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 import frontend
 from frontend import courier as couriers
-from frontend import faults, relay, uploader
+from frontend import errands, faults, relay, uploader
+from frontend import table as tables
 from frontend.batch import Entry, State
+from frontend.errands import Errand
 from frontend.screens import classify
 from frontend.transfers import Transfer
 from tests.frontend.conftest import LIMITS, SECRET, Answer, Browser, Service, done, failed, problem
@@ -61,10 +62,10 @@ class Visitor:
         self.chosen = name
         self.look()
 
-    def table(self, entries: Sequence[Entry]) -> Entry | None:
+    def pressed(self) -> Entry | None:
         """Stands in for the table: whose button was used just now."""
         name, self.chosen = self.chosen, None
-        return next((entry for entry in entries if entry.name == name), None)
+        return next((entry for entry in self.entries if entry.name == name), None)
 
     @property
     def buttons(self) -> list[str]:
@@ -107,7 +108,7 @@ def visitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Visitor:
 @pytest.fixture
 def table(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
     """The visitor, with a table whose buttons a test can use."""
-    monkeypatch.setattr(classify, "results_table", visitor.table)
+    monkeypatch.setattr(tables, "chosen", visitor.pressed)
     return visitor
 
 
@@ -152,21 +153,27 @@ class TestEmpty:
         visitor.look()
         assert visitor.said("warning") == [faults.AWAY]
         assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        visitor.click("Try again")
+        assert [toast.value for toast in visitor.page.toast] == ["Tried again, in vain."]
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         visitor.drop("a.wav")
         assert visitor.states == [State.UPLOADING], "what is not known keeps no file from being sent"
         visitor.click("Try again")
         assert visitor.zone["hint"].startswith("WAV, MP3")
+        assert not visitor.page.toast
         assert not visitor.said("warning")
 
     def test_a_slow_service_does_not_hold_the_page_up(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(couriers, "PATIENCE_S", 0)
         del visitor.page.session_state[classify.VISIT]
-        monkeypatch.setattr(classify, "errand", lambda task: classify.Future())
+        monkeypatch.setattr(classify, "errand", lambda task: Errand())
         visitor.look()
         assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
         assert not visitor.said("warning")
         assert classify._outside(visitor.visit).pace_s == couriers.FAST_S
+        monkeypatch.setattr(errands, "SLOW_AFTER_S", 0)
+        visitor.look()
+        assert visitor.said("warning") == [f"{faults.SERVICE_SLOW} Still trying."]
 
 
 class TestOneFile:
@@ -202,7 +209,7 @@ class TestOneFile:
 
     def test_a_waiting_one(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(couriers, "PATIENCE_S", 0)
-        monkeypatch.setattr(couriers, "errand", lambda task: classify.Future())
+        monkeypatch.setattr(couriers, "errand", lambda task: Errand())
         visitor.drop("a.wav")
         assert visitor.progress == [(0, "a.wav: waiting")]
         assert visitor.buttons == ["Cancel"]
@@ -293,6 +300,23 @@ class TestOneFile:
         assert visitor.said("error") == [f"a.wav: {sentence}"]
         assert not visitor.said("warning")
         assert visitor.buttons == ["Try again"]
+
+    def test_a_silent_service_then_its_answer(
+        self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(couriers, "PATIENCE_S", 0.01)
+        service.answers.clear()
+        visitor.drop("a.wav")
+        assert visitor.progress == [(0, "a.wav: waiting")]
+        assert not visitor.said("warning")
+        with monkeypatch.context() as patch:
+            patch.setattr(errands, "SLOW_AFTER_S", 0)
+            visitor.look()
+        assert visitor.said("warning") == [f"{faults.SERVICE_SLOW} Still trying."]
+        service.answers.set()
+        while visitor.states != [State.UPLOADING]:
+            visitor.look()
+        assert not visitor.said("warning")
 
     def test_the_service_away_then_back(
         self, visitor: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch

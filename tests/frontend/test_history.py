@@ -137,6 +137,10 @@ def test_the_service_away_then_back(full: Catalogue) -> None:
     page = screen("history").run()
     assert page.error[0].value == faults.BUSY
     assert not links(page)
+    assert not page.toast
+    page.button(key="history-again").click().run()
+    assert [toast.value for toast in page.toast] == ["Tried again, in vain."], "a click is seen to have been one"
     full.down = False
     page.button(key="history-again").click().run()
+    assert not page.toast
     assert len(links(page)) == history.PAGE_ROWS

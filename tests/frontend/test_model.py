@@ -100,8 +100,12 @@ def test_the_service_away_then_back(catalogue: Catalogue) -> None:
     catalogue.down = True
     page = drawn()
     assert page.error[0].value == faults.BUSY
+    assert not page.toast
+    page.button(key="model-again").click().run()
+    assert [toast.value for toast in page.toast] == ["Tried again, in vain."], "a click is seen to have been one"
     catalogue.down = False
     page.button(key="model-again").click().run()
+    assert not page.toast
     assert "How often it is right" in words(page)
 
 

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 from streamlit import config
 
-from frontend import faults, relay, transfers
+from frontend import errands, faults, relay, transfers
 from frontend.api import Upload
 from frontend.transfers import Players, Stage, Transfer, Transfers
 from tests.frontend.conftest import NOT_FOUND, SECRET, Answer, Service, Web
@@ -292,6 +292,22 @@ class TestBrokenOff:
             sender.send(bytes(3_000_000 - len(CONTENT)))
         wait_until(lambda: transfer.stage is Stage.FAILED, "the end")
         assert transfer.reason == faults.STORAGE_AWAY
+
+
+def test_whether_the_storage_is_waited_for(server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errands, "SLOW_AFTER_S", 0)
+    transfer = offered(storage.url)
+    assert not transfer.slow
+    sender = Sender.to(server, relay.uploads_path() + transfer.token, 2 * len(CONTENT))
+    wait_until(lambda: transfer.stage is Stage.MOVING and not transfer.slow, "the browser is waited for")
+    sender.send(CONTENT)
+    connection = storage.connected()
+    wait_until(lambda: transfer.moved_bytes == len(CONTENT) and not transfer.slow, "the browser is waited for again")
+    sender.send(CONTENT)
+    wait_until(lambda: transfer.moved_bytes == 2 * len(CONTENT) and transfer.slow, "the storage is waited for")
+    connection.close()
+    assert sender.connection.getresponse().status == 502
+    assert not transfer.slow
 
 
 def recording(service: Service, name: str = "a.wav", *, for_s: float = 60) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from frontend import faults
+from frontend import courier as couriers
+from frontend import errands, faults
+from frontend.api import Pending
+from frontend.errands import Errand
 from frontend.screens import result as screen_of_result
 from tests.frontend.conftest import GENRES
 from tests.frontend.fakes import Catalogue, a_catalogue, charts_told, failure, medley, screen, segments, shares, words
@@ -166,6 +169,22 @@ def test_a_pending_one_waits_and_is_shown_when_it_comes(catalogue: Catalogue) ->
     assert not page.status
 
 
+def test_what_keeps_a_pending_one_is_told(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.results["soon"] = None
+    page = opened("soon")
+    assert not page.warning
+    catalogue.broken = {"results"}
+    monkeypatch.setattr(screen_of_result, "_opened", lambda result_id: Pending(1))
+    page.run()
+    assert page.status[0].label.startswith("The recording is being classified")
+    assert page.warning[0].value == f"{faults.FAULT} Still trying."
+    monkeypatch.setattr(screen_of_result, "errand", lambda task: Errand())
+    monkeypatch.setattr(couriers, "PATIENCE_S", 0)
+    monkeypatch.setattr(errands, "SLOW_AFTER_S", 0)
+    page.run()
+    assert page.warning[0].value == f"{faults.SERVICE_SLOW} Still trying."
+
+
 @pytest.mark.parametrize("result_id", ["nowhere", "7f3a/../x", "<script>", "a\nb"])
 def test_one_that_is_not_there(catalogue: Catalogue, result_id: str) -> None:
     page = opened(result_id)
@@ -183,8 +202,12 @@ def test_the_service_away_then_back(catalogue: Catalogue) -> None:
     catalogue.down = True
     page = opened()
     assert page.error[0].value == faults.BUSY
+    assert not page.toast
+    page.button(key="result-again").click().run()
+    assert [toast.value for toast in page.toast] == ["Tried again, in vain."], "a click is seen to have been one"
     catalogue.down = False
     page.button(key="result-again").click().run()
+    assert not page.toast
     assert page.header[0].value == "Jazz"
     assert not page.error
 

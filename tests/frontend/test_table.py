@@ -30,11 +30,11 @@ def entries() -> list[Entry]:
 def draw() -> None:
     import streamlit as st
 
-    from frontend.table import results_table
+    from frontend import table
 
-    chosen = results_table(st.session_state["entries"])
-    if chosen is not None:
+    if (chosen := table.chosen()) is not None:
         st.session_state["chosen"] = chosen
+    table.results_table(st.session_state["entries"])
 
 
 @pytest.fixture
@@ -122,8 +122,18 @@ def test_one_recording_needs_no_summary_and_no_choice_of_genre() -> None:
     assert not app.pills
 
 
-def test_all_can_be_saved(page: AppTest) -> None:
-    assert [button.label for button in page.download_button] == ["All as CSV", "All as JSON"]
+def test_all_can_be_saved_when_all_have_ended(page: AppTest) -> None:
+    assert [(button.label, button.disabled) for button in page.download_button] == [
+        ("All as CSV", True),
+        ("All as JSON", True),
+    ]
+    page.session_state["entries"] = entries()[:3]
+    first = page.run().download_button
+    assert not any(button.disabled for button in first)
+    page.segmented_control(key="table-show").set_value("Failed").run()
+    urls = [button.proto.url for button in first]
+    assert all(urls)
+    assert [button.proto.url for button in page.download_button] == urls, "a click on it is good over drawings"
 
 
 def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
@@ -142,6 +152,7 @@ def test_what_was_pressed_is_a_row_as_it_was_drawn() -> None:
     assert pressed(None, drawn) is None
     assert pressed({"row": 2, "label": "Open"}, drawn) is drawn[2]
     assert pressed({"row": 4, "label": "Open"}, drawn) is None
+    assert pressed({"row": 2, "label": "Cancel"}, drawn) is None, "it has ended meanwhile"
 
 
 def test_the_rows_are_remembered_as_they_were_drawn(page: AppTest) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.conftest import System
 from tests.e2e.browser.chromium import chromium
@@ -28,12 +28,18 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="package")
+def context(browser: Browser) -> BrowserContext:
+    """One for all visitors: it has the app's own files from the first on, which take long to load."""
+    return browser.new_context(viewport=WIDE_PX, locale="en-GB", reduced_motion="reduce", permissions=["microphone"])
+
+
 @pytest.fixture
-def visit(browser: Browser, website: Website, tmp_path: Path) -> Iterator[Visit]:
-    """A new visitor, with nothing kept from another."""
-    context = browser.new_context(viewport=WIDE_PX, locale="en-GB", reduced_motion="reduce", permissions=["microphone"])
-    yield Visit(context, website, tmp_path / "visit")
-    context.close()
+def visit(context: BrowserContext, website: Website, tmp_path: Path) -> Iterator[Visit]:
+    """A new visitor, with nothing kept from another but those files."""
+    visit = Visit(context, website, tmp_path / "visit")
+    yield visit
+    visit.leave()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,6 +38,7 @@ def test_a_file_is_named_and_can_be_played(visit: Visit, tmp_path: Path, name: s
     visit.page.wait_for_function("player => Math.abs(player.duration - 3) < 0.2", arg=player.element_handle())
     visit.page.get_by_text("What was analysed").click()
     expect(visit.page.get_by_role("table")).to_contain_text(name)
+    assert "/tonearm/" not in visit.website.log, "whoever reads it could play recordings, or send their own"
 
 
 def test_a_first_visit_has_its_answer_after_two_actions(visit: Visit, tmp_path: Path) -> None:
@@ -154,7 +155,9 @@ def test_cancelled_files_can_be_tried_again_without_choosing_them(visit: Visit, 
     system.suspend()  # so that it cannot be over before it is cancelled
     try:
         visit.choose(recording(tmp_path, "one.wav"), recording(tmp_path, "two.wav"))
+        expect(visit.page.get_by_text("The service is slow to answer")).to_be_visible()
         visit.page.get_by_role("button", name="Cancel all").click()
+        expect(visit.page.get_by_text("The service is slow to answer")).to_be_hidden()
         expect(visit.page.get_by_text("0 of 2 done, 2 cancelled")).to_be_visible()
     finally:
         system.resume()

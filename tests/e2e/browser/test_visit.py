@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.e2e.browser.visit import Visit
+from tests.local.conftest import wait_until
 
 PROVOKED = {
     "console.error('oops')": "console error: oops",
@@ -19,11 +20,15 @@ PROVOKED = {
 def test_complaints_are_problems(visit: Visit, script: str) -> None:
     visit.open()
     assert visit.problems == []
-    visit.page.evaluate(f"() => {{ {script} }}")
-    visit.page.wait_for_load_state("networkidle")
     expected = PROVOKED[script]
     if expected is None:
+        with visit.page.expect_event("requestfailed"):
+            visit.page.evaluate(f"() => {{ {script} }}")
         assert visit.problems == []
     else:
-        assert re.search(expected, "\n".join(visit.problems))
+        visit.page.evaluate(f"() => {{ {script} }}")
+        complained = re.compile(expected)
+        wait_until(
+            lambda: visit.page.evaluate("true") and complained.search("\n".join(visit.problems)), "the complaint"
+        )
     visit.accept(".")

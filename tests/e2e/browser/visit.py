@@ -41,12 +41,27 @@ class Visit:
         self._accepted: list[re.Pattern[str]] = []
         self._log_start = len(website.log)
         context.set_default_timeout(TIMEOUT_MS)
-        context.on("console", self._on_console)
-        context.on("weberror", self._on_exception)
-        context.on("request", self._on_request)
-        context.on("requestfailed", self._on_failed)
-        context.on("response", self._on_response)
+        self._listeners = {
+            "console": self._on_console,
+            "weberror": self._on_exception,
+            "request": self._on_request,
+            "requestfailed": self._on_failed,
+            "response": self._on_response,
+        }
+        for event, listener in self._listeners.items():
+            context.on(event, listener)
         self.page: Page = context.new_page()
+
+    def leave(self) -> None:
+        """Close all tabs, and leave nothing behind for the next visitor of the same browser."""
+        context = self.page.context
+        for event, listener in self._listeners.items():
+            context.remove_listener(event, listener)
+        for number, page in enumerate(context.pages):
+            if number == 0 and page.url.startswith(self.website.address):
+                page.evaluate("() => localStorage.clear()")
+            page.close()
+        context.clear_cookies()
 
     def open(self, path: str = "/") -> None:
         """Go to a page of the app, and wait until it is drawn."""

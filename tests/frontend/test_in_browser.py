@@ -1,0 +1,305 @@
+"""The page in a real browser, on its real server; only the service is played."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, FileChooser, Page, WebSocketRoute, expect, sync_playwright
+
+from local.setup_env import find_browser
+from tests.frontend.conftest import PENDING, Answer, Service, Web, done
+from tests.local.conftest import wait_until
+
+TIMEOUT_MS = 60_000
+# More than what sockets hold between a browser that sends and a storage that does not read.
+LARGE = os.urandom(1024 * 1024) * 60
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    """One for all pages: it has the app's own files from the first on, which take long to load."""
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser() or None, args=["--no-sandbox"])
+        context = browser.new_context()
+        context.set_default_timeout(TIMEOUT_MS)
+        yield context
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Service]:
+    running = Service()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def web(backend: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    running = Web(tmp_path_factory.mktemp("web"), "frontend/app.py", base_path="music", TONEARM_API_URL=backend.url)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def storage(backend: Service) -> Service:
+    """The service and its storage, with nothing asked of them yet; places have the files' names as ids."""
+    backend.asked.clear()
+    backend.id_of = lambda filename: filename
+    backend.results = [Answer(200, done())]
+    return backend
+
+
+@pytest.fixture
+def page(browser: BrowserContext, web: Web, storage: Service) -> Iterator[Page]:
+    """The page as it opens. It must not complain, and speaks to its own server only."""
+    problems: list[str] = []
+    page = browser.new_page()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            problems.append(request.url) if urlsplit(request.url).hostname not in (None, "127.0.0.1", "") else None
+        ),
+    )
+    page.goto(f"{web.address}/music/")
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    yield page
+    page.close()
+    assert not problems
+
+
+def choose(page: Page, *paths: Path) -> None:
+    page.locator("input[type=file]").set_input_files([str(path) for path in paths])
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Drag files or folders in from the desktop and let them go over the page's title."""
+    box = page.get_by_role("heading", name="Tonearm").bounding_box()
+    assert box is not None
+    session = page.context.new_cdp_session(page)
+    place = {"x": box["x"] + 20, "y": box["y"] + 20}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+        if kind == "dragOver":
+            expect(page.locator(".zone.over")).to_be_visible()
+    expect(page.locator(".zone.over")).to_have_count(0)
+
+
+def bodies(storage: Service) -> dict[str, bytes]:
+    """What came into the storage, by name."""
+    return {
+        asked.path.partition("?")[0].rpartition("/")[2]: asked.body for asked in storage.asked if asked.method == "PUT"
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, size_bytes in {"a.wav": 3000, "b.mp3": 70_000, "crate/c.FLAC": 10, "crate/in/d.ogg": 20}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(size_bytes))
+    (tmp_path / "crate" / "cover.jpg").write_bytes(b"no recording")
+    (tmp_path / "large.wav").write_bytes(LARGE)
+    return tmp_path
+
+
+def test_chosen_files_arrive_as_they_are(page: Page, storage: Service, folder: Path) -> None:
+    choose(page, folder / "a.wav", folder / "b.mp3")
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    expect(page.get_by_role("status").get_by_text("2 files chosen")).to_be_visible()
+    assert bodies(storage) == {name: (folder / name).read_bytes() for name in ("a.wav", "b.mp3")}
+
+
+def test_files_and_folders_dropped_anywhere(page: Page, storage: Service, folder: Path) -> None:
+    drop(page, folder / "a.wav", folder / "crate")
+    expect(page.get_by_text("3 of 3 done")).to_be_visible()
+    assert bodies(storage) == {
+        "a.wav": (folder / "a.wav").read_bytes(),
+        "c.FLAC": (folder / "crate" / "c.FLAC").read_bytes(),
+        "d.ogg": (folder / "crate" / "in" / "d.ogg").read_bytes(),
+    }
+
+
+def test_a_folder_without_recordings(page: Page, storage: Service, folder: Path) -> None:
+    (folder / "crate" / "c.FLAC").unlink()
+    (folder / "crate" / "in" / "d.ogg").unlink()
+    drop(page, folder / "crate")
+    expect(page.get_by_text("No recordings found there")).to_be_visible()
+    assert not storage.paths("POST")
+
+
+def test_the_keyboard_reaches_it(page: Page, storage: Service, folder: Path) -> None:
+    choosers: list[FileChooser] = []
+
+    def note(chooser: FileChooser) -> None:
+        choosers.append(chooser)
+
+    page.on("filechooser", note)
+    page.reload()  # after which the browser is sure to tell of choosers
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    page.get_by_role("heading", name="Tonearm").click()
+    while not page.evaluate("document.activeElement.shadowRoot?.activeElement?.type === 'file'"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    wait_until(lambda: page.evaluate("true") and choosers, "the browser's dialogue")
+    assert choosers[0].is_multiple()
+    choosers[0].set_files(str(folder / "a.wav"))
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    assert set(bodies(storage)) == {"a.wav"}
+
+
+def test_the_same_file_can_be_chosen_again(page: Page, storage: Service, folder: Path) -> None:
+    for times in (1, 2):
+        choose(page, folder / "a.wav")
+        wait_until(lambda times=times: len(storage.paths("PUT")) == times, "the upload")
+        expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+
+
+def test_what_nobody_heard_is_said_again(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:
+    page = browser.new_page()
+    unheard: list[object] = []
+    deaf = False
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: unheard.append(message) if deaf and not unheard else server.send(message))
+
+    page.route_web_socket(re.compile("/_stcore/stream"), pass_on)
+    page.goto(f"{web.address}/music/")
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    deaf = True
+    choose(page, folder / "a.wav")
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    assert unheard
+    assert set(bodies(storage)) == {"a.wav"}
+    page.close()
+
+
+class Line:
+    """The connection between page and server, which a test can delay: what the server says is then kept back."""
+
+    def __init__(self, page: Page) -> None:
+        self.delayed = False
+        self.kept: list[str | bytes] = []
+        self._say: Callable[[str | bytes], None] = lambda message: None
+        page.route_web_socket(re.compile("/_stcore/stream"), self._connect)
+
+    def catch_up(self) -> None:
+        """Say what was kept back."""
+        self.delayed = False
+        for message in self.kept:
+            self._say(message)
+        self.kept.clear()
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        self._say = socket.send
+        server.on_message(lambda message: self.kept.append(message) if self.delayed else socket.send(message))
+
+
+def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder: Path) -> None:
+    line = Line(page)
+    page.reload()
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    storage.results_of = {"b.mp3": PENDING}
+    choose(page, folder / "a.wav", folder / "b.mp3")
+    expect(page.get_by_text("1 of 2 done, 1 classifying")).to_be_visible()
+    line.delayed = True
+    del storage.results_of["b.mp3"]
+    ended = b"2 of 2 done"
+    wait_until(
+        lambda: page.evaluate("true") and any(ended in message for message in line.kept), "the server's last word"
+    )
+    page.get_by_role("radio", name="Failed").click()
+    line.catch_up()
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    expect(page.get_by_text("None of the files is of this kind")).to_be_visible()
+
+
+def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Service, folder: Path) -> None:
+    storage.reads.clear()
+    choose(page, folder / "a.wav")
+    expect(page.get_by_text("The storage is slow to answer")).to_be_visible()
+    expect(page.get_by_text("a.wav: uploading")).to_be_visible()
+    storage.reads.set()
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    expect(page.get_by_text("The storage is slow to answer")).to_be_hidden()
+
+
+def test_a_slow_result_turns_a_wheel_at_once(page: Page, web: Web, storage: Service) -> None:
+    storage.answers.clear()
+    page.goto(f"{web.address}/music/result?id=a.wav")
+    expect(page.get_by_text("Fetching the result")).to_be_visible()
+    storage.answers.set()
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    expect(page.get_by_text("Fetching the result")).to_have_count(0)
+    storage.answers.clear()
+    page.get_by_role("button", name="Right").click()
+    expect(page.get_by_text("Storing what you said")).to_be_visible()
+    storage.answers.set()
+    expect(page.get_by_text("That was not stored")).to_be_visible()
+    expect(page.get_by_text("Storing what you said")).to_have_count(0)
+
+
+def test_cancelled_in_the_middle_and_sent_again(page: Page, storage: Service, folder: Path) -> None:
+    storage.reads.clear()
+    choose(page, folder / "large.wav")
+    expect(page.get_by_text("large.wav: uploading")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("large.wav: cancelled")).to_be_visible()
+    storage.reads.set()
+    wait_until(lambda: storage.paths("PUT"), "the end of what was cancelled")
+    assert 0 <= len(bodies(storage)["large.wav"]) < len(LARGE)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    assert bodies(storage)["large.wav"] == LARGE
+
+
+def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> None:
+    storage.reads.clear()
+    choose(page, folder / "large.wav", folder / "a.wav")
+    expect(page.get_by_text("2 uploading")).to_be_visible()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="About").click()
+    expect(page.get_by_role("heading", name="About")).to_be_visible()
+    storage.reads.set()
+    wait_until(lambda: len(storage.paths("PUT")) == 2, "both uploads")
+    page.go_back()
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    assert bodies(storage) == {"large.wav": LARGE, "a.wav": (folder / "a.wav").read_bytes()}
+
+
+def test_a_server_that_comes_back_finds_everything_again(
+    browser: BrowserContext, web: Web, storage: Service, folder: Path
+) -> None:
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1280, "height": 1600})  # all of it is seen: scrolling closes lists
+    page.goto(f"{web.address}/music/")
+    choose(page, folder / "a.wav", folder / "b.mp3")
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    page.get_by_role("combobox", name="Open a result").click()
+    page.get_by_role("option", name="a.wav").click()
+    page.get_by_role("button", name="Close").click()  # which draws the whole page anew, not only a part of it
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    storage.asked.clear()
+    with page.expect_event("websocket"):
+        web.stop()
+        web.start()
+    wait_until(lambda: page.evaluate("true") and len(storage.paths("GET")) > 2, "the page asks for its files again")
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    page.get_by_role("radio", name="Failed").click()
+    expect(page.get_by_text("None of the files is of this kind")).to_be_visible()
+    choose(page, folder / "crate" / "c.FLAC")
+    expect(page.get_by_text("3 of 3 done")).to_be_visible()
+    assert set(bodies(storage)) == {"c.FLAC"}, "nothing is sent twice"
+    page.close()
