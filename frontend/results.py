@@ -1,6 +1,6 @@
 """What the API says: of recordings, of the listener's verdict on them, of its limits and of its models."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 SCHEMA = "tonearm.result/1"
 PICTURE_SCHEMA = "tonearm.picture/1"
@@ -47,6 +47,8 @@ class Done(TypedDict):
     segments: list[Segment]
     audio: Audio
     model_version: str
+    mode: NotRequired[Literal["accurate", "fast"]]
+    """How many tiles VGG19 looked at: all, or one a window. Results of before there were modes have none."""
     timings_ms: dict[str, float]
     created_at: str
 

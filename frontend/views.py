@@ -234,7 +234,7 @@ def details(result: Done, timezone: str | None) -> None:
         "Length": clock(audio["duration_s"]),
         "Analysed": f"{clock(audio['analysed_s'])} ({percent(heard) if heard < 1 else 'all of it'})",
         "Format": f"{plain(audio['codec'])}, {audio['sample_rate_hz'] / 1000:g} kHz, {channels}",
-        "Model": plain(result["model_version"]),
+        "Model": plain(result["model_version"]) + (", fast mode" if result.get("mode") == "fast" else ""),
         "Answered": moment(result["created_at"], timezone),
         "Took": _timings(result["timings_ms"]),
     }

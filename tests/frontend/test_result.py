@@ -36,6 +36,12 @@ def test_a_recording_has_its_genre_large_and_how_sure_that_is(catalogue: Catalog
     assert not page.warning
 
 
+def test_the_fast_mode_is_told(catalogue: Catalogue) -> None:
+    catalogue.add(medley(id="quick", mode="fast"))
+    assert ", fast mode" in plain_words(opened("quick"))
+    assert "fast mode" not in plain_words(opened())
+
+
 def test_near_certainty_is_not_called_certainty(catalogue: Catalogue) -> None:
     catalogue.add(medley(id="a", confidence=0.9999))
     text = words(opened("a"))
