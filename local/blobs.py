@@ -29,6 +29,8 @@ INTERNAL_QUEUE = "azure-webjobs-blobtrigger-local"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 RECEIPTS_CONTAINER = "azure-webjobs-hosts"
 SCAN_INTERVAL_S = 0.25
+SCAN_PAUSE_MAX_S = 5.0
+"""However long a scan took: storage may have hung."""
 ENQUEUED_AT_ONCE = 4
 SCAN_REST = 4
 """A scan is followed by a pause of at least this many times its own length: of one core, a fifth at most."""
@@ -175,7 +177,7 @@ class BlobScanner:
                 self._outage.over()
             except AzureError as error:
                 await self._outage.wait_after(error)
-            pause_s = max(SCAN_INTERVAL_S, SCAN_REST * listing_s)
+            pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * listing_s), SCAN_PAUSE_MAX_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause_s)
 
