@@ -128,7 +128,8 @@ export default function ({ data, parentElement, setStateValue }) {
   for (const [token, number] of data.sending) {
     if (held.has(number) && !sending.has(token) && !ended.has(token)) send(token, number);
   }
-  if (!data.heard) report();
+  // With nothing to tell it would only draw the page once more, just when its reader may click on another.
+  if (!data.heard && held.size) report();
   insist();
 
   return () => {
