@@ -1,15 +1,17 @@
 """Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
+from tonearm.classification import Mode
+from tonearm.constants import WINDOW_TILES
 from tonearm.types import Floats
 from training import calibrate, svm, vgg19
 from training.calibrate import Calibration
@@ -18,6 +20,9 @@ from training.predictions import Predictions
 from training.protocols import Fold, Protocol
 from training.svm import Searched
 from training.work import Work
+
+TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
+"""How many tiles of a window VGG19 looks at in each mode, at most; a single one is the middle one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,11 @@ class Scores:
     familiarity: Floats
     vgg19: Floats
     found: Searched
+
+    def in_mode(self, mode: Mode) -> Self:
+        """The same, of the tiles that this mode looks at."""
+        middle = self.vgg19.shape[1] // 2
+        return replace(self, vgg19=self.vgg19[:, middle : middle + 1]) if TILES[mode] == 1 else self
 
 
 def score(ready: Work, protocol: Protocol) -> dict[int, Scores]:

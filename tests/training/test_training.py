@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from tests.audio_samples import RATE_HZ, encode, music
-from tonearm import features
+from tonearm import features, manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from training import calibrate, dataset, evaluate, export, metrics, protocols, tune, work
@@ -201,7 +201,7 @@ def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> Non
     assert {path.name for path in trained.iterdir()} == {
         *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md", "calibration.svg"),
         *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
-        *("predictions.csv", "config.toml", "training.log"),
+        *("predictions.csv", "predictions_fast.csv", "config.toml", "training.log"),
     }
     figures = json.loads((trained / "metrics.json").read_text())
     for protocol, n in (("random2", 40), ("artist2", 40), ("filtered", 10)):
@@ -218,8 +218,13 @@ def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> Non
     operations = {node.op_type for node in onnx.load(trained / "vgg19.onnx").graph.node}
     assert "QuantizeLinear" in operations
 
+    assert set(figures["export"]["cost"]["milliseconds_fast"]) == set(figures["export"]["cost"]["milliseconds"])
+    by_mode = {mode: Classifier.load(trained, mode=mode) for mode in manifest.MODES}
+    assert [each.numbers.tiles for each in by_mode.values()] == [3, 1]
+    assert by_mode["accurate"].numbers.scales["vgg19"] != by_mode["fast"].numbers.scales["vgg19"]
+
     # What is served agrees with what was trained, from the audio itself.
-    classifier = Classifier.load(trained)
+    classifier = by_mode["accurate"]
     assert classifier.model_version == "test.1"
     for genre in GENRES:
         result = classifier.classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
@@ -239,13 +244,26 @@ def test_evaluation_finds_what_is_stale(
     assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
     rows = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
+    rows = (copy / "predictions_fast.csv").read_text().splitlines()
+    (copy / "predictions_fast.csv").write_text("\n".join(rows[:-1]) + "\n")
+    served = json.loads((copy / "manifest.json").read_text())
+    served["modes"]["fast"]["uncertain_below"] += 0.1
+    (copy / "manifest.json").write_text(json.dumps(served))
     (copy / "calibration.svg").write_text("<svg/>")
     with pytest.raises(SystemExit) as ended:
         evaluate.main(command)
     assert ended.value.code == 1
     printed = capsys.readouterr().out
-    for stale in ("metrics.json, /protocols/random2/n", "MODEL_CARD.md", "calibration.svg", "folds_random2.txt"):
-        assert f"{stale}" in printed
+    for stale in (
+        "metrics.json, /protocols/random2/n",
+        "metrics.json, /fast/protocols/filtered/n",
+        "manifest.json, /modes/fast/uncertain_below",
+        "MODEL_CARD.md",
+        "calibration.svg",
+        "predictions.csv, random2: folds_random2.txt",
+        "predictions_fast.csv, filtered: folds_filtered.txt",
+    ):
+        assert stale in printed
     with pytest.raises(SystemExit, match="there are random2, artist2, filtered"):
         evaluate.main([*command, "--refit", "random2/7"])
 
