@@ -46,6 +46,7 @@ from training.degrade import encoded
 from training.plots import calibration_plot
 from training.predictions import Predictions
 from training.protocols import Protocol
+from training.vgg19 import Stopping
 from training.work import Work
 
 logger = logging.getLogger("training")
@@ -94,6 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     familiarity = np.concatenate([each.familiarity for each in scores[chosen.name].values()])
     unfamiliar_below = calibrate.familiarity_threshold(familiarity)
     found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
+    exported, stopping = _export(ready, found, unfinished)
 
     metrics: dict[str, Any] = {
         "dataset": _dataset(ready),
@@ -101,6 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
             "config": asdict(ready.config),
             "svm": asdict(found),
             "svm_by_fold": {name: [asdict(each.found) for each in folds.values()] for name, folds in scores.items()},
+            "vgg19": asdict(stopping),
+            "vgg19_by_fold": {name: [asdict(each.stopping) for each in of.values()] for name, of in scores.items()},
         },
         "unfamiliar_below": round(unfamiliar_below, 4),
         **figures.of_predictions(said),
@@ -109,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
             "protocol": chosen.name,
             **robustness.measure(ready, chosen, shipped["accurate"], options.clips),
         },
-        "export": _export(ready, found, unfinished),
+        "export": exported,
     }
     for protocol in kinds:
         protocols.write(unfinished / f"folds_{protocol.name}.txt", ready.data, protocol)
@@ -145,32 +149,44 @@ def _dataset(ready: Work) -> dict[str, Any]:
     }
 
 
-def _export(ready: Work, found: svm.Searched, folder: Path) -> dict[str, Any]:
-    """Trains on all tracks, writes both ONNX files into ``folder``, returns how true they are to what was trained."""
+def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, Any], Stopping]:
+    """Trains on all tracks and writes both ONNX files into ``folder``.
+
+    Returns:
+        how true the files are to what was trained, and what decided VGG19's epochs.
+    """
     logger.info("training on all tracks")
     data, config = ready.data, ready.config
     machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
-    block5, head, _ = vgg19.train(
-        ready.prepared, data.truth, np.arange(len(data.tracks)), config.vgg19, seed=config.seed, weights=ready.weights
+    everything = np.arange(len(data.tracks))
+    block5, head, stopping = vgg19.train(
+        ready.prepared,
+        data.truth,
+        data.groups,
+        everything,
+        config.vgg19,
+        seed=config.seed,
+        weights=ready.weights,
     )
     logger.info("exporting")
-    model = vgg19.joined(block5, head, ready.weights)
+    model = vgg19.joined(block5, head, config.vgg19.layers, ready.weights)
     svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
     float32 = export.vgg19_to_onnx(model)
-    int8 = export.quantized(float32, _first_tiles(ready, np.arange(len(data.tracks))))
+    int8 = export.quantized(float32, _first_tiles(ready, everything))
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
 
     float32_session = OnnxModel(float32.SerializeToString(), threads=2)
-    sample = _first_tiles(ready, np.arange(len(data.tracks)))[:COMPARED_TILES]
+    sample = _first_tiles(ready, everything)[:COMPARED_TILES]
     margins, familiarity = SvmModel(svm_onnx).judge(ready.vectors)
-    return {
+    differences = {
         "svm_difference": export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
         "familiarity_difference": float(np.abs(familiarity - svm.familiarity(machine, ready.vectors)).max()),
         "vgg19_difference": export.check_same(
             "VGG19", float32_session.scores(sample), np.asarray(model.predict(sample, verbose=0))
         ),
     }
+    return differences, stopping
 
 
 def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
@@ -178,7 +194,7 @@ def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
     protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
     fold = protocol.folds[-1]
     _, block5, head = held_out.models_of(ready, protocol, fold)
-    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.weights))
+    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.config.vgg19.layers, ready.weights))
     int8 = export.quantized(float32, _first_tiles(ready, fold.train))
     truth, rates = ready.data.truth[fold.test], {}
     for name, model in (("float32", float32), ("int8", int8)):

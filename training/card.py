@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from tonearm.constants import GENRES, WINDOW_TILES
 from training.predictions import MODELS
 
@@ -155,9 +157,23 @@ def _parts(metrics: dict[str, Any]) -> str:
         [
             _ABLATION.format(**ablation),
             _table(["without", "right"], rows),
-            _SETTINGS.format(**metrics["settings"]["svm"]),
+            _SETTINGS.format(**metrics["settings"]["svm"], **_epochs(metrics["settings"], ablation["protocol"])),
         ]
     )
+
+
+def _epochs(settings: dict[str, Any], protocol: str) -> dict[str, str]:
+    """How many epochs of each of VGG19's stages: of the shipped one, and from fewest to most in a protocol's folds."""
+
+    def best(stopping: dict[str, Any], stage: str) -> int:
+        # The first loss of fine-tuning is that before it.
+        return int(np.argmin(stopping[stage])) + (stage == "head")
+
+    told = {}
+    for stage in ("head", "fine"):
+        of_folds = [best(each, stage) for each in settings["vgg19_by_fold"][protocol]]
+        told[stage] = f"{best(settings['vgg19'], stage)} ({min(of_folds)} to {max(of_folds)})"
+    return told
 
 
 def _robustness(metrics: dict[str, Any]) -> str:
@@ -229,7 +245,9 @@ log-probabilities (stacked), and the SVM alone where it is 98 % right (cascade).
 _ABLATION = """The SVM on `{protocol}` without a group of its features (how many in brackets), C and γ held:"""
 
 _SETTINGS = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} over the number of features, searched as in
-each fold; `config.toml` beside this card holds every other setting."""
+each fold. VGG19's head was trained for {head} epochs, then block 5 with it for {fine}: as many as were best for tracks
+held out of the training side, on all of which it was then trained anew; in brackets the same of the folds. The curves
+are in `metrics.json`; `config.toml` beside this card holds every other setting."""
 
 _DAMAGES = """{clips} clips as audio, each judged by the `{protocol}` models of the fold that left it out, damaged in
 one way at a time (`training/degrade.py`): the share answered as the clean clip is, and the share answered right."""

@@ -31,6 +31,7 @@ from training import (
     predictions,
     stand_in,
     svm,
+    vgg19,
 )
 from training.predictions import Predictions
 
@@ -177,8 +178,8 @@ def test_the_fast_mode_is_that_of_the_middle_tile() -> None:
     edges = 5 * np.eye(10, dtype=np.float32)[truth]
     middle = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
     svm_scores = np.zeros((60, 10), np.float32)
-    found = svm.Searched(C=1, gamma_a_feature=1, accuracy=1)
-    scores = held_out.Scores(svm_scores, np.ones(60), np.stack([edges, middle, edges], axis=1), found)
+    found, stopping = svm.Searched(C=1, gamma_a_feature=1, accuracy=1), vgg19.Stopping((1.0,), (1.0,))
+    scores = held_out.Scores(svm_scores, np.ones(60), np.stack([edges, middle, edges], axis=1), found, stopping)
     fitted = {}
     for mode in manifest.MODES:
         of_mode = scores.in_mode(mode)
