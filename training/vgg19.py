@@ -8,7 +8,6 @@ and kept, and mixed up with one another (Zhang et al., 2018). Then block 5 toget
 the training side say after how many epochs each stage ends. Blocks 1 to 4 stay as they are.
 """
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -219,7 +218,8 @@ def train(
     """Trains the head, then block 5 with it; twice.
 
     First without some artists of the training side, on whose tracks the loss is watched. Then on the whole side, anew,
-    for as many epochs as were best: a fifth fewer tracks to learn from cost more than stopping at the right time gains.
+    for as many epochs as were best, with a schedule of that length: keeping the weights that were best without those
+    artists names fewer tracks right, and so does cutting the longer schedule off.
 
     Args:
         prepared: of all tracks.
@@ -236,9 +236,9 @@ def train(
     stopping = _stopping(prepared, truth, groups, train, config, seed, weights)
     keras.utils.set_random_seed(seed)
     block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
-    for _ in itertools.islice(_head_epochs(prepared, truth, train, config, model), stopping.head_epochs):
+    for _ in _head_epochs(prepared, truth, train, config, model, stopping.head_epochs):
         pass
-    for _ in itertools.islice(_fine_epochs(prepared, truth, train, config, block5, model, seed), stopping.fine_epochs):
+    for _ in _fine_epochs(prepared, truth, train, config, block5, model, stopping.fine_epochs, seed):
         pass
     return block5, model, stopping
 
@@ -259,7 +259,7 @@ def _stopping(
     block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
     head_losses: list[float] = []
     best = model.get_weights()
-    for _ in _head_epochs(prepared, truth, kept, config, model):
+    for _ in _head_epochs(prepared, truth, kept, config, model, config.head.epochs):
         head_losses.append(_loss_of(model, prepared.served(held_out), truth[held_out]))
         if head_losses[-1] == min(head_losses):
             best = model.get_weights()
@@ -267,7 +267,7 @@ def _stopping(
             break
     model.set_weights(best)
     fine_losses = [min(head_losses)]
-    for _ in _fine_epochs(prepared, truth, kept, config, block5, model, seed):
+    for _ in _fine_epochs(prepared, truth, kept, config, block5, model, config.fine.epochs, seed):
         fine_losses.append(_loss_of(model, fine_statistics(prepared, held_out, block5), truth[held_out]))
         if _has_stopped_falling(fine_losses, config.fine.patience):
             break
@@ -279,7 +279,7 @@ def _has_stopped_falling(losses: list[float], patience: int) -> bool:
 
 
 def _head_epochs(
-    prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config, model: Any
+    prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config, model: Any, n_epochs: int
 ) -> Iterator[None]:
     """The first stage: the head alone, on mixed statistics. Yields after each epoch."""
     n_tiles, n_statistics = prepared.statistics.shape[1:]
@@ -287,7 +287,7 @@ def _head_epochs(
     targets = tf.constant(_targets(np.repeat(truth[train], n_tiles)))
     batch = min(config.head.batch, len(targets))
     steps = len(targets) // batch
-    schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * config.head.epochs)
+    schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * n_epochs)
     optimizer, loss = keras.optimizers.Adam(schedule), _loss(config)
     optimizer.build(model.trainable_variables)
 
@@ -306,7 +306,7 @@ def _head_epochs(
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
 
     rng = np.random.default_rng(len(train))
-    for _ in range(config.head.epochs):
+    for _ in range(n_epochs):
         order = rng.permutation(len(targets))
         for i in range(steps):
             some = order[i * batch : (i + 1) * batch]
@@ -325,13 +325,14 @@ def _fine_epochs(
     config: Vgg19Config,
     block5: Any,
     model: Any,
+    n_epochs: int,
     seed: int,
 ) -> Iterator[None]:
     """The second stage: one random tile a track and epoch, with mixup of block 4's maps.
 
     Yields after each epoch, with the averaged weights in place.
     """
-    if prepared.maps is None:
+    if prepared.maps is None or not n_epochs:
         return
     n_low = prepared.statistics.shape[2] - block5.output_shape[-1]
     low = keras.Input((n_low,))
@@ -343,13 +344,13 @@ def _fine_epochs(
     fine, rng = config.fine, np.random.default_rng(seed)
     steps = -(-len(train) // fine.batch)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps * fine.epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
+        0.0, steps * n_epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
     )
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=1e-2, clipnorm=1.0, use_ema=True, ema_momentum=fine.averaging
     )
     whole.compile(optimizer, _loss(config))
-    for _ in range(fine.epochs):
+    for _ in range(n_epochs):
         order = rng.permutation(train)
         for i in range(steps):
             some = order[i * fine.batch : (i + 1) * fine.batch]
