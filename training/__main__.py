@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tonearm import manifest
+from tonearm.classification import Mode
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.features import NAMES
@@ -41,17 +43,16 @@ from training import (
 from training.calibrate import Calibration
 from training.card import CALIBRATION_PLOT, card
 from training.degrade import encoded
-from training.held_out import Scores
 from training.plots import calibration_plot
+from training.predictions import Predictions
 from training.protocols import Protocol
+from training.vgg19 import Stopping
 from training.work import Work
 
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
 COMPARED_TILES = 24
 COST_RUNS = 20
-# The one whose confidence is shipped: new recordings are mostly by artists that the models never heard.
-CALIBRATED_ON = protocols.ARTIST
 INT8_ON = protocols.FILTERED
 
 
@@ -77,18 +78,24 @@ def main(arguments: list[str] | None = None) -> None:
     ready = work.prepare(options)
     kinds = protocols.protocols(ready.data, options.data, options.folds, ready.config.seed)
     scores = {protocol.name: held_out.score(ready, protocol) for protocol in kinds}
-    said = {protocol.name: held_out.predictions(ready.data, protocol, scores[protocol.name]) for protocol in kinds}
-    predictions.write(unfinished / predictions.FILE, said)
-    said = predictions.read(unfinished / predictions.FILE)  # what is rounded there is what the figures are of
-    chosen = next(protocol for protocol in kinds if protocol.name.startswith(CALIBRATED_ON))
-    of_chosen = scores[chosen.name]
+    chosen = next(protocol for protocol in kinds if protocol.name.startswith(figures.CALIBRATED_ON))
     everything = tuple(fold.number for fold in chosen.folds)
-    shipped = held_out.calibration_of(ready.data, chosen, of_chosen, everything)
-    by_unheard = said[chosen.name]
-    uncertain_below = calibrate.uncertainty_threshold(by_unheard.probabilities["ensemble"], by_unheard.truth)
-    familiarity = np.concatenate([each.familiarity for each in of_chosen.values()])
+    said: dict[Mode, dict[str, Predictions]] = {}
+    shipped: dict[Mode, Calibration] = {}
+    for mode in manifest.MODES:
+        of_mode = {
+            name: {number: each.in_mode(mode) for number, each in folds.items()} for name, folds in scores.items()
+        }
+        file = unfinished / predictions.FILES[mode]
+        predictions.write(
+            file, {each.name: held_out.predictions(ready.data, each, of_mode[each.name]) for each in kinds}
+        )
+        said[mode] = predictions.read(file)  # what is rounded there is what the figures are of
+        shipped[mode] = held_out.calibration_of(ready.data, chosen, of_mode[chosen.name], everything)
+    familiarity = np.concatenate([each.familiarity for each in scores[chosen.name].values()])
     unfamiliar_below = calibrate.familiarity_threshold(familiarity)
     found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
+    exported, stopping = _export(ready, found, unfinished)
 
     metrics: dict[str, Any] = {
         "dataset": _dataset(ready),
@@ -96,25 +103,27 @@ def main(arguments: list[str] | None = None) -> None:
             "config": asdict(ready.config),
             "svm": asdict(found),
             "svm_by_fold": {name: [asdict(each.found) for each in folds.values()] for name, folds in scores.items()},
+            "vgg19": asdict(stopping),
+            "vgg19_by_fold": {name: [asdict(each.stopping) for each in of.values()] for name, of in scores.items()},
         },
-        "uncertain_below": round(uncertain_below, 4),
         "unfamiliar_below": round(unfamiliar_below, 4),
-        **figures.of_predictions(said, round(uncertain_below, 4)),
-        "tiles": _tiles(ready, chosen, of_chosen, shipped),
+        **figures.of_predictions(said),
         "ablation": {"protocol": chosen.name, "rows": ablation.measure(ready, chosen, found)},
-        "robustness": {"protocol": chosen.name, **robustness.measure(ready, chosen, shipped, options.clips)},
-        "export": _export(ready, found, unfinished),
+        "robustness": {
+            "protocol": chosen.name,
+            **robustness.measure(ready, chosen, shipped["accurate"], options.clips),
+        },
+        "export": exported,
     }
     for protocol in kinds:
         protocols.write(unfinished / f"folds_{protocol.name}.txt", ready.data, protocol)
     shutil.copyfile(options.config, unfinished / "config.toml")
     (unfinished / "manifest.json").write_text(
-        _manifest(options.version, unfinished, shipped, uncertain_below, unfamiliar_below)
+        _manifest(options.version, unfinished, shipped, figures.thresholds(metrics), unfamiliar_below)
     )
-    metrics["export"]["int8"] = _int8(ready, kinds, shipped.vgg19_scale)
-    classifier = Classifier.load(unfinished)
-    metrics["export"]["cost"] = _cost(classifier)
-    metrics["nonmusic"] = {} if options.no_nonmusic else nonmusic.measure(classifier)
+    metrics["export"]["int8"] = _int8(ready, kinds, shipped["accurate"].vgg19_scale)
+    metrics["export"]["cost"] = _cost(unfinished)
+    metrics["nonmusic"] = {} if options.no_nonmusic else nonmusic.measure(Classifier.load(unfinished))
     for protocol, of_protocol in metrics["protocols"].items():
         rates = ", ".join(f"{name} {100 * of_protocol[name]['accuracy']:.1f} %" for name in predictions.MODELS)
         logger.info("%s, n = %d: %s", protocol, of_protocol["n"], rates)
@@ -140,50 +149,44 @@ def _dataset(ready: Work) -> dict[str, Any]:
     }
 
 
-def _tiles(
-    ready: Work, protocol: Protocol, scores: dict[int, Scores], calibration: Calibration
-) -> list[dict[str, Any]]:
-    """VGG19's and the ensemble's accuracy by how many tiles of a window are looked at."""
-    n_served = ready.prepared.n_served
-    rows = []
-    for kept in ([n_served // 2], [0, n_served - 1], list(range(n_served))):
-        right = dict.fromkeys(("vgg19", "ensemble"), 0)
-        for fold in protocol.folds:
-            each = scores[fold.number]
-            for model, answers in calibration.apply(each.svm, each.vgg19[:, kept]).items():
-                if model in right:
-                    right[model] += int((answers.argmax(axis=1) == ready.data.truth[fold.test]).sum())
-        rates = {model: round(n_right / len(protocol.tested), 4) for model, n_right in right.items()}
-        rows.append({"tiles": len(kept), **rates})
-    return rows
+def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, Any], Stopping]:
+    """Trains on all tracks and writes both ONNX files into ``folder``.
 
-
-def _export(ready: Work, found: svm.Searched, folder: Path) -> dict[str, Any]:
-    """Trains on all tracks, writes both ONNX files into ``folder``, returns how true they are to what was trained."""
+    Returns:
+        how true the files are to what was trained, and what decided VGG19's epochs.
+    """
     logger.info("training on all tracks")
     data, config = ready.data, ready.config
     machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
-    block5, head, _ = vgg19.train(
-        ready.prepared, data.truth, np.arange(len(data.tracks)), config.vgg19, seed=config.seed, weights=ready.weights
+    everything = np.arange(len(data.tracks))
+    block5, head, stopping = vgg19.train(
+        ready.prepared,
+        data.truth,
+        data.groups,
+        everything,
+        config.vgg19,
+        seed=config.seed,
+        weights=ready.weights,
     )
     logger.info("exporting")
-    model = vgg19.joined(block5, head, ready.weights)
+    model = vgg19.joined(block5, head, config.vgg19.layers, ready.weights)
     svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
     float32 = export.vgg19_to_onnx(model)
-    int8 = export.quantized(float32, _first_tiles(ready, np.arange(len(data.tracks))))
+    int8 = export.quantized(float32, _first_tiles(ready, everything))
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
 
     float32_session = OnnxModel(float32.SerializeToString(), threads=2)
-    sample = _first_tiles(ready, np.arange(len(data.tracks)))[:COMPARED_TILES]
+    sample = _first_tiles(ready, everything)[:COMPARED_TILES]
     margins, familiarity = SvmModel(svm_onnx).judge(ready.vectors)
-    return {
+    differences = {
         "svm_difference": export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
         "familiarity_difference": float(np.abs(familiarity - svm.familiarity(machine, ready.vectors)).max()),
         "vgg19_difference": export.check_same(
             "VGG19", float32_session.scores(sample), np.asarray(model.predict(sample, verbose=0))
         ),
     }
+    return differences, stopping
 
 
 def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
     protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
     fold = protocol.folds[-1]
     _, block5, head = held_out.models_of(ready, protocol, fold)
-    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.weights))
+    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.config.vgg19.layers, ready.weights))
     int8 = export.quantized(float32, _first_tiles(ready, fold.train))
     truth, rates = ready.data.truth[fold.test], {}
     for name, model in (("float32", float32), ("int8", int8)):
@@ -208,21 +211,32 @@ def _first_tiles(ready: Work, tracks: Integers) -> Floats:
     return np.array([tiles(ready.data.pictures[i].astype(np.float32))[0] for i in some])
 
 
-def _cost(classifier: Classifier) -> dict[str, Any]:
+def _cost(folder: Path) -> dict[str, Any]:
     """Where the time goes, by stage: medians over some answers about a clip of noise, after two to warm up."""
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 30 * SAMPLE_RATE_HZ)).astype(np.float32)
     clip = encoded(samples)
-    runs = [classifier.classify(clip).timings_ms for _ in range(COST_RUNS + 2)][2:]
-    stages = {stage: round(statistics.median(run[stage] for run in runs), 2) for stage in runs[0]}
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.exists() else []
-    return {"machine": names[0] if names else platform.machine(), "runs": COST_RUNS, "milliseconds": stages}
+    times_ms = {}
+    for mode in manifest.MODES:
+        classifier = Classifier.load(folder, mode=mode)
+        runs = [classifier.classify(clip).timings_ms for _ in range(COST_RUNS + 2)][2:]
+        times_ms[mode] = {stage: round(statistics.median(run[stage] for run in runs), 2) for stage in runs[0]}
+    return {
+        "machine": names[0] if names else platform.machine(),
+        "runs": COST_RUNS,
+        "milliseconds": times_ms["accurate"],
+        "milliseconds_fast": times_ms["fast"],
+    }
 
 
 def _manifest(
-    version: str, folder: Path, calibration: Calibration, uncertain_below: float, unfamiliar_below: float
+    version: str,
+    folder: Path,
+    calibrations: Mapping[Mode, Calibration],
+    uncertain_below: Mapping[Mode, float],
+    unfamiliar_below: float,
 ) -> str:
-    numbers = {name: round(value, 6) for name, value in asdict(calibration).items()}
     files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE)}
     content = {
         "schema": manifest.SCHEMA,
@@ -230,9 +244,15 @@ def _manifest(
         "labels": list(GENRES),
         "features": manifest.FEATURES,
         "inputs": {"svm": {"vector": [None, len(NAMES)]}, "vgg19": {"mel": [None, MEL_BANDS, TILE_COLUMNS]}},
-        "calibration": {"svm": {"scale": numbers["svm_scale"]}, "vgg19": {"scale": numbers["vgg19_scale"]}},
-        "ensemble": {"weights": {"svm": numbers["svm_weight"], "vgg19": numbers["vgg19_weight"]}},
-        "uncertain_below": round(uncertain_below, 4),
+        "modes": {
+            mode: {
+                "tiles": held_out.TILES[mode],
+                "scales": {"svm": round(each.svm_scale, 6), "vgg19": round(each.vgg19_scale, 6)},
+                "weights": {"svm": round(each.svm_weight, 6), "vgg19": round(each.vgg19_weight, 6)},
+                "uncertain_below": uncertain_below[mode],
+            }
+            for mode, each in calibrations.items()
+        },
         "unfamiliar_below": round(unfamiliar_below, 4),
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

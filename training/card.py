@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tonearm.constants import GENRES
+import numpy as np
+
+from tonearm.constants import GENRES, WINDOW_TILES
 from training.predictions import MODELS
 
 NAMES = {"svm": "SVM", "vgg19": "VGG19", "ensemble": "Ensemble"}
@@ -18,9 +20,14 @@ def card(version: str, metrics: dict[str, Any]) -> str:
         "## Accuracy",
         _HOW.format(version=version),
         _table(
-            ["protocol", "n", *NAMES.values()],
-            [[f"`{name}`", str(f["n"]), *(_accuracy(f[model]) for model in NAMES)] for name, f in protocols.items()],
+            ["protocol", "mode", "n", *NAMES.values()],
+            [
+                [f"`{name}`", mode, str(f["n"]), *(_accuracy(f[model]) for model in NAMES)]
+                for name, mode, f in _by_mode(metrics)
+            ],
         ),
+        _MODES.format(**metrics["export"]["cost"], tiles=WINDOW_TILES),
+        _table(*_times(metrics["export"]["cost"])),
         _WHY.format(**metrics["dataset"]),
         *(_protocol(name, figures) for name, figures in protocols.items()),
         "## Calibration",
@@ -33,12 +40,27 @@ def card(version: str, metrics: dict[str, Any]) -> str:
         _parts(metrics),
         "## Robustness",
         _robustness(metrics),
-        "## Export and cost",
+        "## Export",
         _export(metrics),
         _LIMITS,
         _CREDITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _by_mode(metrics: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Name, mode and figures of each protocol in each mode."""
+    return [
+        (name, mode, of_mode[name])
+        for name in metrics["protocols"]
+        for mode, of_mode in (("accurate", metrics["protocols"]), ("fast", metrics["fast"]["protocols"]))
+    ]
+
+
+def _times(cost: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A table of milliseconds, a stage a column and a mode a row."""
+    rows = (("accurate", cost["milliseconds"]), ("fast", cost["milliseconds_fast"]))
+    return ["mode", *cost["milliseconds"]], [[mode, *(f"{ms:.1f}" for ms in times.values())] for mode, times in rows]
 
 
 def _percent(share: float | None) -> str:
@@ -76,13 +98,13 @@ def _protocol(name: str, figures: dict[str, Any]) -> str:
 
 def _calibration(metrics: dict[str, Any]) -> str:
     rows = [
-        [f"`{name}`", *(f"{f[model]['expected_calibration_error']:.3f}" for model in NAMES)]
-        for name, f in metrics["protocols"].items()
+        [f"`{name}`", mode, *(f"{f[model]['expected_calibration_error']:.3f}" for model in NAMES)]
+        for name, mode, f in _by_mode(metrics)
     ]
     return "\n\n".join(
         [
             "Expected calibration error (15 bins): how far confidence and accuracy lie apart.",
-            _table(["protocol", *NAMES.values()], rows),
+            _table(["protocol", "mode", *NAMES.values()], rows),
             f"![Confidence against accuracy]({CALIBRATION_PLOT})",
         ]
     )
@@ -90,12 +112,12 @@ def _calibration(metrics: dict[str, Any]) -> str:
 
 def _uncertain(metrics: dict[str, Any]) -> str:
     rows = [
-        [f"`{name}`", _percent(f["certain"]["coverage"]), _accuracy(f["certain"])]
-        for name, f in metrics["protocols"].items()
+        [f"`{name}`", mode, _percent(f["certain"]["coverage"]), _accuracy(f["certain"])]
+        for name, mode, f in _by_mode(metrics)
     ]
     parts = [
-        _UNCERTAIN.format(**metrics),
-        _table(["protocol", "not uncertain (by confidence)", "of these right"], rows),
+        _UNCERTAIN.format(**metrics, fast_below=metrics["fast"]["uncertain_below"]),
+        _table(["protocol", "mode", "not uncertain (by confidence)", "of these right"], rows),
     ]
     if metrics["nonmusic"]:
         parts += [
@@ -131,16 +153,27 @@ def _comparison(metrics: dict[str, Any]) -> str:
 def _parts(metrics: dict[str, Any]) -> str:
     ablation = metrics["ablation"]
     rows = [[row["without"], _percent(row["accuracy"])] for row in ablation["rows"]]
-    tiles = [[str(row["tiles"]), _percent(row["vgg19"]), _percent(row["ensemble"])] for row in metrics["tiles"]]
     return "\n\n".join(
         [
             _ABLATION.format(**ablation),
             _table(["without", "right"], rows),
-            _TILES.format(**ablation),
-            _table(["tiles", "VGG19", "ensemble"], tiles),
-            _SETTINGS.format(**metrics["settings"]["svm"]),
+            _SETTINGS.format(**metrics["settings"]["svm"], **_epochs(metrics["settings"], ablation["protocol"])),
         ]
     )
+
+
+def _epochs(settings: dict[str, Any], protocol: str) -> dict[str, str]:
+    """How many epochs of each of VGG19's stages: of the shipped one, and from fewest to most in a protocol's folds."""
+
+    def best(stopping: dict[str, Any], stage: str) -> int:
+        # The first loss of fine-tuning is that before it.
+        return int(np.argmin(stopping[stage])) + (stage == "head")
+
+    told = {}
+    for stage in ("head", "fine"):
+        of_folds = [best(each, stage) for each in settings["vgg19_by_fold"][protocol]]
+        told[stage] = f"{best(settings['vgg19'], stage)} ({min(of_folds)} to {max(of_folds)})"
+    return told
 
 
 def _robustness(metrics: dict[str, Any]) -> str:
@@ -176,8 +209,7 @@ def _export(metrics: dict[str, Any]) -> str:
         ["VGG19, ONNX float32 against Keras: largest difference of scores", f"{export['vgg19_difference']:.1e}"],
         *int8,
     ]
-    times = ", ".join(f"{stage} {ms:.1f}" for stage, ms in export["cost"]["milliseconds"].items())
-    return "\n\n".join([_table(["", "figure"], rows), _COST.format(**{**export["cost"], "milliseconds": times})])
+    return _table(["", "figure"], rows)
 
 
 _INTENDED_USE = """Names the genre of a recording, one of ten: blues, classical, country, disco, hiphop, jazz, metal,
@@ -185,10 +217,16 @@ pop, reggae, rock. Meant for tagging and exploring collections of popular Wester
 overrule it. Not meant to decide anything about people, nor to judge speech, noise or music of other traditions."""
 
 _HOW = """Tracks whose genre is named right, with the exact 95 % interval. Every track is judged by models that never
-saw it; whole tracks are on one side of a split; C and γ are searched on inner folds and calibration is fitted on other
-folds. Accuracy, confusion, calibration, coverage and the comparison of ways to combine are computed from
-`predictions.csv` beside this card, which `python -m training.evaluate --data GTZAN --version {version}` does anew; the
-folds stand beside it, and `python -m training --data GTZAN --version {version}` makes all of it."""
+saw it; whole tracks are on one side of a split; C and γ are searched on inner folds and calibration is fitted on
+other folds. Accuracy, confusion, calibration, coverage and the comparison of ways to combine are computed from
+`predictions.csv` beside this card and, for the fast mode, `predictions_fast.csv`.
+`python -m training.evaluate --data GTZAN --version {version}` does that anew; the folds stand beside them, and
+`python -m training --data GTZAN --version {version}` makes all of it."""
+
+_MODES = """In the accurate mode, the default, VGG19 looks at {tiles} tiles of 9.9 s in each 30 s; in the fast one
+only at the middle one. Each mode has scales, weights and threshold of its own, fitted to what the models say in it;
+figures below are of the accurate one where no mode is named. A clip of 30 s (WAV, 22,050 Hz, mono) takes one core of
+this machine ({machine}), in milliseconds, median of {runs}:"""
 
 _WHY = """In `random10` tracks of one artist stand on both sides, and so do GTZAN's replicas of one recording. In
 `artist10` neither does, as far as artists are known ({tracks_of_unknown_artist} of {tracks} tracks have none): that
@@ -196,9 +234,9 @@ is the honest figure for artists whom the models have not heard, since recording
 Most published figures are of the random kind. `filtered` is the split of Kereliuk, Sturm and Larsen (2015), freed of
 replicas, wrong labels and distortions and of nearly all artists on two sides, with fewer tracks to learn from."""
 
-_UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_below} (above it, 90 % of the answers are
-right on the artist folds) or if it is unfamiliar: further from every track that the SVM learnt than 99 % of the music
-by unheard artists was (familiarity below {unfamiliar_below})."""
+_UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_below}, in the fast mode below {fast_below}
+(above it, 90 % of the answers are right on the artist folds), or if it is unfamiliar: further from every track that the
+SVM learnt than 99 % of the music by unheard artists was (familiarity below {unfamiliar_below})."""
 
 _WAYS = """Ways to combine the models, each fitted on the other folds. *Weighted* ships: a weighted product of
 probabilities, two numbers. The others: the plain mean, two weights a genre, logistic regression on all
@@ -206,20 +244,16 @@ log-probabilities (stacked), and the SVM alone where it is 98 % right (cascade).
 
 _ABLATION = """The SVM on `{protocol}` without a group of its features (how many in brackets), C and γ held:"""
 
-_TILES = """VGG19 on `{protocol}` by how many of a window's tiles it looks at (1: the middle one; 3: all that fit
-abreast, which is what is served):"""
-
 _SETTINGS = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} over the number of features, searched as in
-each fold; `config.toml` beside this card holds every other setting."""
+each fold. VGG19's head was trained for {head} epochs, then block 5 with it for {fine}: as many as were best for tracks
+held out of the training side, on all of which it was then trained anew; in brackets the same of the folds. The curves
+are in `metrics.json`; `config.toml` beside this card holds every other setting."""
 
 _DAMAGES = """{clips} clips as audio, each judged by the `{protocol}` models of the fold that left it out, damaged in
 one way at a time (`training/degrade.py`): the share answered as the clean clip is, and the share answered right."""
 
 _SAME = """From audio and from the published tables the ensemble names the same genre for {ensemble} of them (SVM {svm},
 VGG19 {vgg19})."""
-
-_COST = """A clip of 30 s (WAV, 22,050 Hz, mono) takes one core of this machine ({machine}), in milliseconds, median of
-{runs}: {milliseconds}."""
 
 _LIMITS = """## Data and limits
 

@@ -21,9 +21,10 @@ class SvmConfig:
 
 @dataclass(frozen=True, slots=True)
 class HeadConfig:
-    """Of VGG19's first stage."""
+    """Of VGG19's first stage: ``epochs`` at most, fewer if the loss has not fallen for ``patience`` of them."""
 
     epochs: int
+    patience: int
     batch: int
     learning_rate: float
     mixup: float
@@ -31,9 +32,10 @@ class HeadConfig:
 
 @dataclass(frozen=True, slots=True)
 class FineConfig:
-    """Of VGG19's second stage; no epochs: the convolutions stay ImageNet's."""
+    """Of VGG19's second stage, likewise; no epochs: the convolutions stay ImageNet's."""
 
     epochs: int
+    patience: int
     batch: int
     learning_rate: float
     averaging: float
@@ -42,14 +44,16 @@ class FineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Vgg19Config:
-    """Of VGG19."""
+    """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them."""
 
+    layers: tuple[str, ...]
     copies: int
     precision: str
     units: int
     dropout: float
     label_smoothing: float
     weight_decay: float
+    validation_parts: int
     head: HeadConfig
     fine: FineConfig
 
@@ -74,6 +78,7 @@ def read(path: Path = DEFAULT) -> Config:
         svm, vgg19 = dict(content.pop("svm")), dict(content.pop("vgg19"))
         head, fine = HeadConfig(**vgg19.pop("head")), FineConfig(**vgg19.pop("fine"))
         svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_a_feature")})
+        vgg19["layers"] = tuple(vgg19["layers"])
         return Config(svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, **vgg19), **content)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,8 +1,9 @@
 """``python -m training.evaluate --data GTZAN``: whether the card's figures are those of its predictions.
 
-Computes every figure that predictions.csv decides anew and compares it with metrics.json, makes the card anew and
-compares it with MODEL_CARD.md, and holds tracks, truth and folds against the data. Ends with status 1 if anything is
-stale. With ``--refit PROTOCOL/FOLD`` it trains that fold again, end to end, and compares the accuracies.
+Computes every figure that the predictions of both modes decide anew and compares it with metrics.json and the
+manifest, makes the card anew and compares it with MODEL_CARD.md, and holds tracks, truth and folds against the data.
+Ends with status 1 if anything is stale. With ``--refit PROTOCOL/FOLD`` it trains that fold again, end to end, and
+compares the accuracies.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tonearm import manifest
+from tonearm.classification import Mode
 from training import dataset, figures, held_out, predictions, protocols, work
 from training.calibrate import Calibration
 from training.card import CALIBRATION_PLOT, card
@@ -23,6 +25,7 @@ from training.plots import calibration_plot
 from training.predictions import Predictions
 
 LARGEST_DIFFERENCE = 0.03
+SMALL = 1e-3
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,29 +38,42 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder: Path = options.models / options.version if options.version else manifest.default_folder()
-    said = predictions.read(folder / predictions.FILE)
-    stale = [*compare(folder, said), *against_data(folder, said, dataset.load(options.data))]
+    said = read(folder)
+    data = dataset.load(options.data)
+    stale = compare(folder, said)
+    for mode, of_mode in said.items():
+        stale += [f"{predictions.FILES[mode]}, {each}" for each in against_data(folder, of_mode, data)]
     if options.refit:
         options.config = folder / "config.toml"
-        stale += refit(options, folder, said)
+        stale += refit(options, folder, said["accurate"])
     for each in stale:
         print(f"STALE: {each}")
     print(f"{folder}: {len(stale) or 'nothing'} stale")
     sys.exit(bool(stale))
 
 
-def compare(folder: Path, said: dict[str, Predictions]) -> list[str]:
+def read(folder: Path) -> dict[Mode, dict[str, Predictions]]:
+    """The predictions of a version's modes, by protocol."""
+    return {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
+
+
+def compare(folder: Path, said: dict[Mode, dict[str, Predictions]]) -> list[str]:
     """What in a version's folder is not what its predictions say; prints the accuracies."""
     kept = json.loads((folder / "metrics.json").read_text())
-    computed = json.loads(json.dumps(figures.of_predictions(said, kept["uncertain_below"])))
-    for name, of_protocol in computed["protocols"].items():
-        rates = [
-            f"{model} {100 * f['accuracy']:.1f} % ({100 * f['interval_95'][0]:.1f}–{100 * f['interval_95'][1]:.1f})"
-            for model, f in of_protocol.items()
-            if model in predictions.MODELS
-        ]
-        print(f"{name}, n = {of_protocol['n']}: {', '.join(rates)}")
-    stale = [f"metrics.json, {path}" for path in _differences(computed, {key: kept[key] for key in computed})]
+    computed = json.loads(json.dumps(figures.of_predictions(said)))
+    for mode, protocols_ in (("accurate", computed["protocols"]), ("fast", computed["fast"]["protocols"])):
+        for name, of_protocol in protocols_.items():
+            rates = [
+                f"{model} {100 * f['accuracy']:.1f} % ({100 * f['interval_95'][0]:.1f}–{100 * f['interval_95'][1]:.1f})"
+                for model, f in of_protocol.items()
+                if model in predictions.MODELS
+            ]
+            print(f"{mode}, {name}, n = {of_protocol['n']}: {', '.join(rates)}")
+    stale = [f"metrics.json, {path}" for path in _differences(computed, {key: kept.get(key) for key in computed})]
+    modes = manifest.load(folder).modes
+    for mode, threshold in figures.thresholds(computed).items():
+        if abs(modes[mode].uncertain_below - threshold) > SMALL:
+            stale.append(f"manifest.json, /modes/{mode}/uncertain_below")
     if card(folder.name, {**kept, **computed}) != (folder / "MODEL_CARD.md").read_text():
         stale.append("MODEL_CARD.md: its text is not what metrics and predictions give")
     if calibration_plot(computed["protocols"]) != (folder / CALIBRATION_PLOT).read_text():
@@ -75,7 +91,7 @@ def _differences(one: Any, other: Any, path: str = "") -> list[str]:
             each for i, (a, b) in enumerate(zip(one, other, strict=True)) for each in _differences(a, b, f"{path}/{i}")
         ]
     if isinstance(one, float) and isinstance(other, float):
-        return [] if abs(one - other) <= 1e-3 else [path]
+        return [] if abs(one - other) <= SMALL else [path]
     return [] if one == other else [path]
 
 

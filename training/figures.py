@@ -1,24 +1,48 @@
 """Every figure of the card that predictions alone decide; ``python -m training.evaluate`` computes them anew."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from training import combine, metrics
+from tonearm.classification import Mode
+from training import calibrate, combine, metrics, protocols
 from training.predictions import Predictions
 
+CALIBRATED_ON = protocols.ARTIST
+"""The kind of protocol whose calibration ships: new recordings are mostly by artists that the models never heard."""
 _LEAST_PROBABILITY = 1e-5
 
 
-def of_predictions(protocols: dict[str, Predictions], uncertain_below: float) -> dict[str, Any]:
-    """Accuracy and calibration of each protocol, and the ways to combine the models compared on those with folds."""
+def of_predictions(said: Mapping[Mode, Mapping[str, Predictions]]) -> dict[str, Any]:
+    """Of the accurate mode at the top, of the fast one below ``fast``; the ways to combine the models compared.
+
+    Args:
+        said: the predictions of each mode, by protocol.
+    """
     return {
-        "protocols": {name: metrics.of_protocol(said, uncertain_below) for name, said in protocols.items()},
+        **_of_mode(said["accurate"]),
+        "fast": _of_mode(said["fast"]),
         "comparison": {
-            name: combine.compare(_log(said, "svm"), _log(said, "vgg19"), said.truth, said.fold)
-            for name, said in protocols.items()
-            if len(np.unique(said.fold)) > 1
+            name: combine.compare(_log(each, "svm"), _log(each, "vgg19"), each.truth, each.fold)
+            for name, each in said["accurate"].items()
+            if len(np.unique(each.fold)) > 1
         },
+    }
+
+
+def thresholds(figures: Mapping[str, Any]) -> dict[Mode, float]:
+    """The confidence below which an answer is uncertain, by mode, from figures or the metrics that hold them."""
+    return {"accurate": figures["uncertain_below"], "fast": figures["fast"]["uncertain_below"]}
+
+
+def _of_mode(said: Mapping[str, Predictions]) -> dict[str, Any]:
+    """The threshold of confidence; accuracy, calibration and coverage of each protocol."""
+    chosen = next(each for name, each in said.items() if name.startswith(CALIBRATED_ON))
+    uncertain_below = round(calibrate.uncertainty_threshold(chosen.probabilities["ensemble"], chosen.truth), 4)
+    return {
+        "uncertain_below": uncertain_below,
+        "protocols": {name: metrics.of_protocol(each, uncertain_below) for name, each in said.items()},
     }
 
 

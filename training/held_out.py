@@ -1,15 +1,17 @@
 """Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
+from tonearm.classification import Mode
+from tonearm.constants import WINDOW_TILES
 from tonearm.types import Floats
 from training import calibrate, svm, vgg19
 from training.calibrate import Calibration
@@ -17,17 +19,30 @@ from training.dataset import Dataset
 from training.predictions import Predictions
 from training.protocols import Fold, Protocol
 from training.svm import Searched
+from training.vgg19 import Stopping
 from training.work import Work
+
+TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
+"""How many tiles of a window VGG19 looks at in each mode, at most; a single one is the middle one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of a fold's test side: ``svm`` (n, 10), ``familiarity`` (n,), ``vgg19`` (n, n_tiles, 10); what was searched."""
+    """Of a fold's test side: ``svm`` (n, 10), ``familiarity`` (n,), ``vgg19`` (n, n_tiles, 10).
+
+    ``found`` is what was searched for the SVM, ``stopping`` what decided VGG19's epochs.
+    """
 
     svm: Floats
     familiarity: Floats
     vgg19: Floats
     found: Searched
+    stopping: Stopping
+
+    def in_mode(self, mode: Mode) -> Self:
+        """The same, of the tiles that this mode looks at."""
+        middle = self.vgg19.shape[1] // 2
+        return replace(self, vgg19=self.vgg19[:, middle : middle + 1]) if TILES[mode] == 1 else self
 
 
 def score(ready: Work, protocol: Protocol) -> dict[int, Scores]:
@@ -47,17 +62,17 @@ def score_fold(ready: Work, fold: Fold, kept: str | None = None) -> Scores:
         kept: name under which the trained models and their scores are kept, and taken up again; None: nothing is.
     """
     margins, familiarity, found, _ = _once(ready.svm_folder, kept, lambda: _svm(ready, fold))
-    logits, *_ = _once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
-    return Scores(svm=margins, familiarity=familiarity, vgg19=logits, found=found)
+    logits, stopping, *_ = _once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
+    return Scores(svm=margins, familiarity=familiarity, vgg19=logits, found=found, stopping=stopping)
 
 
 def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Any, Any, Any]:
     """The SVM, block 5 and the head that a finished fold trained."""
     name = f"{protocol.name}_{fold.number}"
     *_, machine = _once(ready.svm_folder, name, lambda: _svm(ready, fold))
-    _, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
+    *_, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
     config = ready.config.vgg19
-    block5 = vgg19.upper(ready.weights, config.precision)
+    block5 = vgg19.upper(config.layers, ready.weights, config.precision)
     if block5_weights:
         block5.set_weights(block5_weights)
     head = vgg19.head(ready.prepared.statistics.shape[-1], config)
@@ -73,18 +88,19 @@ def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
     return svm.scores(machine, test), svm.familiarity(machine, test), found, machine
 
 
-def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, list[Floats] | None, list[Floats]]:
+def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, list[Floats] | None, list[Floats]]:
     config = ready.config
-    block5, head, _ = vgg19.train(
+    block5, head, stopping = vgg19.train(
         ready.prepared,
         ready.data.truth,
+        ready.data.groups,
         fold.train,
         config.vgg19,
         seed=config.seed + fold.number,
         weights=ready.weights,
     )
     logits = vgg19.logits(head, vgg19.fine_statistics(ready.prepared, fold.test, block5))
-    return logits, block5.get_weights() if config.vgg19.fine.epochs else None, head.get_weights()
+    return logits, stopping, block5.get_weights() if stopping.fine_epochs else None, head.get_weights()
 
 
 def _once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:

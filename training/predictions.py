@@ -1,4 +1,4 @@
-"""``predictions.csv``: what each protocol's models said of tracks that they had not seen.
+"""``predictions.csv``: what each protocol's models said of tracks that they had not seen; a file a mode.
 
 A row is a track in a protocol: ``protocol,fold,track,truth``, then ten probabilities of each model, ``svm_<genre>``,
 ``vgg19_<genre>`` and ``ensemble_<genre>``. Every accuracy of the card can be recomputed from it.
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tonearm.classification import Mode
 from tonearm.constants import GENRES
 from tonearm.types import Integers
 
-FILE = "predictions.csv"
+FILES: dict[Mode, str] = {"accurate": "predictions.csv", "fast": "predictions_fast.csv"}
 MODELS = ("svm", "vgg19", "ensemble")
 COLUMNS = ("protocol", "fold", "track", "truth", *(f"{model}_{genre}" for model in MODELS for genre in GENRES))
 DECIMALS = 5

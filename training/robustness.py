@@ -78,7 +78,8 @@ def _judge(
     inputs: list[dict[str, tuple[Floats, Floats]]],
 ) -> dict[str, Judged]:
     """The genre that each model names, by damage, in the order of the clips."""
-    below = vgg19.lower(ready.weights, ready.config.vgg19.precision)
+    config = ready.config.vgg19
+    below = vgg19.lower(config.layers, ready.weights, config.precision)
     said: dict[str, Judged] = defaultdict(lambda: {m: np.zeros(len(where), int) for m in ("svm", "vgg19", "ensemble")})
     for fold in tqdm(protocol.folds, desc="Damaged clips judged", unit="fold"):
         inside = np.flatnonzero(np.isin(where, fold.test))

@@ -1,14 +1,15 @@
 """VGG19 (Simonyan & Zisserman, 2015) on mel pictures: ImageNet's convolutions, and a head of our own.
 
-The picture stands in for all three colour channels, less ImageNet's channel means. What blocks 3 to 5 make of it is
-pooled over the tile (mean, maximum, deviation over time); the head is batch normalisation, dropout, two dense layers.
+The picture stands in for all three colour channels, less ImageNet's channel means. What some layers make of it is
+pooled over the tile (mean, deviation over time); the head is batch normalisation, dropout, two dense layers.
 
 It is trained in two stages. First the head alone, on pooled answers of ImageNet's convolutions, computed once a tile
-and kept, and mixed up with one another (Zhang et al., 2018). Then, for as many epochs as the settings say, block 5
-together with the head. Blocks 1 to 4 stay as they are.
+and kept, and mixed up with one another (Zhang et al., 2018). Then block 5 together with the head. Tracks held out of
+the training side say after how many epochs each stage ends. Blocks 1 to 4 stay as they are.
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,40 +21,39 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+from sklearn.model_selection import StratifiedGroupKFold
 from tqdm import tqdm
 
 from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
 from tonearm.tiles import tiles
 from tonearm.types import Floats, Integers
-from training import augment
+from training import augment, calibrate
 from training.config import Vgg19Config
 from training.weights import imagenet_weights
 
 CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
-LOWER_POOLED = ("block3_conv4", "block4_conv4")
 UPPER = tuple(f"block5_conv{i}" for i in range(1, 5))
 BATCH_TRACKS = 4
 
 
 @keras.saving.register_keras_serializable(package="tonearm")
 class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Feature maps (batch, bands, columns, channels) to their statistics (batch, 3 · channels), as log(1 + x)."""
+    """Feature maps (batch, bands, columns, channels) to their statistics (batch, 2 · channels), as log(1 + x)."""
 
     def call(self, maps: Any) -> Any:
-        """Mean, maximum, and deviation over time."""
-        maps = ops.cast(maps, "float32")
-        mean = ops.mean(maps, axis=(1, 2))
-        highest = ops.max(maps, axis=(1, 2))
-        over_time = ops.mean(maps, axis=1)
+        """Mean, and deviation over time of the mean over bands."""
+        over_time = ops.mean(ops.cast(maps, "float32"), axis=1)
+        mean = ops.mean(over_time, axis=1)
         deviation = ops.sqrt(ops.var(over_time, axis=1) + 1e-6)
         # Not log1p, for which ONNX has no operation.
-        return ops.log(1 + ops.concatenate([mean, highest, deviation], axis=-1))
+        return ops.log(1 + ops.concatenate([mean, deviation], axis=-1))
 
 
-def lower(weights: Path | None = None, precision: str = "float32") -> Any:
-    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512) and statistics (batch, 2304).
+def lower(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
+    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512) and the statistics of some layers.
 
     Args:
+        pooled: names of the layers; those of block 5 are :func:`upper`'s.
         weights: of the convolutions; ImageNet's by default.
         precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
     """
@@ -61,25 +61,28 @@ def lower(weights: Path | None = None, precision: str = "float32") -> Any:
     image = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
     image = layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(image) for mean in CHANNEL_MEANS_BGR])
     vgg = _vgg(weights)
-    maps, pooled = image, []
+    maps, statistics = image, []
     for layer in vgg.layers[1 : vgg.layers.index(vgg.get_layer("block4_pool")) + 1]:
         copy = _copied(layer, precision)
         maps = copy(maps)
         copy.set_weights(layer.get_weights())
-        if layer.name in LOWER_POOLED:
-            pooled.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
-    return keras.Model(mel, [maps, layers.Concatenate(dtype="float32")(pooled)], name="lower")
+        if layer.name in pooled:
+            statistics.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
+    return keras.Model(mel, [maps, layers.Concatenate(dtype="float32")(statistics)], name="lower")
 
 
-def upper(weights: Path | None = None, precision: str = "float32") -> Any:
-    """Block 5: maps (batch, 8, 8, 512) to statistics (batch, 1536)."""
+def upper(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
+    """Block 5: maps (batch, 8, 8, 512) to the statistics of some of its layers, (batch, n_statistics)."""
     vgg = _vgg(weights)
     maps = inputs = keras.Input((8, 8, 512), name="maps")
+    statistics = []
     for name in UPPER:
         copy = _copied(vgg.get_layer(name), precision)
         maps = copy(maps)
         copy.set_weights(vgg.get_layer(name).get_weights())
-    return keras.Model(inputs, PooledStatistics(name="block5_statistics", dtype="float32")(maps), name="upper")
+        if name in pooled:
+            statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
+    return keras.Model(inputs, layers.Concatenate(dtype="float32")(statistics), name="upper")
 
 
 def _vgg(weights: Path | None) -> Any:
@@ -112,8 +115,8 @@ def head(n_statistics: int, config: Vgg19Config) -> Any:
 class Prepared:
     """What ImageNet's convolutions make of every track's tiles: those that are served first, then augmented copies.
 
-    ``statistics`` (n, n_tiles, 3840) float16; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None where
-    nothing is to be fine-tuned; of the tiles ``n_served`` are served.
+    ``statistics`` (n, n_tiles, n_statistics) float16; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None
+    where nothing is to be fine-tuned; of the tiles ``n_served`` are served.
     """
 
     statistics: np.ndarray
@@ -136,12 +139,14 @@ class Prepared:
         folder.mkdir(parents=True, exist_ok=True)
         first = all_tiles(pictures[0], config.copies, np.random.default_rng(0))
         n, n_tiles = len(pictures), len(first)
-        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, 3_840))
+        below = lower(config.layers, weights, config.precision)
+        above = upper(config.layers, weights, config.precision)
+        n_statistics = below.output_shape[1][-1] + above.output_shape[-1]
+        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, n_statistics))
         maps = _Kept(folder / "maps.npy", (n, n_tiles, 8, 8, 512)) if config.fine.epochs else None
         kept = [each for each in (statistics, maps) if each]
         done = min(each.done for each in kept)
         if done < n:
-            below, above = lower(weights, config.precision), upper(weights, config.precision)
             for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
                 some = range(start, min(start + BATCH_TRACKS, n))
                 cut = [all_tiles(pictures[i], config.copies, np.random.default_rng((seed, i))) for i in some]
@@ -154,7 +159,7 @@ class Prepared:
         return cls(statistics.array, maps.array if maps else None, n_tiles - config.copies)
 
     def served(self, tracks: Integers) -> Floats:
-        """Statistics of the served tiles of some tracks: shape (n_tracks, n_served, 3840), float32."""
+        """Statistics of the served tiles of some tracks: shape (n_tracks, n_served, n_statistics), float32."""
         return np.asarray(self.statistics[tracks, : self.n_served], np.float32)
 
 
@@ -179,47 +184,110 @@ def all_tiles(picture: np.ndarray, n_copies: int, rng: np.random.Generator) -> F
     return np.concatenate([tiles(floats), *(augment.tile(floats, rng)[None] for _ in range(n_copies))])
 
 
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Losses on tracks held out of a training side, epoch by epoch: what says how long to train on all of it.
+
+    ``head``: after each epoch of the first stage. ``fine``: before the second, and after each of its epochs.
+    """
+
+    head: tuple[float, ...]
+    fine: tuple[float, ...]
+
+    @property
+    def head_epochs(self) -> int:
+        """How many epochs of the first stage were best."""
+        return int(np.argmin(self.head)) + 1
+
+    @property
+    def fine_epochs(self) -> int:
+        """How many epochs of the second stage were best; none, if it only did harm."""
+        return int(np.argmin(self.fine))
+
+
 def train(
     prepared: Prepared,
     truth: Integers,
+    groups: Integers,
     train: Integers,
     config: Vgg19Config,
     *,
     seed: int,
     weights: Path | None = None,
-    watched: Integers | None = None,
-) -> tuple[Any, Any, list[float]]:
-    """Trains the head, then block 5 with it.
+) -> tuple[Any, Any, Stopping]:
+    """Trains the head, then block 5 with it; twice.
+
+    First without some artists of the training side, on whose tracks the loss is watched. Then on the whole side, anew,
+    for as many epochs as were best, with a schedule of that length: keeping the weights that were best without those
+    artists names fewer tracks right, and so does cutting the longer schedule off.
 
     Args:
         prepared: of all tracks.
         truth: shape (n,), indices of genres, of all tracks.
+        groups: shape (n,), tracks of one group are held out together.
         train: places of the tracks to train on.
         config: the settings.
-        seed: of the initial weights, dropout and order.
+        seed: of the initial weights, dropout, order, and of who is held out.
         weights: of the convolutions; ImageNet's by default.
-        watched: places of tracks whose accuracy is taken after the head and after each epoch of the second stage.
 
     Returns:
-        block 5 (maps to statistics), the head (statistics to logits), and the accuracies on ``watched``.
+        block 5 (maps to statistics), the head (statistics to logits), and what decided their epochs.
     """
+    stopping = _stopping(prepared, truth, groups, train, config, seed, weights)
     keras.utils.set_random_seed(seed)
-    model = _train_head(prepared, truth, train, config)
-    curve = [] if watched is None else [_accuracy(model, prepared.served(watched), truth[watched])]
-    block5 = upper(weights, config.precision)
-    if config.fine.epochs:
-        _fine_tune(prepared, truth, train, config, block5, model, watched, curve, seed)
-    return block5, model, curve
+    block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
+    for _ in _head_epochs(prepared, truth, train, config, model, stopping.head_epochs):
+        pass
+    for _ in _fine_epochs(prepared, truth, train, config, block5, model, stopping.fine_epochs, seed):
+        pass
+    return block5, model, stopping
 
 
-def _train_head(prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config) -> Any:
+def _stopping(
+    prepared: Prepared,
+    truth: Integers,
+    groups: Integers,
+    train: Integers,
+    config: Vgg19Config,
+    seed: int,
+    weights: Path | None,
+) -> Stopping:
+    """Trains on all but one part of a training side until the loss on that part has not fallen for some epochs."""
+    splitter = StratifiedGroupKFold(config.validation_parts, shuffle=True, random_state=seed)
+    kept, held_out = (train[side] for side in next(splitter.split(train, truth[train], groups[train])))
+    keras.utils.set_random_seed(seed)
+    block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
+    head_losses: list[float] = []
+    best = model.get_weights()
+    for _ in _head_epochs(prepared, truth, kept, config, model, config.head.epochs):
+        head_losses.append(_loss_of(model, prepared.served(held_out), truth[held_out]))
+        if head_losses[-1] == min(head_losses):
+            best = model.get_weights()
+        if _has_stopped_falling(head_losses, config.head.patience):
+            break
+    model.set_weights(best)
+    fine_losses = [min(head_losses)]
+    for _ in _fine_epochs(prepared, truth, kept, config, block5, model, config.fine.epochs, seed):
+        fine_losses.append(_loss_of(model, fine_statistics(prepared, held_out, block5), truth[held_out]))
+        if _has_stopped_falling(fine_losses, config.fine.patience):
+            break
+    return Stopping(tuple(head_losses), tuple(fine_losses))
+
+
+def _has_stopped_falling(losses: list[float], patience: int) -> bool:
+    return len(losses) - 1 - int(np.argmin(losses)) >= patience
+
+
+def _head_epochs(
+    prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config, model: Any, n_epochs: int
+) -> Iterator[None]:
+    """The first stage: the head alone, on mixed statistics. Yields after each epoch."""
     n_tiles, n_statistics = prepared.statistics.shape[1:]
-    model = head(n_statistics, config)
     inputs = tf.constant(prepared.statistics[train].reshape(-1, n_statistics), tf.float16)
     targets = tf.constant(_targets(np.repeat(truth[train], n_tiles)))
     batch = min(config.head.batch, len(targets))
     steps = len(targets) // batch
-    schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * config.head.epochs)
+    schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * n_epochs)
     optimizer, loss = keras.optimizers.Adam(schedule), _loss(config)
     optimizer.build(model.trainable_variables)
 
@@ -238,7 +306,7 @@ def _train_head(prepared: Prepared, truth: Integers, train: Integers, config: Vg
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
 
     rng = np.random.default_rng(len(train))
-    for _ in range(config.head.epochs):
+    for _ in range(n_epochs):
         order = rng.permutation(len(targets))
         for i in range(steps):
             some = order[i * batch : (i + 1) * batch]
@@ -247,23 +315,25 @@ def _train_head(prepared: Prepared, truth: Integers, train: Integers, config: Vg
                 tf.constant(rng.permutation(some)),
                 tf.constant(_shares(config.head.mixup, batch, rng)),
             )
-    return model
+        yield
 
 
-def _fine_tune(
+def _fine_epochs(
     prepared: Prepared,
     truth: Integers,
     train: Integers,
     config: Vgg19Config,
     block5: Any,
     model: Any,
-    watched: Integers | None,
-    curve: list[float],
+    n_epochs: int,
     seed: int,
-) -> None:
-    """One random tile a track and epoch, with mixup of block 4's maps; averaged weights."""
-    if prepared.maps is None:
-        raise ValueError("the maps of block 4 were not kept")
+) -> Iterator[None]:
+    """The second stage: one random tile a track and epoch, with mixup of block 4's maps.
+
+    Yields after each epoch, with the averaged weights in place.
+    """
+    if prepared.maps is None or not n_epochs:
+        return
     n_low = prepared.statistics.shape[2] - block5.output_shape[-1]
     low = keras.Input((n_low,))
     whole = keras.Model(
@@ -274,13 +344,13 @@ def _fine_tune(
     fine, rng = config.fine, np.random.default_rng(seed)
     steps = -(-len(train) // fine.batch)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps * fine.epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
+        0.0, steps * n_epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
     )
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=1e-2, clipnorm=1.0, use_ema=True, ema_momentum=fine.averaging
     )
     whole.compile(optimizer, _loss(config))
-    for _ in range(fine.epochs):
+    for _ in range(n_epochs):
         order = rng.permutation(train)
         for i in range(steps):
             some = order[i * fine.batch : (i + 1) * fine.batch]
@@ -296,17 +366,15 @@ def _fine_tune(
                 )
             ]
             whole.train_on_batch(mixed[:2], mixed[2])
-        if watched is not None:
-            trained = [variable.numpy() for variable in whole.trainable_variables]
-            optimizer.finalize_variable_values(whole.trainable_variables)
-            curve.append(_accuracy(model, fine_statistics(prepared, watched, block5), truth[watched]))
-            for variable, value in zip(whole.trainable_variables, trained, strict=True):
-                variable.assign(value)
-    optimizer.finalize_variable_values(whole.trainable_variables)
+        latest = [variable.numpy() for variable in whole.trainable_variables]
+        optimizer.finalize_variable_values(whole.trainable_variables)
+        yield
+        for variable, value in zip(whole.trainable_variables, latest, strict=True):
+            variable.assign(value)
 
 
 def fine_statistics(prepared: Prepared, tracks: Integers, block5: Any) -> Floats:
-    """Statistics of the served tiles with a block 5 of one's own: shape (n_tracks, n_served, 3840)."""
+    """Statistics of the served tiles with a block 5 of one's own: shape (n_tracks, n_served, n_statistics)."""
     statistics = prepared.served(tracks)
     if prepared.maps is not None:
         for row, track in enumerate(tracks):
@@ -316,9 +384,9 @@ def fine_statistics(prepared: Prepared, tracks: Integers, block5: Any) -> Floats
     return statistics
 
 
-def joined(block5: Any, trained_head: Any, weights: Path | None = None) -> Any:
+def joined(block5: Any, trained_head: Any, pooled: Sequence[str], weights: Path | None = None) -> Any:
     """Tiles (batch, 128, 128) to logits (batch, 10), as one model in float32."""
-    below, above = lower(weights), upper(weights)
+    below, above = lower(pooled, weights), upper(pooled, weights)
     above.set_weights(block5.get_weights())
     maps, low = below.output
     logits = trained_head(layers.Concatenate(name="statistics")([low, above(maps)]))
@@ -332,9 +400,10 @@ def logits(trained_head: Any, statistics: Floats) -> Floats:
     return np.asarray(scores, np.float32).reshape(*statistics.shape[:2], -1)
 
 
-def _accuracy(model: Any, statistics: Floats, truth: Integers) -> float:
-    said = keras.activations.log_softmax(ops.convert_to_tensor(logits(model, statistics)))
-    return round(float((np.asarray(said).mean(axis=1).argmax(axis=1) == truth).mean()), 4)
+def _loss_of(model: Any, statistics: Floats, truth: Integers) -> float:
+    """The mean negative log-likelihood of the truth, a track's tiles taken together as they are served."""
+    said = calibrate.tile_mean(logits(model, statistics), scale=1)
+    return round(float(-said[np.arange(len(truth)), truth].mean()), 4)
 
 
 def _targets(truth: Integers) -> Floats:

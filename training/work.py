@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import inspect
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ def prepare(options: argparse.Namespace) -> Work:
         config.seed,
         config.vgg19.copies,
         config.vgg19.precision,
+        config.vgg19.layers,
+        inspect.getsource(vgg19.PooledStatistics),
         # What augmentation makes of a track now: if that changes, what was kept is of no use.
         vgg19.all_tiles(data.pictures[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
     )

@@ -18,17 +18,20 @@ from tonearm.picture_features import picture_group
 from tonearm.spectrum import spectrum
 from training import (
     augment,
+    calibrate,
     combine,
     config,
     degrade,
     evaluate,
     export,
     groups,
+    held_out,
     metrics,
     nonmusic,
     predictions,
     stand_in,
     svm,
+    vgg19,
 )
 from training.predictions import Predictions
 
@@ -169,6 +172,23 @@ def test_figures_are_what_they_are_called() -> None:
     assert metrics.accuracy(always[:0], said.truth[:0])["interval_95"] is None
 
 
+def test_the_fast_mode_is_that_of_the_middle_tile() -> None:
+    """Tiles at the edges that know the truth and a middle one that guesses: only the accurate mode is good."""
+    truth = np.arange(60) % 10
+    edges = 5 * np.eye(10, dtype=np.float32)[truth]
+    middle = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
+    svm_scores = np.zeros((60, 10), np.float32)
+    found, stopping = svm.Searched(C=1, gamma_a_feature=1, accuracy=1), vgg19.Stopping((1.0,), (1.0,))
+    scores = held_out.Scores(svm_scores, np.ones(60), np.stack([edges, middle, edges], axis=1), found, stopping)
+    fitted = {}
+    for mode in manifest.MODES:
+        of_mode = scores.in_mode(mode)
+        assert of_mode.vgg19.shape[1] == held_out.TILES[mode]
+        fitted[mode] = calibrate.fit(of_mode.svm, of_mode.vgg19, truth)
+    np.testing.assert_array_equal(scores.in_mode("fast").vgg19[:, 0], middle)
+    assert fitted["accurate"].vgg19_scale > 1 > fitted["fast"].vgg19_scale
+
+
 def test_ways_to_combine_are_compared() -> None:
     said = some_predictions(600)
     logs = [np.log(said.probabilities[model]) for model in ("svm", "vgg19")]
@@ -203,17 +223,17 @@ def test_sounds_that_are_no_music(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_shipped_card_says_what_its_predictions_say(capsys: pytest.CaptureFixture[str]) -> None:
     folder = manifest.default_folder()
-    said = predictions.read(folder / predictions.FILE)
-    assert {name: len(of_protocol.tracks) for name, of_protocol in said.items()} == {
-        "random10": 999,
-        "artist10": 999,
-        "filtered": 290,
-    }
+    said = evaluate.read(folder)
+    for of_mode in said.values():
+        n_tracks = {name: len(of_protocol.tracks) for name, of_protocol in of_mode.items()}
+        assert n_tracks == {"random10": 999, "artist10": 999, "filtered": 290}
     assert evaluate.compare(folder, said) == []
     figures = json.loads((folder / "metrics.json").read_text())
     assert figures["protocols"]["artist10"]["ensemble"]["expected_calibration_error"] <= 0.05
     assert figures["nonmusic"]["all"]["uncertain_or_refused"] >= 0.9
-    assert "random10, n = 999: svm" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "accurate, random10, n = 999: svm" in printed
+    assert "fast, artist10, n = 999: svm" in printed
 
 
 def test_a_vector_is_its_two_groups(picture: np.ndarray) -> None:

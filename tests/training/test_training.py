@@ -6,17 +6,20 @@ import json
 import logging
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from tests.audio_samples import RATE_HZ, encode, music
-from tonearm import features
+from tonearm import features, manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from training import calibrate, dataset, evaluate, export, metrics, protocols, tune, work
+from training import calibrate, config, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
 from training.__main__ import main
 
 TRACKS_A_GENRE = 4
@@ -176,6 +179,34 @@ def test_an_export_that_differs_is_refused() -> None:
         export.check_same("SVM", scores + np.eye(5, 10, dtype=np.float32), scores)
 
 
+def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, groups = np.repeat(np.arange(10), 6), np.arange(60) // 2
+    rng = np.random.default_rng(0)
+    prepared = vgg19.Prepared(rng.normal(size=(60, 2, 12)).astype(np.float16), None, n_served=1)
+    default = config.read().vgg19
+    settings = replace(default, validation_parts=3, head=replace(default.head, epochs=9, patience=3))
+    losses = iter([3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 0.0])
+    epochs: list[tuple[set[int], int]] = []
+    train_head = vgg19._head_epochs
+
+    def counted(*arguments: Any) -> Iterator[None]:
+        for number, _ in enumerate(train_head(*arguments), start=1):
+            epochs.append((set(arguments[2]), number))
+            yield
+
+    monkeypatch.setattr(vgg19, "_loss_of", lambda *_: next(losses))
+    monkeypatch.setattr(vgg19, "_head_epochs", counted)
+    _, _, stopping = vgg19.train(prepared, truth, groups, np.arange(60), settings, seed=0, weights=random_weights)
+    assert stopping == vgg19.Stopping(head=(3.0, 2.0, 1.0, 2.0, 2.0, 2.0), fine=(1.0,))
+    assert (stopping.head_epochs, stopping.fine_epochs) == (3, 0)
+    kept, everything = epochs[0][0], epochs[-1][0]
+    assert [number for _, number in epochs] == [1, 2, 3, 4, 5, 6, 1, 2, 3]
+    assert everything == set(range(60))
+    assert len(kept) == 40
+    assert not set(groups[list(kept)]) & set(groups[list(everything - kept)])
+    assert vgg19.Stopping(head=(1.0,), fine=(3.0, 1.0, 2.0)).fine_epochs == 1
+
+
 @pytest.fixture(scope="module")
 def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A version, trained in the least time that goes through every step."""
@@ -185,6 +216,7 @@ def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempP
         (r"copies = \d+", "copies = 1"),
         (r"inner_folds = \d+", "inner_folds = 2"),
         (r"epochs = \d+", "epochs = 1"),
+        (r"validation_parts = \d+", "validation_parts = 2"),
         (r"precision = .*", 'precision = "float32"'),
     ):
         settings = re.sub(pattern, value, settings)
@@ -201,7 +233,7 @@ def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> Non
     assert {path.name for path in trained.iterdir()} == {
         *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md", "calibration.svg"),
         *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
-        *("predictions.csv", "config.toml", "training.log"),
+        *("predictions.csv", "predictions_fast.csv", "config.toml", "training.log"),
     }
     figures = json.loads((trained / "metrics.json").read_text())
     for protocol, n in (("random2", 40), ("artist2", 40), ("filtered", 10)):
@@ -213,13 +245,21 @@ def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> Non
     assert figures["export"]["vgg19_difference"] < 1e-4
     assert figures["robustness"]["clips"] == 3
     assert figures["robustness"]["as_from_tables"]["svm"] == 1
+    stopped = figures["settings"]["vgg19_by_fold"]["artist2"][0]
+    assert (len(stopped["head"]), len(stopped["fine"])) == (1, 2)
     card = (trained / "MODEL_CARD.md").read_text()
     assert f"{100 * figures['protocols']['random2']['ensemble']['accuracy']:.1f} %" in card
     operations = {node.op_type for node in onnx.load(trained / "vgg19.onnx").graph.node}
     assert "QuantizeLinear" in operations
+    assert sum(node.op_type == "Relu" for node in onnx.load(trained / "vgg19.onnx").graph.node) == 1  # the head's
+
+    assert set(figures["export"]["cost"]["milliseconds_fast"]) == set(figures["export"]["cost"]["milliseconds"])
+    by_mode = {mode: Classifier.load(trained, mode=mode) for mode in manifest.MODES}
+    assert [each.numbers.tiles for each in by_mode.values()] == [3, 1]
+    assert by_mode["accurate"].numbers.scales["vgg19"] != by_mode["fast"].numbers.scales["vgg19"]
 
     # What is served agrees with what was trained, from the audio itself.
-    classifier = Classifier.load(trained)
+    classifier = by_mode["accurate"]
     assert classifier.model_version == "test.1"
     for genre in GENRES:
         result = classifier.classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
@@ -239,13 +279,26 @@ def test_evaluation_finds_what_is_stale(
     assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
     rows = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
+    rows = (copy / "predictions_fast.csv").read_text().splitlines()
+    (copy / "predictions_fast.csv").write_text("\n".join(rows[:-1]) + "\n")
+    served = json.loads((copy / "manifest.json").read_text())
+    served["modes"]["fast"]["uncertain_below"] += 0.1
+    (copy / "manifest.json").write_text(json.dumps(served))
     (copy / "calibration.svg").write_text("<svg/>")
     with pytest.raises(SystemExit) as ended:
         evaluate.main(command)
     assert ended.value.code == 1
     printed = capsys.readouterr().out
-    for stale in ("metrics.json, /protocols/random2/n", "MODEL_CARD.md", "calibration.svg", "folds_random2.txt"):
-        assert f"{stale}" in printed
+    for stale in (
+        "metrics.json, /protocols/random2/n",
+        "metrics.json, /fast/protocols/filtered/n",
+        "manifest.json, /modes/fast/uncertain_below",
+        "MODEL_CARD.md",
+        "calibration.svg",
+        "predictions.csv, random2: folds_random2.txt",
+        "predictions_fast.csv, filtered: folds_filtered.txt",
+    ):
+        assert stale in printed
     with pytest.raises(SystemExit, match="there are random2, artist2, filtered"):
         evaluate.main([*command, "--refit", "random2/7"])
 
@@ -261,6 +314,7 @@ def test_settings_are_chosen_without_the_test_side(
     options = ["--data", str(filtered), "--weights", str(random_weights), "--config", str(settings)]
     ready = work.prepare(parser.parse_args([*options, "--work", str(trained.parents[1] / "work")]))
     means = tune.report(ready)
-    assert means["n"] == 30
-    assert means["svm"] > 0.8
-    assert len(means["vgg19"]) == 2  # the head alone, and after the one epoch
+    assert set(means) == {"accurate", "fast"}
+    assert means["accurate"]["svm"] > 0.8
+    assert means["accurate"]["svm"] == means["fast"]["svm"]
+    assert means["accurate"]["vgg19_loss"] != means["fast"]["vgg19_loss"]
