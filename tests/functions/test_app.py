@@ -102,7 +102,18 @@ class TestDeployment:
             assert not self.is_ignored(name, ignored)
 
     def test_the_rest_is_not(self, ignored: list[str]) -> None:
-        for name in ("tests", "training", "frontend", "local", "infra", "docs", ".venv", ".git", "local.settings.json"):
+        for name in (
+            "tests",
+            "training",
+            "bench",
+            "frontend",
+            "local",
+            "infra",
+            "docs",
+            ".venv",
+            ".git",
+            "local.settings.json",
+        ):
             assert self.is_ignored(name, ignored)
 
     def test_what_is_deployed_imports_nothing_that_is_not(self, ignored: list[str]) -> None:
