@@ -7,6 +7,7 @@ once, and never over the answer to a newer one. The same holds of the pictures, 
 import logging
 import tempfile
 import time
+from io import BytesIO
 from typing import Annotated, BinaryIO
 
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
@@ -161,7 +162,8 @@ def _classified(blob: BlobClient, upload: StorageStreamDownloader[bytes]) -> tup
     try:
         if size_bytes > limit_bytes:
             raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {size_bytes}.")
-        with tempfile.TemporaryFile(prefix="tonearm-") as file:
+        # What comes with the first call is in memory anyway.
+        with BytesIO() if size_bytes <= storage.READ_BYTES else tempfile.TemporaryFile(prefix="tonearm-") as file:
             _download(upload, file)
             overview, longest_s = Overview(), settings().max_duration_s
             result = engine.classify(file, result_id=blob.blob_name, max_duration_s=longest_s, overview=overview)

@@ -1,286 +1,338 @@
-"""Blob triggers as in Azure: containers are scanned, and every new blob goes as a message through an internal queue.
+"""Blob triggers as in Azure: a container is scanned, and each new blob is worked on once, in a few tries.
 
-A receipt per function, blob and ETag remembers what was queued and what is done, so that a blob is worked on once,
-also over restarts; an overwritten blob has a new ETag and is worked on again. The queue brings the tries and the poison
-queue.
+Azure's host keeps a receipt a blob and an internal queue of messages: six calls to storage a blob, beside those that
+the function makes. This one notes the same in a journal, a line for each try and one for the end, many lines a call. So
+a blob is worked on once, over restarts too; an overwritten blob has a new ETag and is worked on again; and a blob on
+whose work the process dies each time ends in the poison queue, like any other that fails.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from local.queues import Delivery, create_queue, encode
+from local.queues import create_queue, encode
+from local.settings import HostSettings
 from local.storage import Outage, call
 from local.worker import Function, Worker, match_blob_path
 
 logger = logging.getLogger(__name__)
 
-INTERNAL_QUEUE = "azure-webjobs-blobtrigger-local"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
-RECEIPTS_CONTAINER = "azure-webjobs-hosts"
+JOURNALS_CONTAINER = "azure-webjobs-hosts"
 SCAN_INTERVAL_S = 0.25
 SCAN_PAUSE_MAX_S = 5.0
 """However long a scan took: storage may have hung."""
-ENQUEUED_AT_ONCE = 4
 SCAN_REST = 4
 """A scan is followed by a pause of at least this many times its own length: of one core, a fifth at most."""
-FUNCTION_ID_PREFIX = "Host.Functions."
+LISTED_S = 5.0
+"""What was listed longer ago is looked at again before it is worked on: it may be gone, or another."""
+RETRY_DELAY_MAX_S = 60
+JOURNAL_CALLS_MAX = 20_000
+"""Then the journal is written anew, shorter; storage allows 50,000."""
+_LINES_A_CALL = 5_000  # below 4 MiB even of the longest names
+
+Version = tuple[str, str]
+"""A blob's name and its ETag: what is worked on once."""
+
+
+class Journal:
+    """What has become of one function's blobs, in append blobs of JSON lines in the host's storage."""
+
+    def __init__(self, service: BlobServiceClient, function: str, outage: Outage) -> None:
+        self._container = service.get_container_client(JOURNALS_CONTAINER)
+        self._prefix = f"blobreceipts/{function}/"
+        self._outage = outage
+        self._number = 0
+        self._calls = JOURNAL_CALLS_MAX
+        """To the newest of the append blobs; none is taken up again after a start."""
+        self._lines: list[str] = []
+        """Noted, but not written yet."""
+        self._writing = asyncio.Lock()
+        self.tries: dict[Version, int] = {}
+        """How many tries each version has begun."""
+        self.settled: set[Version] = set()
+        """Versions with nothing left to do: done, or in the poison queue."""
+
+    def read(self) -> None:
+        """Learn what earlier processes noted. Raises AzureError."""
+        for name in sorted(self._names()):
+            number = name.removeprefix(self._prefix).removesuffix(".jsonl")
+            if not number.isdecimal():  # receipts of before there were journals
+                continue
+            self._number = int(number)
+            for line in self._container.download_blob(name).readall().splitlines():
+                entry = json.loads(line)
+                self._learn((entry["blob"], entry["etag"]), entry["tries"])
+
+    def note(self, version: Version, tries: int | None) -> None:
+        """Note that a try begins, the how manyeth, or (None) that all is done. :meth:`write` makes it last."""
+        self._learn(version, tries)
+        self._lines.append(_line(version, tries))
+
+    async def write(self) -> None:
+        """Write what was noted, however long storage takes to allow it."""
+        async with self._writing:
+            while lines := self._lines[:_LINES_A_CALL]:
+                try:
+                    await call(self._append, lines)
+                except AzureError as error:
+                    await self._outage.wait_after(error)
+                    continue
+                self._outage.over()
+                del self._lines[: len(lines)]
+
+    async def shorten(self, there: set[Version]) -> None:
+        """Forget all but these, and when it is time, write the journal anew. Raises AzureError."""
+        self.settled &= there
+        self.tries = {version: tries for version, tries in self.tries.items() if version in there}
+        if self._calls < JOURNAL_CALLS_MAX:
+            return
+        async with self._writing:
+            old = await call(self._names)
+            self._number += 1
+            self._calls = 0
+            unsettled = [_line(version, tries) for version, tries in self.tries.items()]
+            self._lines = unsettled + [_line(version, None) for version in self.settled]
+        await self.write()
+        # Only now: killed in between, the next process reads both.
+        for name in old:
+            await call(self._container.delete_blob, name)
+
+    def _learn(self, version: Version, tries: int | None) -> None:
+        if tries is None:
+            self.tries.pop(version, None)
+            self.settled.add(version)
+        else:
+            self.tries[version] = tries
+
+    def _append(self, lines: list[str]) -> None:
+        blob = self._container.get_blob_client(f"{self._prefix}{self._number:08}.jsonl")
+        content = "".join(lines).encode()
+        try:
+            blob.append_block(content)
+        except ResourceNotFoundError:  # a new one, or after someone emptied the storage
+            with contextlib.suppress(ResourceExistsError):
+                self._container.create_container()
+            blob.create_append_blob()
+            blob.append_block(content)
+        self._calls += 1
+
+    def _names(self) -> list[str]:
+        try:
+            return list(self._container.list_blob_names(name_starts_with=self._prefix))
+        except ResourceNotFoundError:
+            return []
 
 
 @dataclass(frozen=True, slots=True)
-class BlobVersion:
-    """One function's work on one blob as it was at one ETag."""
+class _Listed:
+    """A blob as a listing showed it, at a time of ``time.monotonic``."""
 
-    function: str
-    container: str
-    name: str
-    etag: str
-
-    def to_message(self) -> str:
-        """As it stands in the internal queue and, after the last try, in the poison queue: Azure's own form."""
-        return json.dumps(
-            {
-                "Type": "BlobTrigger",
-                "FunctionId": FUNCTION_ID_PREFIX + self.function,
-                "BlobType": "BlockBlob",
-                "ContainerName": self.container,
-                "BlobName": self.name,
-                "ETag": self.etag,
-            }
-        )
-
-    @classmethod
-    def from_message(cls, text: str) -> Self:
-        """The opposite of `to_message`."""
-        content = json.loads(text)
-        function = content["FunctionId"].removeprefix(FUNCTION_ID_PREFIX)
-        return cls(function, content["ContainerName"], content["BlobName"], content["ETag"])
+    blob: BlobProperties
+    at_s: float
 
     @property
-    def addressable(self) -> bool:
-        """False for names with a part ``.`` or ``..``: clients resolve those as they build the URL."""
-        return not {".", ".."} & set(self.name.split("/"))
-
-    @property
-    def receipt_name(self) -> str:
-        """The receipt's blob name; hashed, as the blob's own name may be as long as names can be."""
-        digest = hashlib.sha256(f"{self.container}\n{self.name}\n{self.etag}".encode()).hexdigest()
-        return f"{_receipts_prefix(self.function)}{digest}"
+    def version(self) -> Version:
+        return self.blob.name, _bare_etag(self.blob.etag)
 
 
-class Receipts:
-    """What is known about blobs, kept in storage."""
-
-    def __init__(self, service: BlobServiceClient) -> None:
-        self._container = service.get_container_client(RECEIPTS_CONTAINER)
-        self._open: set[str] = set()
-        """Of work that this process queued and has not done: no need to ask storage about it."""
-
-    def create_container(self) -> None:
-        """Make sure that there is a place for them."""
-        with contextlib.suppress(ResourceExistsError):
-            self._container.create_container()
-
-    def names(self, function: str) -> set[str]:
-        """The names of all receipts of a function."""
-        return set(self._container.list_blob_names(name_starts_with=_receipts_prefix(function)))
-
-    def note_queued(self, version: BlobVersion) -> None:
-        """Note that the work is queued; a receipt that says more stays as it is."""
-        with contextlib.suppress(ResourceExistsError):
-            self._write(version, done=False)
-
-    def note_done(self, version: BlobVersion) -> None:
-        """Note that the work is done."""
-        self.close(version)
-        self._write(version, done=True)
-
-    def _write(self, version: BlobVersion, *, done: bool) -> None:
-        content = {"blob": f"{version.container}/{version.name}", "etag": version.etag, "done": done}
-        self._container.upload_blob(version.receipt_name, json.dumps(content).encode(), overwrite=done)
-
-    def open(self, version: BlobVersion) -> None:
-        """Say that the work is about to be queued for the first time."""
-        self._open.add(version.receipt_name)
-
-    def close(self, version: BlobVersion) -> None:
-        """Say that it may have been queued more than once, or done: only storage knows."""
-        self._open.discard(version.receipt_name)
-
-    def is_done(self, version: BlobVersion) -> bool:
-        """Whether the function has returned from this work before."""
-        if version.receipt_name in self._open:
-            return False
-        try:
-            content = json.loads(self._container.download_blob(version.receipt_name).readall())
-        except ResourceNotFoundError:
-            return False
-        return bool(content["done"])
-
-
-class BlobScanner:
-    """Looks through the container of one blob function and queues what is new."""
+class BlobListener:
+    """Runs one blob function on all that is put into its container."""
 
     def __init__(
         self,
+        worker: Worker,
         function: Function,
         service: BlobServiceClient,
-        queue: QueueClient,
+        journal: Journal,
         poison_queue: QueueClient,
-        receipts: Receipts,
-        *,
-        encoding: str,
+        settings: HostSettings,
         outage: Outage,
-        wake: Callable[[], None],
     ) -> None:
-        """``encoding`` is host.json's ``messageEncoding``; ``wake`` tells the queue's listener of a new message."""
-        self._wake = wake
+        """``service`` is the storage that the trigger names; journal and poison queue are in the host's."""
+        self._worker = worker
         self._function = function
         self._pattern: str = function.trigger["path"]
         container, _, blob_pattern = self._pattern.partition("/")
         self._prefix = blob_pattern.partition("{")[0]
         self._container = service.get_container_client(container)
-        self._queue = queue
+        self._journal = journal
         self._poison_queue = poison_queue
-        self._receipts = receipts
-        self._encoding = encoding
+        self._settings = settings
         self._outage = outage
-        self._seen: set[str] = set()
-        """Receipts of blobs that are there."""
-        self._remembers = False
-        self._doubtful: set[str] = set()
-        """Receipts of blobs that may have been queued already when storage went away."""
+        self._stopping = asyncio.Event()
+        self._places = asyncio.Semaphore(settings.blobs_at_once)
+        self._waiting: deque[_Listed] = deque()
+        self._known: set[Version] = set()
+        """All that wait, are worked on or are settled."""
+        self._first_tries: set[asyncio.Task[None]] = set()
+        self._further_tries: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Scan a few times a second until ``stopping`` is set; less often where the container is very full."""
+        """Scan a few times a second until ``stopping`` is set, then finish what is in hand."""
+        self._stopping = stopping
+        await self._until_storage_answers(self._journal.read)
+        self._known = set(self._journal.settled)
         while not stopping.is_set():
-            listing_s = 0.0
+            started_s = time.monotonic()
             try:
-                started_s = time.monotonic()
-                new = await call(self.scan)
+                there = await call(self._scan)
                 listing_s = time.monotonic() - started_s
-                parts = [new[part::ENQUEUED_AT_ONCE] for part in range(min(ENQUEUED_AT_ONCE, len(new)))]
-                # all of them to their end, so that the next scan queues nothing that one of these is about to
-                ends = await asyncio.gather(*(call(self._enqueue, part) for part in parts), return_exceptions=True)
-                for error in filter(None, ends):
-                    raise error
+                await self._journal.shorten(set(there))
                 self._outage.over()
             except AzureError as error:
                 await self._outage.wait_after(error)
+                continue
+            self._waiting.extend(listed for version, listed in there.items() if version not in self._known)
+            self._known = set(there)
+            # Not looked for more meanwhile: it would have to wait behind these.
+            while self._waiting and not stopping.is_set():
+                await self._begin_some()
+            await self._journal.write()
             pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * listing_s), SCAN_PAUSE_MAX_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause_s)
+        while tasks := self._first_tries | self._further_tries:
+            await asyncio.wait(tasks)
+        await self._journal.write()
 
-    def scan(self) -> list[BlobVersion]:
-        """All that has no receipt. Raises AzureError."""
+    def _scan(self) -> dict[Version, _Listed]:
+        """All blobs that the function is for. Raises AzureError."""
+        at_s = time.monotonic()
         try:
-            return self._scan()
+            listed = [
+                _Listed(blob, at_s)
+                for blob in self._container.list_blobs(name_starts_with=self._prefix, include=["metadata"])
+                if match_blob_path(self._pattern, self._container.container_name, blob.name) is not None
+            ]
         except ResourceNotFoundError:  # at the first start, or after someone emptied the storage
             with contextlib.suppress(ResourceExistsError):
                 self._container.create_container()
-            self._receipts.create_container()
-            create_queue(self._queue)
-            create_queue(self._poison_queue)
-            return []
+            return {}
+        return {each.version: each for each in listed}
 
-    def _scan(self) -> list[BlobVersion]:
-        if not self._remembers:
-            self._seen = self._receipts.names(self._function.name)
-            self._remembers = True
-        there = {
-            version.receipt_name: version
-            for blob in self._container.list_blobs(name_starts_with=self._prefix)
-            if match_blob_path(self._pattern, self._container.container_name, blob.name) is not None
-            for version in [self._version(blob)]
-        }
-        self._seen &= there.keys()
-        self._doubtful &= there.keys()
-        return [version for name, version in there.items() if name not in self._seen]
+    async def _begin_some(self) -> None:
+        """Begin as many as may be worked on at once; none before half of what was begun has its place."""
+        while len(self._first_tries) > self._settings.blobs_at_once:
+            await asyncio.wait(self._first_tries, return_when=asyncio.FIRST_COMPLETED)
+        some = [self._waiting.popleft() for _ in range(min(self._settings.blobs_at_once, len(self._waiting)))]
+        begun = [(listed, self._journal.tries.get(listed.version, 0) + 1) for listed in some]
+        for listed, tries in begun:
+            self._journal.note(listed.version, tries)
+        # Before the work, which may be the end of this process.
+        await self._journal.write()
+        for listed, tries in begun:
+            _keep(self._first_tries, self._try(listed, tries))
 
-    def _version(self, blob: BlobProperties) -> BlobVersion:
-        return BlobVersion(self._function.name, self._container.container_name, blob.name, _bare_etag(blob.etag))
+    async def _try(self, listed: _Listed, tries: int) -> None:
+        """Work on a blob for the ``tries``th time; whatever is left to do after that is a task of its own."""
+        version, tries_max = listed.version, self._settings.blob_tries
+        name = f"{self._container.container_name}/{version[0]}"
+        if {".", ".."} & set(version[0].split("/")):
+            logger.error("%s: blob names with . or .. as a part cannot be read by any client", name)
+        elif tries <= tries_max:  # more: the process died in each
+            async with self._places:
+                if self._stopping.is_set():
+                    self._journal.note(version, tries - 1)
+                    return
+                try:
+                    await self._work(listed)
+                except Exception as error:  # whatever it was, this blob has had a try and the next has its turn
+                    reason, trace = str(error) or type(error).__name__, getattr(error, "stack_trace", "")
+                    logger.error("%s: try %d of %d failed: %s\n%s", name, tries, tries_max, reason, trace)
+                else:
+                    self._journal.note(version, None)
+                    return
+            if tries < tries_max:
+                _keep(self._further_tries, self._try_again(listed, tries + 1))
+                return
+        _keep(self._further_tries, self._give_up(version))
 
-    def _enqueue(self, versions: list[BlobVersion]) -> None:
-        """Queue each of these. Raises AzureError; what was done by then stays done."""
-        for version in versions:
-            self._enqueue_one(version)
-            self._seen.add(version.receipt_name)
+    async def _try_again(self, listed: _Listed, tries: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), min(2 ** (tries - 2), RETRY_DELAY_MAX_S))
+            return
+        self._journal.note(listed.version, tries)
+        await self._journal.write()
+        await self._try(listed, tries)
 
-    def _enqueue_one(self, version: BlobVersion) -> None:
-        queue = self._queue
-        if not version.addressable:
-            logger.error("%s: blob names with . or .. as a part cannot be read by any client", version.name)
-            queue = self._poison_queue
-        if version.receipt_name not in self._doubtful:
-            self._receipts.open(version)
-        try:
-            # the message first: killed between the two, the blob is queued twice rather than never
-            queue.send_message(encode(version.to_message(), self._encoding))
-            self._wake()
-            self._receipts.note_queued(version)
-        except AzureError:
-            self._doubtful.add(version.receipt_name)
-            self._receipts.close(version)
-            raise
-
-
-class BlobWork:
-    """Runs the function for a message of the internal queue."""
-
-    def __init__(
-        self, worker: Worker, services: dict[str, BlobServiceClient], receipts: Receipts, timeout_s: float | None
-    ) -> None:
-        """``services`` has each blob function's storage by the function's name."""
-        self._worker = worker
-        self._services = services
-        self._receipts = receipts
-        self._timeout_s = timeout_s
-
-    async def handle(self, delivery: Delivery) -> None:
+    async def _work(self, listed: _Listed) -> None:
         """Raises what the function raises, TimeoutError, and AzureError."""
-        version = BlobVersion.from_message(delivery.text)
-        if version.function not in self._services:
-            logger.warning("%s: there is no function %s any more", version.name, version.function)
-            return
-        if await call(self._receipts.is_done, version):
-            return
-        blob = self._services[version.function].get_blob_client(version.container, version.name)
-        try:
-            properties = await call(blob.get_blob_properties)
-        except ResourceNotFoundError:
-            logger.info("%s was deleted before its turn came", version.name)
-            return
-        if _bare_etag(properties.etag) != version.etag:
-            return  # overwritten: the new version has a message of its own
-        async with asyncio.timeout(self._timeout_s):
+        blob = self._container.get_blob_client(listed.blob.name)
+        properties = listed.blob
+        if time.monotonic() - listed.at_s > LISTED_S:
+            try:
+                properties = await call(blob.get_blob_properties)
+            except ResourceNotFoundError:
+                logger.info("%s was deleted before its turn came", listed.blob.name)
+                return
+            if _bare_etag(properties.etag) != listed.version[1]:
+                return  # overwritten: the new version is found by itself
+        async with asyncio.timeout(self._settings.function_timeout_s):
             await self._worker.invoke_blob(
-                version.function,
-                container=version.container,
-                blob_name=version.name,
+                self._function.name,
+                container=self._container.container_name,
+                blob_name=listed.blob.name,
                 uri=blob.url,
                 properties={
-                    "ETag": version.etag,
+                    "ETag": listed.version[1],
                     "Length": properties.size,
                     "ContentType": properties.content_settings.content_type,
                     "LastModified": properties.last_modified,
                 },
                 metadata=properties.metadata,
             )
-        await call(self._receipts.note_done, version)
+
+    async def _give_up(self, version: Version) -> None:
+        name, etag = version
+        logger.error("%s/%s goes to %s", self._container.container_name, name, POISON_QUEUE)
+        message = {  # Azure's own form
+            "Type": "BlobTrigger",
+            "FunctionId": f"Host.Functions.{self._function.name}",
+            "BlobType": "BlockBlob",
+            "ContainerName": self._container.container_name,
+            "BlobName": name,
+            "ETag": etag,
+        }
+        text = encode(json.dumps(message), self._settings.queue_encoding)
+
+        def send() -> None:
+            create_queue(self._poison_queue)
+            self._poison_queue.send_message(text)
+
+        await self._until_storage_answers(send)
+        self._journal.note(version, None)
+
+    async def _until_storage_answers(self, action: Callable[[], object]) -> None:
+        while True:
+            try:
+                await call(action)
+            except AzureError as error:
+                await self._outage.wait_after(error)
+            else:
+                self._outage.over()
+                return
 
 
-def _receipts_prefix(function: str) -> str:
-    return f"blobreceipts/{function}/"
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    """Begin ``work`` as one of ``tasks``, which it leaves at its end."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def _line(version: Version, tries: int | None) -> str:
+    return json.dumps({"blob": version[0], "etag": version[1], "tries": tries}) + "\n"
 
 
 def _bare_etag(etag: str | None) -> str:

@@ -20,7 +20,7 @@ import uvicorn
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
-from local.blobs import INTERNAL_QUEUE, POISON_QUEUE, BlobScanner, BlobWork, Receipts
+from local.blobs import POISON_QUEUE, BlobListener, Journal
 from local.http_front import HttpFront
 from local.queues import Delivery, QueueListener
 from local.settings import HOST_STORAGE, HostSettings, SettingsError, connection_string, load_local_settings
@@ -33,7 +33,6 @@ CONTAINERS = ("uploads", "results", "feedback")
 GRACE_S = 5
 BACKLOG = 512
 """Connections that the system holds until they are accepted."""
-BLOB_RETRY_DELAY_MAX_S = 60
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 
 
@@ -117,10 +116,10 @@ def _check_bindings(worker: Worker) -> None:
                 )
 
 
-def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[QueueListener | BlobScanner]:
+def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[QueueListener | BlobListener]:
     blob_functions = [function for function in worker.functions.values() if function.trigger["type"] == "blobTrigger"]
     queue_functions = [function for function in worker.functions.values() if function.trigger["type"] == "queueTrigger"]
-    listeners: list[QueueListener | BlobScanner] = []
+    listeners: list[QueueListener | BlobListener] = []
     for function in queue_functions:
         queues = queue_service(connection_string(function.trigger["connection"]))
         name: str = function.trigger["queueName"]
@@ -133,41 +132,26 @@ def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[Q
                 _queue_work(worker, function, settings.function_timeout_s),
                 at_once=settings.queue_messages_at_once,
                 tries=settings.queue_tries,
-                retry_delay_s=lambda _tries: settings.queue_retry_delay_s,
+                retry_delay_s=settings.queue_retry_delay_s,
                 encoding=settings.queue_encoding,
                 outage=outage,
             )
         )
-    if not blob_functions:
-        return listeners
-    queues = queue_service(connection_string(HOST_STORAGE))
-    queue, poison_queue = queues.get_queue_client(INTERNAL_QUEUE), queues.get_queue_client(POISON_QUEUE)
-    receipts = Receipts(blob_service(connection_string(HOST_STORAGE)))
-    services = {each.name: blob_service(connection_string(each.trigger["connection"])) for each in blob_functions}
-    listener = QueueListener(
-        queue,
-        poison_queue,
-        BlobWork(worker, services, receipts, settings.function_timeout_s).handle,
-        at_once=settings.blobs_at_once,
-        tries=settings.blob_tries,
-        retry_delay_s=lambda tries: min(2 ** (tries - 1), BLOB_RETRY_DELAY_MAX_S),
-        encoding=settings.queue_encoding,
-        outage=outage,
-    )
-    scanners = [
-        BlobScanner(
+    poison_queue = queue_service(connection_string(HOST_STORAGE)).get_queue_client(POISON_QUEUE)
+    journals = blob_service(connection_string(HOST_STORAGE))
+    blob_listeners = [
+        BlobListener(
+            worker,
             function,
-            services[function.name],
-            queue,
+            blob_service(connection_string(function.trigger["connection"])),
+            Journal(journals, function.name, outage),
             poison_queue,
-            receipts,
-            encoding=settings.queue_encoding,
-            outage=outage,
-            wake=listener.wake,
+            settings,
+            outage,
         )
         for function in blob_functions
     ]
-    return [*listeners, *scanners, listener]
+    return [*listeners, *blob_listeners]
 
 
 def _queue_work(worker: Worker, function: Function, timeout_s: float | None) -> Callable[[Delivery], Awaitable[None]]:

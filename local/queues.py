@@ -57,11 +57,11 @@ class QueueListener:
         *,
         at_once: int,
         tries: int,
-        retry_delay_s: Callable[[int], int],
+        retry_delay_s: int,
         encoding: str,
         outage: Outage,
     ) -> None:
-        """``retry_delay_s`` takes the number of tries so far; ``encoding`` is host.json's ``messageEncoding``.
+        """``encoding`` is host.json's ``messageEncoding``.
 
         Without a ``poison_queue`` a message is tried for as long as it lives, with long pauses after the first tries.
         """
@@ -75,24 +75,15 @@ class QueueListener:
         self._outage = outage
         self._in_hand: dict[str, Delivery] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
-
-    def wake(self) -> None:
-        """Say, from any thread, that a message has come: it is then looked for at once."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._woken.set)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Listen until ``stopping`` is set, then finish what is in hand."""
-        self._loop = asyncio.get_running_loop()
         while not stopping.is_set():
             room = min(self._at_once - len(self._in_hand), RECEIVE_MAX)
             # several at a time, as in Azure: asking for each as its place becomes free doubles the calls
             if len(self._in_hand) > self._at_once // 2:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            self._woken.clear()
             try:
                 messages = await call(self._receive, room)
             except AzureError as error:
@@ -103,7 +94,7 @@ class QueueListener:
                 self._take(message)
             if not messages:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
+                    await asyncio.wait_for(stopping.wait(), POLL_INTERVAL_S)
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -170,7 +161,7 @@ class QueueListener:
             )
             if delivery.tries >= self._tries:
                 return lambda: self._give_up(delivery)
-            return lambda: self._update(delivery, self._retry_delay_s(delivery.tries))
+            return lambda: self._update(delivery, self._retry_delay_s)
         return lambda: self._queue.delete_message(delivery.message.id, delivery.pop_receipt)
 
     async def _settle(self, delivery: Delivery, action: Callable[[], object]) -> None:

@@ -14,7 +14,9 @@ from azure.storage.queue import QueueServiceClient
 logger = logging.getLogger(__name__)
 
 # The listeners go round again by themselves; a client that waits and retries inside a call would only hide an outage.
-_OPTIONS: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
+_OPTIONS: dict[str, Any] = {"retry_total": 0}
+_CONNECT_TIMEOUT_S = 5
+_READ_TIMEOUT_S = 15
 
 # A pool of its own: an outage, which makes every call slow, must not take the threads that functions run in.
 _threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="storage")
@@ -32,7 +34,10 @@ def queue_service(connection_string: str) -> QueueServiceClient:
 
 def _transport() -> RequestsTransport:
     """Without a look at proxies and ~/.netrc before every call, which takes a tenth of its time."""
-    return RequestsTransport(use_env_settings=False)
+    # Timeouts given to the client itself are lost on a transport that is given too.
+    return RequestsTransport(
+        use_env_settings=False, connection_timeout=_CONNECT_TIMEOUT_S, read_timeout=_READ_TIMEOUT_S
+    )
 
 
 async def call[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

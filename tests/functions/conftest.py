@@ -57,6 +57,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     def forget() -> None:
         settings.cache_clear()
         storage.service.cache_clear()
+        storage.container.cache_clear()
         monkeypatch.setattr(engine, "_loaded", None)
         monkeypatch.setattr(health, "_kept", health._Kept())
 
@@ -72,6 +73,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     monkeypatch.undo()
     settings.cache_clear()
     storage.service.cache_clear()
+    storage.container.cache_clear()
 
 
 @pytest.fixture

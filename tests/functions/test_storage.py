@@ -1,12 +1,15 @@
 """How storage is reached: with the account's key, and as in the cloud, with a managed identity and no key at all."""
 
 import base64
+import contextlib
 import http.client
 import json
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.storage.blob import BlobServiceClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,6 +33,8 @@ from local.child import Child
 from tests.conftest import READY_TIMEOUT_S, SyncWorker, free_ports
 from tests.functions.client import Client
 from tests.functions.conftest import Configure
+
+PATIENCE_S = 20
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -258,6 +264,21 @@ def test_a_client_sends_nothing_by_itself() -> None:
         KeyAccess(connection_string=f"AccountName=a;AccountKey={key};BlobEndpoint=http://127.0.0.1:9/a;")
     )
     assert client.account_name == "a"
+
+
+def test_storage_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(storage, "_RETRY_TOTAL", 0)
+    key = base64.b64encode(b"key").decode()
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a"
+        client = storage.connect(KeyAccess(connection_string=f"AccountName=a;AccountKey={key};BlobEndpoint={address};"))
+        asked = pool.submit(client.get_service_properties)
+        connection, _ = silent.accept()
+        with connection, contextlib.suppress(TimeoutError):
+            asked.exception(PATIENCE_S)
+    # Not that the connection was cut, as it is in the end.
+    assert isinstance(asked.exception(), ServiceResponseTimeoutError)
 
 
 def test_the_worker_runs_on_real_storage(worker: SyncWorker, blob_service: BlobServiceClient) -> None:

@@ -13,8 +13,7 @@ import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from local import azurite
-from local.blobs import INTERNAL_QUEUE, RECEIPTS_CONTAINER, BlobVersion
-from local.queues import encode
+from local.blobs import JOURNALS_CONTAINER
 from tests.local.conftest import Sample, wait_until
 
 ODD_NAMES = [
@@ -117,17 +116,26 @@ def test_a_name_that_no_client_can_address_goes_straight_to_the_poison_queue(fed
     assert (result["status"], result["message"]["BlobName"]) == ("failed", "../dotted.wav")
     assert fed.count("began", "../dotted.wav") == 0
     # the one that was tried is fail.wav
-    assert fed.log_path.read_text().count("queue azure-webjobs-blobtrigger-local: try 1 of 5 failed") == 1
+    assert fed.log_path.read_text().count("uploads/fail.wav: try 1 of 5 failed") == 1
+    assert fed.log_path.read_text().count("uploads/../dotted.wav: try") == 0
 
 
-def test_a_message_that_comes_twice_is_worked_on_once(fed: Sample) -> None:
-    wait_until(lambda: fed.count("ended", "early.wav"), "the end of the function")
-    etag = fed.blobs.get_blob_client("uploads", "early.wav").get_blob_properties().etag or ""
-    wait_until(lambda: ("uploads/early.wav", True) in receipts(fed), "the receipt")
-    queue = fed.queues.get_queue_client(INTERNAL_QUEUE)
-    queue.send_message(encode(BlobVersion("on_upload", "uploads", "early.wav", etag.strip('"')).to_message(), "base64"))
-    wait_until(lambda: queue.get_queue_properties().approximate_message_count == 0, "the queue to run empty")
-    assert fed.count("began", "early.wav") == 1
+def test_work_in_which_the_process_died_each_time_is_given_up(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
+    fed.stop()
+    fed.upload("deadly.wav")
+    etag = (fed.blobs.get_blob_client("uploads", "deadly.wav").get_blob_properties().etag or "").strip('"')
+    line = json.dumps({"blob": "deadly.wav", "etag": etag, "tries": 5}) + "\n"
+    container = fed.blobs.get_container_client(JOURNALS_CONTAINER)
+    container.get_blob_client(journals(fed)[-1]).append_block(line.encode())
+    container.upload_blob("blobreceipts/on_upload/a-receipt-of-before", b"{}")
+    before = journals(fed)
+    fed.start()
+    assert fed.wait_result("deadly.wav")["status"] == "failed"
+    assert fed.count("began", "deadly.wav") == 0
+    # written anew, and nothing else is left
+    wait_until(lambda: len(journals(fed)) == 1, "the old journals to go")
+    assert journals(fed)[0] > before[0]
 
 
 def test_a_stop_lets_work_end_and_the_next_start_repeats_nothing(fed: Sample) -> None:
@@ -166,15 +174,21 @@ def test_storage_away_for_ten_seconds_loses_nothing(fed: Sample) -> None:
     assert log.count("storage answers again") == 1
 
 
-def test_at_the_end_all_is_done_but_what_became_poison(fed: Sample) -> None:
-    queue = fed.queues.get_queue_client(INTERNAL_QUEUE)
-    wait_until(lambda: queue.get_queue_properties().approximate_message_count == 0, "the queue to run empty")
-    assert sorted(blob for blob, done in receipts(fed) if not done) == ["uploads/../dotted.wav", "uploads/fail.wav"]
+def test_at_the_end_all_is_settled(fed: Sample) -> None:
+    container = fed.blobs.get_container_client("uploads")
+    there = {(blob.name, blob.etag.strip('"')) for blob in container.list_blobs()}
+    wait_until(lambda: there <= settled(fed), "the journal to say so")
 
 
-def receipts(fed: Sample) -> list[tuple[str, bool]]:
-    """The blob and whether it is done, for all that the host remembers."""
-    container = fed.blobs.get_container_client(RECEIPTS_CONTAINER)
-    names = container.list_blob_names(name_starts_with="blobreceipts/on_upload/")
-    contents = [json.loads(container.download_blob(name).readall()) for name in names]
-    return [(entry["blob"], entry["done"]) for entry in contents]
+def journals(fed: Sample) -> list[str]:
+    """The names of the function's journals, and of whatever lies beside them."""
+    container = fed.blobs.get_container_client(JOURNALS_CONTAINER)
+    return sorted(container.list_blob_names(name_starts_with="blobreceipts/on_upload/"))
+
+
+def settled(fed: Sample) -> set[tuple[str, str]]:
+    """The versions of which the journal says that nothing is left to do."""
+    container = fed.blobs.get_container_client(JOURNALS_CONTAINER)
+    lines = [line for name in journals(fed) for line in container.download_blob(name).readall().splitlines()]
+    entries = [json.loads(line) for line in lines]
+    return {(entry["blob"], entry["etag"]) for entry in entries if entry["tries"] is None}

@@ -34,7 +34,7 @@ async def work_on_one(queue: QueueClient, meanwhile: Callable[[Delivery], None])
         await finish.wait()
 
     listener = QueueListener(
-        queue, None, handle, at_once=2, tries=5, retry_delay_s=lambda _: 0, encoding="base64", outage=Outage()
+        queue, None, handle, at_once=2, tries=5, retry_delay_s=0, encoding="base64", outage=Outage()
     )
     stopping = asyncio.Event()
     task = asyncio.create_task(listener.run(stopping))
