@@ -51,6 +51,8 @@ def crowd(host: str, clips: list[bytes], users: int, seconds: float) -> dict[str
             body: Any = unique(clips[number % len(clips)], number)
             with self.client.post("/api/classify", data=body, catch_response=True) as answer:
                 statuses[answer.status_code] += 1
+                if answer.status_code != 200:
+                    answer.request_meta["name"] = "refused"  # apart: how long an answer takes is what is asked
                 if answer.status_code in (429, 503):
                     told = (answer.headers or {}).get("Retry-After")
                     waits_told.append(-1 if told is None else int(told))
@@ -79,7 +81,9 @@ def crowd(host: str, clips: list[bytes], users: int, seconds: float) -> dict[str
 
 
 def _latencies(stats: RequestStats) -> dict[str, float]:
-    return {f"p{100 * share:.0f}": stats.total.get_response_time_percentile(share) for share in PERCENTILES}
+    """Of the clips that were answered, in ms."""
+    answered = stats.get("/api/classify", "POST")
+    return {f"p{100 * share:.0f}": answered.get_response_time_percentile(share) for share in PERCENTILES}
 
 
 if __name__ == "__main__":

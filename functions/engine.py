@@ -26,7 +26,7 @@ def classifier() -> "Classifier":
     with _lock:
         if _loaded is None:
             started_s = time.monotonic()
-            # FFmpeg, SciPy and ONNX Runtime: half of a cold start, and most functions do without.
+            # It brings in FFmpeg, NumPy and ONNX Runtime, which are slow to import; most functions do without.
             from tonearm.classifier import Classifier
 
             _loaded = Classifier.load(_directory(), mode=settings().mode)

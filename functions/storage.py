@@ -41,7 +41,7 @@ def service() -> BlobServiceClient:
 
 @cache
 def container(name: str) -> ContainerClient:
-    """One of CONTAINERS. Kept, as to make a client takes a tenth of a call."""
+    """One of CONTAINERS. Kept, as clients are not cheap to make."""
     return service().get_container_client(name)
 
 

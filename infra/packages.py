@@ -220,7 +220,7 @@ def _compile(folder: Path) -> None:
     place = ["-s", str(folder), "-p", DEPLOYED_AT]
     # Some packages bring files for Pythons that are not this one; they do not compile, and nothing imports them.
     folders = [str(path) for path in sorted(folder.iterdir()) if path.is_dir()]
-    subprocess.run([*command, *place, *folders], env={"PYTHONHASHSEED": "0"}, stdout=subprocess.DEVNULL, check=False)
+    subprocess.run([*command, *place, *folders], stdout=subprocess.DEVNULL, check=False)
 
 
 def _uv(scratch: Path, root: Path) -> str:

@@ -39,6 +39,10 @@ class Storage:
         self.connection_string = ports.connection_string
         self._child = emulator.azurite(folder / "storage", folder / "azurite.log", ports)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def start(self) -> None:
         self._child.launch()
         self._child.wait_ready(READY_TIMEOUT_S)
@@ -86,6 +90,10 @@ class System:
 
     def resume(self) -> None:
         psutil.Process(self._host.pid).resume()
+
+    @property
+    def pid(self) -> int:
+        return self._host.pid
 
     @property
     def alive(self) -> bool:

@@ -164,7 +164,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         triggers: {
           http: {
             // A core at 2,048 MB, two at 4,096: a classification is arithmetic, and more at once wait for each other.
-            // Four a core keep it busy while bodies arrive.
+            // Four a core, for while bodies arrive; not measured in the cloud.
             perInstanceConcurrency: instanceMemoryMB >= 4096 ? 8 : 4
           }
         }
