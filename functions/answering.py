@@ -70,8 +70,8 @@ def answer_upload(result_id: str) -> None:
 def _answer_version(result_id: str) -> None:
     """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
     blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
-    # Calls to storage are a fifth of what an upload costs, so none is made that another can tell: the standing result is
-    # read once, before the upload, and the upload's facts come with its first bytes.
+    # Calls to storage are a fifth of what an upload costs, so none is made that another can tell: the standing result
+    # is read once, before the upload, and the upload's facts come with its first bytes.
     stored = records.read(result_id)
     upload = _opened(blob)
     etag, size_bytes = upload.properties.etag, upload.properties.size
