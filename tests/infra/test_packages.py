@@ -114,7 +114,7 @@ def host_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment / "bin" / "python"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def functions(
     built: Path, host_python: Path, azurite: Storage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, Child]]:
@@ -135,7 +135,7 @@ def functions(
     child.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def web(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The web package, running on a Python to which nothing was ever installed: its port."""
     package = built / "web"
