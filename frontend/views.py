@@ -123,9 +123,9 @@ def verdict(result: Done) -> None:
 
 
 def swatch(genre: str | None, height_rem: float) -> None:
-    """A strip of a genre's colour, beside words that say which; grey for none."""
-    shade = palette.NEUTRAL if genre is None else palette.colour(genre)
-    style = f"width:.5rem;height:{height_rem}rem;border-radius:.2rem;background:{shade}"
+    """A strip of a genre's colour, beside words that say which; hollow for none, as greys there are of genres too."""
+    look = f"border:2px solid {palette.NEUTRAL}" if genre is None else f"background:{palette.colour(genre)}"
+    style = f"width:.5rem;height:{height_rem}rem;border-radius:.2rem;box-sizing:border-box;{look}"
     st.html(f'<div style="{style}"></div>', width="content")
 
 

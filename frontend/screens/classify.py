@@ -117,12 +117,12 @@ def _desk(visit: Visit, drawn: Outside) -> None:
     if visit.batch.alone is not None:
         _one(visit, visit.batch.alone)
     elif visit.batch.entries:
-        _many(visit)
+        _many(visit, narrow=report is not None and report.narrow)
 
 
 def _act(visit: Visit) -> None:
     """Do what the reader asked for in the table, about one file."""
-    chosen = table.chosen()
+    chosen = table.chosen(visit.batch.entries)
     if chosen is None:
         return
     match chosen.action:
@@ -215,7 +215,11 @@ def _one(visit: Visit, entry: Entry) -> None:
         st.button("Cancel", icon=":material/close:", key="cancel", on_click=visit.courier.cancel, args=([entry],))
         _trouble(visit)
         return
-    if entry.result is None:
+    if entry.result is not None:
+        # In the places of the bar and its button, which else stay until all is drawn, and then pull the result up.
+        st.empty()
+        st.empty()
+    else:
         said = f"{entry.name}: {entry.reason or state_words(entry)}"
         st.error(plain(said)) if entry.state is State.FAILED else st.info(plain(said))
     if entry.retryable:
@@ -235,7 +239,7 @@ def state_words(entry: Entry) -> str:
             return entry.state.value
 
 
-def _many(visit: Visit) -> None:
+def _many(visit: Visit, *, narrow: bool) -> None:
     """Several files: how far they are, and the table of them."""
     entries = visit.batch.entries
     ended = sum(not entry.under_way for entry in entries)
@@ -243,7 +247,7 @@ def _many(visit: Visit) -> None:
     _buttons(visit)
     _trouble(visit)
     _reasons(entries)
-    table.results_table(entries)
+    table.results_table(entries, narrow=narrow)
 
 
 def progress_words(batch: Batch) -> str:

@@ -5,6 +5,7 @@ const held = new Map(); // running number: {file, place}; place is the id under 
 const sending = new Map(); // token: XMLHttpRequest
 const ended = new Set(); // tokens whose request has ended, however
 const PATIENCE_MS = 1500;
+const NARROW_PX = 640; // as Streamlit has it: below, it puts columns one under another
 let reminder = 0;
 let last = 0;
 let zone = null;
@@ -102,6 +103,7 @@ export default function ({ data, parentElement, setStateValue }) {
       visit: data.visit,
       held: [...held].map(([number, { file, place }]) => [number, file.name, file.size, place]),
       ended: [...ended],
+      narrow: innerWidth < NARROW_PX,
     });
     insist();
   };
