@@ -37,6 +37,7 @@ NOTHING = "\N{ZERO WIDTH SPACE}"
 MARKS = str.maketrans("01-", "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 
 ACT = "table-act"
+ROOM = "table-room"
 PICK = "table-pick"
 PICKED = "table-picked"
 
@@ -138,32 +139,36 @@ def _is(entry: Entry, show: Show) -> bool:
 def _table(entries: Sequence[Entry], widths_px: Mapping[str, int]) -> None:
     columns = st.column_config
     only_failed = all(entry.state is State.FAILED for entry in entries)
-    st.dataframe(
-        [_row(entry) for entry in entries],
-        hide_index=True,
-        row_height=ROW_HEIGHT_PX,
-        height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
-        placeholder="",
-        column_order=("action", "file", "reason") if only_failed else None,
-        column_config={
-            "action": columns.ButtonColumn("", key=ACT, type="tertiary", width=widths_px["action"]),
-            "file": columns.TextColumn("File", width=widths_px["file"]),
-            "state": columns.TextColumn("State", width=widths_px["state"]),
-            "genre": columns.TextColumn("Genre", width=widths_px["genre"]),
-            "confidence": columns.ProgressColumn(
-                "Confidence", format="%d %%", min_value=0, max_value=100, width=widths_px["confidence"]
-            ),
-            "probabilities": columns.ImageColumn(
-                "All ten",
-                width=widths_px["probabilities"],
-                help="Blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae, rock, from left to right.",
-            ),
-            "models": columns.TextColumn("The two models", width=widths_px["models"]),
-            "length": columns.TextColumn("Length", width=widths_px["length"]),
-            "reason": columns.TextColumn("Reason", width=WIDE_REASON_PX if only_failed else widths_px["reason"]),
-        },
-        alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
-    )
+    room_px = ROW_HEIGHT_PX * (1 + min(len(entries), MAX_ROWS_SHOWN - 1))
+    with st.container(key=ROOM):
+        # The first of a visit's tables takes a moment to load, and what is below is not to jump then.
+        st.html(f"<style>.st-key-{ROOM} {{ min-height: {room_px}px; }}</style>")
+        st.dataframe(
+            [_row(entry) for entry in entries],
+            hide_index=True,
+            row_height=ROW_HEIGHT_PX,
+            height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
+            placeholder="",
+            column_order=("action", "file", "reason") if only_failed else None,
+            column_config={
+                "action": columns.ButtonColumn("", key=ACT, type="tertiary", width=widths_px["action"]),
+                "file": columns.TextColumn("File", width=widths_px["file"]),
+                "state": columns.TextColumn("State", width=widths_px["state"]),
+                "genre": columns.TextColumn("Genre", width=widths_px["genre"]),
+                "confidence": columns.ProgressColumn(
+                    "Confidence", format="%d %%", min_value=0, max_value=100, width=widths_px["confidence"]
+                ),
+                "probabilities": columns.ImageColumn(
+                    "All ten",
+                    width=widths_px["probabilities"],
+                    help=f"From left to right: {', '.join(map(genre_name, palette.COLOURS))}.",
+                ),
+                "models": columns.TextColumn("The two models", width=widths_px["models"]),
+                "length": columns.TextColumn("Length", width=widths_px["length"]),
+                "reason": columns.TextColumn("Reason", width=WIDE_REASON_PX if only_failed else widths_px["reason"]),
+            },
+            alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
+        )
 
 
 def _reasons(entries: Sequence[Entry]) -> None:

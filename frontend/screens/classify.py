@@ -24,7 +24,6 @@ MICROPHONE = "microphone"
 RECORDING_RATE_HZ = 22_050
 MEBIBYTE_BYTES = 1024 * 1024
 MAX_REASONS = 3
-IDLE_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Visit:
 class Outside:
     """What is drawn outside the desk, so that the whole page has to be drawn again when it changes."""
 
-    pace_s: float
+    pace_s: float | None
     shown: str | None
     opened: str | None
 
@@ -74,15 +73,9 @@ def _outside(visit: Visit) -> Outside:
     return Outside(_pace_s(visit), _answered(visit.batch.alone), _answered(visit.opened))
 
 
-def _pace_s(visit: Visit) -> float:
-    """How soon the desk draws itself again.
-
-    Where it need not, hardly ever, but not never: a server that comes back, or forgot the visit while the connection
-    was away, knows no fragments, and Streamlit's browser side asks it for the whole page only if a part of it draws
-    itself again.
-    """
-    pace_s = couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
-    return IDLE_S if pace_s is None else pace_s
+def _pace_s(visit: Visit) -> float | None:
+    """How soon the desk draws itself again; None where it need not."""
+    return couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
 
 
 def _answered(entry: Entry | None) -> str | None:

@@ -166,7 +166,6 @@ def _page_url(path: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-@st.fragment
 def _feedback(opened: Opened) -> None:
     """What the reader says of the answer: right, wrong and which genre it is, or nothing; and what was said."""
     result = opened.result

@@ -305,6 +305,20 @@ def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> N
     assert bodies(storage) == {"large.wav": LARGE, "a.wav": (folder / "a.wav").read_bytes()}
 
 
+def test_a_result_outlives_the_server(browser: BrowserContext, web: Web, storage: Service) -> None:
+    page = browser.new_page()
+    page.goto(f"{web.address}/music/result?id=a.wav")
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    with page.expect_event("websocket"):
+        web.stop()
+        web.start()
+    page.locator("[data-test-connection-state=CONNECTED]").wait_for()
+    page.get_by_role("button", name="Wrong").click()
+    expect(page.get_by_text("Which genre is it?")).to_be_visible()
+    page.close()
+
+
 def test_a_server_that_comes_back_finds_everything_again(
     browser: BrowserContext, web: Web, storage: Service, folder: Path
 ) -> None:

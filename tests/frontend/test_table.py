@@ -147,9 +147,7 @@ def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
     assert page.session_state["chosen"].name == "=unsure.flac"
     assert page.selectbox[0].value is None
     page.segmented_control(key="table-show").set_value("Not sure").run()
-    assert page.selectbox[0].options == ["2. =unsure.flac"], (
-        "its number stays"
-    )
+    assert page.selectbox[0].options == ["2. =unsure.flac"], "its number stays"
     page.segmented_control(key="table-show").set_value("All").run()
     del page.session_state["chosen"]
     page.run()
