@@ -50,7 +50,7 @@ def storage(backend: Service) -> Service:
     """The service and its storage, with nothing asked of them yet; places have the files' names as ids."""
     backend.asked.clear()
     backend.id_of = lambda filename: filename
-    backend.results = [Answer(200, done())]
+    backend.results, backend.results_of = [Answer(200, done())], {}
     return backend
 
 
