@@ -9,7 +9,7 @@ import streamlit as st
 from frontend import charts, export, palette
 from frontend.batch import Action, Entry, State
 from frontend.results import Done
-from frontend.text import clock, genre_name, plain
+from frontend.text import clock, genre_name, plain, shortened
 from frontend.views import chart
 
 ROW_HEIGHT_PX = 38
@@ -27,6 +27,7 @@ WIDTHS_PX = {
     "reason": 140,
 }
 NARROW_WIDTHS_PX = WIDTHS_PX | {"action": 70, "file": 112, "state": 102, "genre": 72}
+NARROW_NAME = 14
 # Without answers there is room for the whole of a reason.
 WIDE_REASON_PX = 1120 - WIDTHS_PX["action"] - WIDTHS_PX["file"]
 MOST_PERCENT = 99
@@ -63,7 +64,7 @@ def results_table(entries: Sequence[Entry], *, narrow: bool = False) -> None:
     """
     shown = _filtered(entries)
     if shown:
-        _table(shown, NARROW_WIDTHS_PX if narrow else WIDTHS_PX)
+        _table(shown, narrow=narrow)
         _reasons(shown)
         _picker(entries, shown)
     else:
@@ -136,15 +137,16 @@ def _is(entry: Entry, show: Show) -> bool:
             return entry.state is State.FAILED
 
 
-def _table(entries: Sequence[Entry], widths_px: Mapping[str, int]) -> None:
+def _table(entries: Sequence[Entry], *, narrow: bool) -> None:
     columns = st.column_config
+    widths_px = NARROW_WIDTHS_PX if narrow else WIDTHS_PX
     only_failed = all(entry.state is State.FAILED for entry in entries)
     room_px = ROW_HEIGHT_PX * (1 + min(len(entries), MAX_ROWS_SHOWN - 1))
     with st.container(key=ROOM):
         # The first of a visit's tables takes a moment to load, and what is below is not to jump then.
         st.html(f"<style>.st-key-{ROOM} {{ min-height: {room_px}px; }}</style>")
         st.dataframe(
-            [_row(entry) for entry in entries],
+            [_row(entry, narrow=narrow) for entry in entries],
             hide_index=True,
             row_height=ROW_HEIGHT_PX,
             height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
@@ -203,11 +205,12 @@ def _picker(entries: Sequence[Entry], shown: Sequence[Entry]) -> None:
     )
 
 
-def _row(entry: Entry) -> dict[str, str | float | None]:
+def _row(entry: Entry, *, narrow: bool) -> dict[str, str | float | None]:
     result = _done(entry)
+    name = shortened(entry.name, NARROW_NAME) if narrow else entry.name
     return {
         "action": button(entry),
-        "file": f"{NOTHING}{entry.name}" if entry.name.startswith(export.FORMULA_SIGNS) else entry.name,
+        "file": f"{NOTHING}{name}" if name.startswith(export.FORMULA_SIGNS) else name,
         "state": state_words(entry),
         "genre": genre_name(result["genre"]) if result else None,
         "confidence": min(round(100 * result["confidence"]), MOST_PERCENT) if result else None,

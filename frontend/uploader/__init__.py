@@ -40,7 +40,7 @@ _zone = st.components.v2.component(
 class Report:
     """What the browser says: the files it holds, and the tokens whose sending has ended, well or not.
 
-    ``narrow`` is whether it is as wide as a phone, when it said so.
+    ``narrow`` is whether it is only as wide as a phone.
     """
 
     held: tuple[Chosen, ...]

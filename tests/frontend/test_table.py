@@ -80,6 +80,19 @@ def test_only_so_many_reasons_are_told() -> None:
     assert "And 3 more" in told
 
 
+def test_a_phone_has_room_for_names_in_short() -> None:
+    def narrow() -> None:
+        import streamlit as st
+
+        from frontend import table
+
+        table.results_table(st.session_state["entries"], narrow=True)
+
+    app = AppTest.from_function(narrow, default_timeout=60)
+    app.session_state["entries"] = [entry("short.mp3", medley()), entry("Evening session.flac", medley(), number=2)]
+    assert names(app.run()) == ["short.mp3", "Evening s…flac"]
+
+
 def test_no_confidence_is_called_certainty() -> None:
     app = AppTest.from_function(draw, default_timeout=60)
     app.session_state["entries"] = [entry("a.mp3", medley(confidence=0.9999))]
