@@ -8,6 +8,7 @@ from frontend.screens import ABOUT, HISTORY, MODEL, RESULT, about, classify, his
 
 ICON = Path(__file__).parent / "icon.svg"
 MAX_WIDTH_PX = 1120
+HOUR_S = 3600
 
 st.set_page_config(page_title="Tonearm", page_icon=ICON, layout="wide")
 opened = st.navigation(
@@ -22,3 +23,15 @@ opened = st.navigation(
 )
 with st.container(horizontal_alignment="center"), st.container(width=MAX_WIDTH_PX):
     opened.run()
+
+
+@st.fragment(run_every=HOUR_S)
+def _come_back() -> None:
+    """Draws nothing, and lets the page outlive its server.
+
+    On a new connection Streamlit's browser side asks for the page only if a part of it draws itself again, however
+    seldom. A server that was started anew, or forgot the visit, has not drawn it before, and drops most clicks on it.
+    """
+
+
+_come_back()

@@ -1,36 +1,44 @@
 """Many results: a table that can be sorted and filtered, how many are of each genre, and all of it as a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import streamlit as st
 
-from frontend import charts, export
+from frontend import charts, export, palette
 from frontend.batch import Action, Entry, State
 from frontend.results import Done
-from frontend.text import clock, genre_name, plain
+from frontend.text import clock, genre_name, plain, shortened
 from frontend.views import chart
 
 ROW_HEIGHT_PX = 38
 MAX_ROWS_SHOWN = 15
-# The first three are what is seen on a phone.
-ACTION_COLUMN_PX = 72
-NAME_COLUMN_PX = 150
-STATE_COLUMN_PX = 105
-GENRE_COLUMN_PX = 90
-CONFIDENCE_COLUMN_PX = 110
-PICTURE_COLUMN_PX = 120
-MODELS_COLUMN_PX = 175
-LENGTH_COLUMN_PX = 65
-REASON_COLUMN_PX = 200
+# What a page has room for: 1,120 pixels, of which the names get most; and on a phone's 358 names, states and genres.
+WIDTHS_PX = {
+    "action": 72,
+    "file": 245,
+    "state": 105,
+    "genre": 85,
+    "confidence": 110,
+    "probabilities": 120,
+    "models": 175,
+    "length": 65,
+    "reason": 140,
+}
+NARROW_WIDTHS_PX = WIDTHS_PX | {"action": 70, "file": 112, "state": 102, "genre": 72}
+NARROW_NAME = 14
+# Without answers there is room for the whole of a reason.
+WIDE_REASON_PX = 1120 - WIDTHS_PX["action"] - WIDTHS_PX["file"]
 MOST_PERCENT = 99
 MAX_REASONS = 10
 # Before a name that a spreadsheet would take for a formula, in case the grid's own menu saves it: not to be seen.
 NOTHING = "\N{ZERO WIDTH SPACE}"
+# Of these a button's mark is made, which nobody sees: whose it is, in the binary system.
+MARKS = str.maketrans("01-", "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 
 ACT = "table-act"
-DRAWN = "table-drawn"
+ROOM = "table-room"
 PICK = "table-pick"
 PICKED = "table-picked"
 
@@ -44,34 +52,38 @@ class Show(StrEnum):
     FAILED = "Failed"
 
 
-def chosen() -> Entry | None:
-    """The file about which its reader just asked to do what can be done; None where that is none.
+def chosen(entries: Iterable[Entry]) -> Entry | None:
+    """The one of a visit's files about which its reader just asked to do what can be done; None where that is none."""
+    return pressed(st.session_state.get(ACT), entries) or st.session_state.pop(PICKED, None)
 
-    What was clicked is a row of the table as it was drawn last, so this is for before it is drawn anew.
+
+def results_table(entries: Sequence[Entry], *, narrow: bool = False) -> None:
+    """The files of a visit with what is known of each, what can be done about it, and what they come to.
+
+    ``narrow``: for a phone.
     """
-    return pressed(st.session_state.get(ACT), st.session_state.get(DRAWN, [])) or st.session_state.pop(PICKED, None)
-
-
-def results_table(entries: Sequence[Entry]) -> None:
-    """The files of a visit with what is known of each, what can be done about it, and what they come to."""
     shown = _filtered(entries)
-    st.session_state[DRAWN] = shown
     if shown:
-        _table(shown)
+        _table(shown, narrow=narrow)
         _reasons(shown)
-        _picker(shown)
+        _picker(entries, shown)
     else:
         st.caption("None of the files is of this kind.")
-    _summary(shown)
     _exports(entries)
+    _summary(shown)
 
 
-def pressed(click: Mapping[str, Any] | None, drawn: Sequence[Entry]) -> Entry | None:
-    """The file whose button was pressed, of those that were drawn; None if no button was, or if it has another now."""
-    if not click or click["row"] >= len(drawn):
-        return None
-    entry = drawn[click["row"]]
-    return entry if entry.action == click["label"] else None
+def pressed(click: Mapping[str, Any] | None, entries: Iterable[Entry]) -> Entry | None:
+    """The file whose button was pressed; None if no button was, or if it has another now."""
+    return next((entry for entry in entries if click and click["label"] == button(entry)), None)
+
+
+def button(entry: Entry) -> str | None:
+    """What stands on a file's button: what it does and, unseen, whose it is; None where it has none.
+
+    A click tells that and the row's number, which may be another file's when it gets here: rows come and go.
+    """
+    return f"{entry.action}{f'{entry.number:b}'.translate(MARKS)}" if entry.action else None
 
 
 def state_words(entry: Entry) -> str:
@@ -90,7 +102,7 @@ def models_words(result: Done) -> str:
 
 
 def _filtered(entries: Sequence[Entry]) -> list[Entry]:
-    """Those of the kind and genres that the reader chose, where there are several."""
+    """Those of the kind and genres that the reader chose."""
     kind = st.segmented_control(
         "Show",
         list(Show),
@@ -100,12 +112,10 @@ def _filtered(entries: Sequence[Entry]) -> list[Entry]:
         label_visibility="collapsed",
     )
     kept = [entry for entry in entries if _is(entry, Show(kind or Show.ALL))]
-    genres = sorted({result["genre"] for entry in entries if (result := _done(entry))})
-    if len(genres) < 2:
-        return kept
+    # All of them from the start: what comes in does not move the table.
     wanted = st.pills(
         "Genres",
-        genres,
+        list(palette.COLOURS),
         selection_mode="multi",
         format_func=genre_name,
         key="table-genres",
@@ -127,36 +137,40 @@ def _is(entry: Entry, show: Show) -> bool:
             return entry.state is State.FAILED
 
 
-def _table(entries: Sequence[Entry]) -> None:
+def _table(entries: Sequence[Entry], *, narrow: bool) -> None:
     columns = st.column_config
-    # Without answers there is room for the whole of the reasons.
+    widths_px = NARROW_WIDTHS_PX if narrow else WIDTHS_PX
     only_failed = all(entry.state is State.FAILED for entry in entries)
-    st.dataframe(
-        [_row(entry) for entry in entries],
-        hide_index=True,
-        row_height=ROW_HEIGHT_PX,
-        height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
-        placeholder="",
-        column_order=("action", "file", "reason") if only_failed else None,
-        column_config={
-            "action": columns.ButtonColumn("", key=ACT, type="tertiary", width=ACTION_COLUMN_PX),
-            "file": columns.TextColumn("File", width=NAME_COLUMN_PX),
-            "state": columns.TextColumn("State", width=STATE_COLUMN_PX),
-            "genre": columns.TextColumn("Genre", width=GENRE_COLUMN_PX),
-            "confidence": columns.ProgressColumn(
-                "Confidence", format="%d %%", min_value=0, max_value=100, width=CONFIDENCE_COLUMN_PX
-            ),
-            "probabilities": columns.ImageColumn(
-                "All ten",
-                width=PICTURE_COLUMN_PX,
-                help="Blues, classical, country, disco, hip-hop, jazz, metal, pop, reggae, rock, from left to right.",
-            ),
-            "models": columns.TextColumn("The two models", width=MODELS_COLUMN_PX),
-            "length": columns.TextColumn("Length", width=LENGTH_COLUMN_PX),
-            "reason": columns.TextColumn("Reason", width=None if only_failed else REASON_COLUMN_PX),
-        },
-        alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
-    )
+    room_px = ROW_HEIGHT_PX * (1 + min(len(entries), MAX_ROWS_SHOWN - 1))
+    with st.container(key=ROOM):
+        # The first of a visit's tables takes a moment to load, and what is below is not to jump then.
+        st.html(f"<style>.st-key-{ROOM} {{ min-height: {room_px}px; }}</style>")
+        st.dataframe(
+            [_row(entry, narrow=narrow) for entry in entries],
+            hide_index=True,
+            row_height=ROW_HEIGHT_PX,
+            height="content" if len(entries) <= MAX_ROWS_SHOWN else ROW_HEIGHT_PX * MAX_ROWS_SHOWN,
+            placeholder="",
+            column_order=("action", "file", "reason") if only_failed else None,
+            column_config={
+                "action": columns.ButtonColumn("", key=ACT, type="tertiary", width=widths_px["action"]),
+                "file": columns.TextColumn("File", width=widths_px["file"]),
+                "state": columns.TextColumn("State", width=widths_px["state"]),
+                "genre": columns.TextColumn("Genre", width=widths_px["genre"]),
+                "confidence": columns.ProgressColumn(
+                    "Confidence", format="%d %%", min_value=0, max_value=100, width=widths_px["confidence"]
+                ),
+                "probabilities": columns.ImageColumn(
+                    "All ten",
+                    width=widths_px["probabilities"],
+                    help=f"From left to right: {', '.join(map(genre_name, palette.COLOURS))}.",
+                ),
+                "models": columns.TextColumn("The two models", width=widths_px["models"]),
+                "length": columns.TextColumn("Length", width=widths_px["length"]),
+                "reason": columns.TextColumn("Reason", width=WIDE_REASON_PX if only_failed else widths_px["reason"]),
+            },
+            alt=f"{len(entries)} files with state, genre, confidence, length and reason. The same is in the CSV below.",
+        )
 
 
 def _reasons(entries: Sequence[Entry]) -> None:
@@ -169,9 +183,11 @@ def _reasons(entries: Sequence[Entry]) -> None:
         st.caption("  \n".join(told))
 
 
-def _picker(entries: Sequence[Entry]) -> None:
+def _picker(entries: Sequence[Entry], shown: Sequence[Entry]) -> None:
     """Another way to open one: the grid's own buttons cannot be pressed from a keyboard."""
-    openable = {number: entry for number, entry in enumerate(entries, start=1) if entry.action is Action.OPEN}
+    # By their numbers among all: among those that are shown each may be another at the next drawing.
+    kept = {entry for entry in shown if entry.action is Action.OPEN}
+    openable = {number: entry for number, entry in enumerate(entries, start=1) if entry in kept}
 
     def pick() -> None:
         number = st.session_state[PICK]
@@ -189,11 +205,12 @@ def _picker(entries: Sequence[Entry]) -> None:
     )
 
 
-def _row(entry: Entry) -> dict[str, str | float | None]:
+def _row(entry: Entry, *, narrow: bool) -> dict[str, str | float | None]:
     result = _done(entry)
+    name = shortened(entry.name, NARROW_NAME) if narrow else entry.name
     return {
-        "action": entry.action and entry.action.value,
-        "file": f"{NOTHING}{entry.name}" if entry.name.startswith(export.FORMULA_SIGNS) else entry.name,
+        "action": button(entry),
+        "file": f"{NOTHING}{name}" if name.startswith(export.FORMULA_SIGNS) else name,
         "state": state_words(entry),
         "genre": genre_name(result["genre"]) if result else None,
         "confidence": min(round(100 * result["confidence"]), MOST_PERCENT) if result else None,

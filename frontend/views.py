@@ -22,15 +22,14 @@ TEXT_STYLE = """<style>
 [data-testid="stPlotlyChart"] .main-svg :not(.hovertext):not(.heatmap-label) > text { fill: currentColor !important; }
 </style>"""
 
+# What to do, where what the service says of it does not already.
 ADVICE = {
-    "empty": "Check that the file is whole where it comes from, then choose it again.",
     "unsupported_format": "Convert it, to MP3 or FLAC for example, then choose it again.",
-    "corrupt": "Check that it plays elsewhere. Saving or converting it anew often helps.",
     "no_audio_stream": "Choose a file that has sound in it.",
     "too_short": "Choose a longer recording: at least a second is needed, and half a minute is better.",
     "too_long": "Cut it into shorter pieces, then choose these.",
     "too_large": "Choose a shorter recording, or a compressed form such as MP3.",
-    "silent": "Check that the right input was recorded, and its level.",
+    "silent": "Check that the right input was recorded, too.",
     "processing_failed": "The fault was not the file's. Upload it again later.",
 }
 TIMINGS = {
@@ -123,9 +122,9 @@ def verdict(result: Done) -> None:
 
 
 def swatch(genre: str | None, height_rem: float) -> None:
-    """A strip of a genre's colour, beside words that say which; grey for none."""
-    shade = palette.NEUTRAL if genre is None else palette.colour(genre)
-    style = f"width:.5rem;height:{height_rem}rem;border-radius:.2rem;background:{shade}"
+    """A strip of a genre's colour, beside words that say which; hollow for none, as greys there are of genres too."""
+    look = f"border:2px solid {palette.NEUTRAL}" if genre is None else f"background:{palette.colour(genre)}"
+    style = f"width:.5rem;height:{height_rem}rem;border-radius:.2rem;box-sizing:border-box;{look}"
     st.html(f'<div style="{style}"></div>', width="content")
 
 

@@ -11,6 +11,7 @@ from frontend.model_charts import precision_recall
 from frontend.results import Limits
 from frontend.settings import open_api
 from frontend.text import genre_name, listed, percent, plain
+from frontend.views import try_again
 
 MEBIBYTE_BYTES = 1024 * 1024
 HOUR_S = 3600
@@ -81,6 +82,7 @@ def _facts() -> Facts:
             model, limits = api.model(), api.limits()
     except ApiError as error:
         st.warning(f"The service cannot be asked now, so its figures are missing here. {plain(str(error))}")
+        try_again("about-again")
         return Facts()
     found = model["metrics"].get("protocols", {}).get(HONEST, {})
     return Facts(_accuracy(found, model["labels"]), _weakest(found, model["labels"]), _takes(limits), _kept(limits))

@@ -24,7 +24,6 @@ MICROPHONE = "microphone"
 RECORDING_RATE_HZ = 22_050
 MEBIBYTE_BYTES = 1024 * 1024
 MAX_REASONS = 3
-IDLE_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Visit:
 class Outside:
     """What is drawn outside the desk, so that the whole page has to be drawn again when it changes."""
 
-    pace_s: float
+    pace_s: float | None
     shown: str | None
     opened: str | None
 
@@ -74,15 +73,9 @@ def _outside(visit: Visit) -> Outside:
     return Outside(_pace_s(visit), _answered(visit.batch.alone), _answered(visit.opened))
 
 
-def _pace_s(visit: Visit) -> float:
-    """How soon the desk draws itself again.
-
-    Where it need not, hardly ever, but not never: a server that comes back, or forgot the visit while the connection
-    was away, knows no fragments, and Streamlit's browser side asks it for the whole page only if a part of it draws
-    itself again.
-    """
-    pace_s = couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
-    return IDLE_S if pace_s is None else pace_s
+def _pace_s(visit: Visit) -> float | None:
+    """How soon the desk draws itself again; None where it need not."""
+    return couriers.FAST_S if visit.asking is not None else visit.courier.pace_s
 
 
 def _answered(entry: Entry | None) -> str | None:
@@ -117,12 +110,12 @@ def _desk(visit: Visit, drawn: Outside) -> None:
     if visit.batch.alone is not None:
         _one(visit, visit.batch.alone)
     elif visit.batch.entries:
-        _many(visit)
+        _many(visit, narrow=report is not None and report.narrow)
 
 
 def _act(visit: Visit) -> None:
     """Do what the reader asked for in the table, about one file."""
-    chosen = table.chosen()
+    chosen = table.chosen(visit.batch.entries)
     if chosen is None:
         return
     match chosen.action:
@@ -215,7 +208,11 @@ def _one(visit: Visit, entry: Entry) -> None:
         st.button("Cancel", icon=":material/close:", key="cancel", on_click=visit.courier.cancel, args=([entry],))
         _trouble(visit)
         return
-    if entry.result is None:
+    if entry.result is not None:
+        # In the places of the bar and its button, which else stay until all is drawn, and then pull the result up.
+        st.empty()
+        st.empty()
+    else:
         said = f"{entry.name}: {entry.reason or state_words(entry)}"
         st.error(plain(said)) if entry.state is State.FAILED else st.info(plain(said))
     if entry.retryable:
@@ -235,7 +232,7 @@ def state_words(entry: Entry) -> str:
             return entry.state.value
 
 
-def _many(visit: Visit) -> None:
+def _many(visit: Visit, *, narrow: bool) -> None:
     """Several files: how far they are, and the table of them."""
     entries = visit.batch.entries
     ended = sum(not entry.under_way for entry in entries)
@@ -243,7 +240,7 @@ def _many(visit: Visit) -> None:
     _buttons(visit)
     _trouble(visit)
     _reasons(entries)
-    table.results_table(entries)
+    table.results_table(entries, narrow=narrow)
 
 
 def progress_words(batch: Batch) -> str:

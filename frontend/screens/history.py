@@ -176,15 +176,16 @@ def _turning(visit: Visit) -> None:
     if number == 1 and visit.next_cursor is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Back", key="history-back", icon=":material/chevron_left:", disabled=number == 1, on_click=visit.go_back
-        )
+        if st.button("Back", key="history-back", icon=":material/chevron_left:", disabled=number == 1):
+            visit.go_back()
+            st.rerun()
         st.markdown(f"Page {number}", width="content")
-        st.button(
+        if st.button(
             "More",
             key="history-more",
             icon=":material/chevron_right:",
             icon_position="right",
             disabled=visit.next_cursor is None,
-            on_click=visit.go_on,
-        )
+        ):
+            visit.go_on()
+            st.rerun()

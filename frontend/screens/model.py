@@ -113,7 +113,6 @@ def _accuracy(protocols: Mapping[str, Any]) -> None:
         )
 
 
-@st.fragment
 def _closer(protocols: Mapping[str, Any], labels: list[str]) -> None:
     """Confusions, genres and calibration by one protocol and model of the reader's choice."""
     st.subheader("Genre by genre", anchor=False)

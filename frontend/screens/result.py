@@ -37,6 +37,8 @@ class Opened:
     """What could not be had of it, in sentences."""
     asking: bool = False
     """Whether the reader was asked which genre it is."""
+    picked: str | None = None
+    """Which genre was chosen last where that was asked."""
     wanted: str | None = None
     """The genre that the reader named, as long as it is not stored; None to take back what was said."""
     untold: bool = False
@@ -166,7 +168,6 @@ def _page_url(path: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-@st.fragment
 def _feedback(opened: Opened) -> None:
     """What the reader says of the answer: right, wrong and which genre it is, or nothing; and what was said."""
     result = opened.result
@@ -185,7 +186,8 @@ def _feedback(opened: Opened) -> None:
             st.error(f"That was not stored. {plain(opened.fault)}")
             if opened.wanted:
                 again = f"Send “{genre_name(opened.wanted)}” again"
-                st.button(again, key="feedback-again", on_click=_say, args=(opened, opened.wanted))
+                if st.button(again, key="feedback-again"):
+                    _say(opened, opened.wanted)
 
 
 def _thanks(opened: Opened, result: Done, genre: str) -> None:
@@ -193,7 +195,8 @@ def _thanks(opened: Opened, result: Done, genre: str) -> None:
     said = "that this is right" if right else f"that it is {genre_name(genre).lower()}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/check: Thank you. You said {said}.", width="content")
-        st.button("Undo", key="feedback-undo", icon=":material/undo:", on_click=_say, args=(opened, None))
+        if st.button("Undo", key="feedback-undo", icon=":material/undo:"):
+            _say(opened, None)
 
 
 def _question(opened: Opened, result: Done) -> None:
@@ -205,29 +208,23 @@ def _question(opened: Opened, result: Done) -> None:
         question = "Which genre is it?"
         st.markdown("**Is that right?**")
         with st.container(horizontal=True, gap="small"):
-            st.button(
-                "Right", key="feedback-right", icon=":material/thumb_up:", on_click=_say, args=(opened, result["genre"])
-            )
-            st.button("Wrong", key="feedback-wrong", icon=":material/thumb_down:", on_click=_ask, args=(opened,))
+            if st.button("Right", key="feedback-right", icon=":material/thumb_up:"):
+                _say(opened, result["genre"])
+            if st.button("Wrong", key="feedback-wrong", icon=":material/thumb_down:"):
+                opened.asking = True
         if not opened.asking:
             return
-    key = f"feedback-genre-{opened.id}"
-    st.pills(question, choices, format_func=genre_name, key=key, on_change=_choose, args=(opened, key))
-
-
-def _ask(opened: Opened) -> None:
-    opened.asking = True
-
-
-def _choose(opened: Opened, key: str) -> None:
-    genre = st.session_state[key]
-    if genre is not None:
-        _say(opened, genre)
+    genre = st.pills(question, choices, format_func=genre_name, key=f"feedback-genre-{opened.id}")
+    if genre != opened.picked:
+        opened.picked = genre
+        if genre is not None:
+            _say(opened, genre)
 
 
 def _say(opened: Opened, genre: str | None) -> None:
-    """Note what the service is to be told, None to take back what was said; it is told when that is drawn."""
+    """Note what the service is to be told, None to take back what was said, and draw the page anew, which tells it."""
     opened.wanted, opened.untold = genre, True
+    st.rerun()
 
 
 def _tell(opened: Opened) -> None:
@@ -241,4 +238,4 @@ def _tell(opened: Opened) -> None:
     except ApiError as error:
         opened.fault = str(error)
         return
-    opened.asking, opened.wanted = False, None
+    opened.asking, opened.picked, opened.wanted = False, None, None

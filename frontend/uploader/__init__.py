@@ -38,10 +38,14 @@ _zone = st.components.v2.component(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the browser says: the files it holds, and the tokens whose sending has ended, well or not."""
+    """What the browser says: the files it holds, and the tokens whose sending has ended, well or not.
+
+    ``narrow`` is whether it is only as wide as a phone.
+    """
 
     held: tuple[Chosen, ...]
     ended: frozenset[str]
+    narrow: bool = False
 
 
 def report(visit: str) -> Report | None:
@@ -97,4 +101,4 @@ def _read(said: Any) -> Report:
         Chosen(int(number), str(name), int(size_bytes), None if place is None else str(place))
         for number, name, size_bytes, place in said["held"]
     )
-    return Report(held, frozenset(str(token) for token in said["ended"]))
+    return Report(held, frozenset(str(token) for token in said["ended"]), said.get("narrow") is True)

@@ -5,6 +5,7 @@ const held = new Map(); // running number: {file, place}; place is the id under 
 const sending = new Map(); // token: XMLHttpRequest
 const ended = new Set(); // tokens whose request has ended, however
 const PATIENCE_MS = 1500;
+const narrow = matchMedia("(max-width: 640px)"); // as Streamlit has it: it puts columns one under another then
 let reminder = 0;
 let last = 0;
 let zone = null;
@@ -102,6 +103,7 @@ export default function ({ data, parentElement, setStateValue }) {
       visit: data.visit,
       held: [...held].map(([number, { file, place }]) => [number, file.name, file.size, place]),
       ended: [...ended],
+      narrow: narrow.matches,
     });
     insist();
   };
@@ -114,6 +116,7 @@ export default function ({ data, parentElement, setStateValue }) {
     input.value = ""; // so that the same file can be chosen again
   };
   for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener);
+  narrow.onchange = () => held.size && report(); // a phone that was turned
 
   const tokens = new Set(data.sending.map(([token]) => token));
   for (const [token, request] of sending) if (!tokens.has(token)) request.abort();
@@ -134,6 +137,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
   return () => {
     report = () => {};
+    narrow.onchange = null;
     for (const [name, listener] of Object.entries(listeners)) window.removeEventListener(name, listener);
   };
 }

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, FileChooser, Page, WebSocketRoute, expect, sync_playwright
 
 from local.setup_env import find_browser
-from tests.frontend.conftest import PENDING, Answer, Service, Web, done
+from tests.frontend.conftest import PENDING, Answer, Service, Web, done, failed
 from tests.local.conftest import wait_until
 
 TIMEOUT_MS = 60_000
@@ -50,7 +50,7 @@ def storage(backend: Service) -> Service:
     """The service and its storage, with nothing asked of them yet; places have the files' names as ids."""
     backend.asked.clear()
     backend.id_of = lambda filename: filename
-    backend.results = [Answer(200, done())]
+    backend.results, backend.results_of = [Answer(200, done())], {}
     return backend
 
 
@@ -225,6 +225,33 @@ def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder
     expect(page.get_by_text("None of the files is of this kind")).to_be_visible()
 
 
+def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, folder: Path) -> None:
+    line = Line(page)
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    page.reload()
+    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
+    problem = failed("corrupt", "The audio cannot be decoded", "It is damaged.")
+    storage.results_of = {"a.wav": PENDING, "b.mp3": Answer(200, problem | {"id": "b.mp3"}), "d.ogg": PENDING}
+    choose(page, folder / "a.wav", folder / "b.mp3", folder / "crate" / "in" / "d.ogg")
+    expect(page.get_by_text("0 of 3 done, 1 failed, 2 classifying")).to_be_visible()
+    page.get_by_role("radio", name="Failed").click()
+    rows = page.get_by_role("row", include_hidden=True)
+    expect(rows.filter(has_text="b.mp3")).to_have_count(1)
+    expect(rows.filter(has_text="a.wav")).to_have_count(0)
+    line.delayed = True
+    storage.results_of["a.wav"] = Answer(200, problem | {"id": "a.wav"})
+    wait_until(
+        lambda: page.evaluate("true") and any(b"2 failed, 1 classifying" in message for message in line.kept),
+        "a row above",
+    )
+    # The first and only row, and in it the button, which is painted.
+    page.get_by_test_id("stDataFrame").click(position={"x": 36, "y": 56})
+    line.catch_up()
+    opened = page.get_by_role("dialog")
+    expect(opened.get_by_text("b.mp3")).to_be_visible()
+    expect(opened.get_by_text("a.wav")).to_have_count(0)
+
+
 def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Service, folder: Path) -> None:
     storage.reads.clear()
     choose(page, folder / "a.wav")
@@ -276,6 +303,33 @@ def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> N
     page.go_back()
     expect(page.get_by_text("2 of 2 done")).to_be_visible()
     assert bodies(storage) == {"large.wav": LARGE, "a.wav": (folder / "a.wav").read_bytes()}
+
+
+CLICK_ON_RETURN = """() => {
+  const app = document.querySelector("[data-test-connection-state]");
+  const button = document.querySelector(".st-key-feedback-wrong button");
+  let away = false;
+  const watcher = new MutationObserver(() => {
+    if (app.dataset.testConnectionState !== "CONNECTED") return (away = true);
+    if (!away) return;
+    watcher.disconnect();
+    button.click();
+  });
+  watcher.observe(app, { attributes: true });
+}"""
+
+
+def test_a_result_outlives_the_server(browser: BrowserContext, web: Web, storage: Service) -> None:
+    page = browser.new_page()
+    page.goto(f"{web.address}/music/result?id=a.wav")
+    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    page.evaluate(CLICK_ON_RETURN)  # before the new server has drawn anything
+    with page.expect_event("websocket"):
+        web.stop()
+        web.start()
+    expect(page.get_by_text("Which genre is it?")).to_be_visible()
+    page.close()
 
 
 def test_a_server_that_comes_back_finds_everything_again(

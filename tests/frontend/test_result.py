@@ -298,6 +298,15 @@ def test_feedback_that_was_not_stored_keeps_the_choice(catalogue: Catalogue) -> 
     assert not page.error
 
 
+def test_of_what_was_not_stored_the_last_counts(catalogue: Catalogue) -> None:
+    catalogue.feedback_down = True
+    page = opened()
+    page.button(key="feedback-wrong").click().run()
+    page.pills[0].set_value("metal").run()
+    page.button(key="feedback-right").click().run()
+    assert page.button(key="feedback-again").label == "Send “Jazz” again"
+
+
 def test_an_undo_that_was_not_stored_can_be_tried_again(catalogue: Catalogue) -> None:
     page = opened()
     page.button(key="feedback-right").click().run()

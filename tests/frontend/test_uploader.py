@@ -23,6 +23,10 @@ class TestReport:
         assert uploader.report("v") == uploader.Report(
             (Chosen(1, "a.wav", 7), Chosen(2, "b.wav", 0, "x/b.wav")), frozenset({"t"})
         )
+        says["uploader"]["files"]["narrow"] = True
+        report = uploader.report("v")
+        assert report is not None
+        assert report.narrow
 
     @pytest.mark.parametrize("state", [None, {}, {"files": None}])
     def test_nothing_yet(self, says: dict[str, Any], state: object) -> None:

@@ -1,7 +1,8 @@
 """Takes the pictures of the pages that are in the documents: ``make screenshots [MUSIC=folder]``.
 
-They show what becomes of the recordings in the folder; without one, of synthesised sounds, which no genre suits. It is
-no test: somebody has to look at what it writes.
+They show what becomes of the recordings in the folder. Of one that has folders, as GTZAN has, they show a recording of
+each, in many formats, with a medley and a file that is none; without one, synthesised sounds, which no genre suits. It
+is no test: somebody has to look at what it writes.
 """
 
 import argparse
@@ -12,11 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.audio_samples import FORMATS
+from tests.audio_samples import FORMATS, encode
 from tests.conftest import REPOSITORY, System
 from tests.e2e.browser.chromium import chromium
 from tests.e2e.browser.files import recording
@@ -26,6 +30,12 @@ from tests.e2e.sounds import REFUSED
 
 FOLDER = REPOSITORY / "docs" / "images"
 SETTLING_MS = 250
+# How long the page takes at most to draw itself for a phone, having been on a desk.
+TURNING_MS = 3000
+# What browsers do not play and what is rare are not in the pictures more than once.
+CRATE_FORMATS = ("mp3", "flac", "wav", "m4a", "ogg", "mp3", "aiff", "mp3", "flac", "wma")
+CRATE_RATE_HZ = 44_100
+MEDLEY_S = (30, 30, 20)
 # Streamlit's page scrolls inside of itself, so that the browser does not know how long it is.
 HEIGHT = "() => document.querySelector('[data-testid=stMain]').scrollHeight"
 
@@ -39,7 +49,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        files = sorted(arguments.music.iterdir()) if arguments.music else synthesised(folder)
+        files = crate(arguments.music, folder) if arguments.music else synthesised(folder)
         with running(folder) as (system, website), chromium(recording(folder, "heard.wav")) as browser:
             Camera(browser, website, arguments.output, folder).take_all(system, files)
 
@@ -63,9 +73,46 @@ def running(folder: Path) -> Iterator[tuple[System, Website]]:
 def synthesised(folder: Path) -> list[Path]:
     """Sounds in every format, and a file that is none."""
     names = [f"take {number}.{form}" for number, form in enumerate(FORMATS, start=1)]
-    broken = folder / "notes.mp3"
-    broken.write_bytes(REFUSED["text.mp3"][0])
-    return [*(recording(folder, name, duration_s=70, seed=seed) for seed, name in enumerate(names)), broken]
+    return [*(recording(folder, name, duration_s=70, seed=seed) for seed, name in enumerate(names)), broken(folder)]
+
+
+def broken(folder: Path) -> Path:
+    """A file whose name says more than it holds."""
+    file = folder / "liner notes.mp3"
+    file.write_bytes(REFUSED["text.mp3"][0])
+    return file
+
+
+def crate(music: Path, folder: Path) -> list[Path]:
+    """The recordings in ``music``; where it has folders, one of each of these, a medley of three, and what is none."""
+    genres = [[each for each in sorted(inner.iterdir()) if each.is_file()] for inner in folders(music)]
+    if not genres:
+        return sorted(each for each in music.iterdir() if each.is_file())
+    files, sounds = [], []
+    for place, tracks in enumerate(genres):
+        number = place % len(tracks)
+        sounds.append(heard(tracks[number]))
+        form = CRATE_FORMATS[place % len(CRATE_FORMATS)]
+        files.append(folder / f"{tracks[number].parent.name} {number + 1:02}.{form}")
+        files[-1].write_bytes(encode(form, sounds[-1], CRATE_RATE_HZ, channels=2))
+    parts = zip((sounds[len(sounds) // 2], sounds[-1], sounds[0]), MEDLEY_S, strict=True)
+    medley = folder / "Evening session.flac"
+    whole = np.concatenate([sound[: CRATE_RATE_HZ * length_s] for sound, length_s in parts])
+    medley.write_bytes(encode("flac", whole, CRATE_RATE_HZ, channels=2))
+    return sorted([*files, medley, broken(folder)])
+
+
+def folders(music: Path) -> list[Path]:
+    """The folders in it that hold anything."""
+    return [inner for inner in sorted(music.iterdir()) if inner.is_dir() and any(inner.iterdir())]
+
+
+def heard(track: Path) -> NDArray[np.float32]:
+    """A recording, mono at the rate at which it is written again."""
+    resampler = av.AudioResampler("flt", "mono", CRATE_RATE_HZ)
+    with av.open(track) as container:
+        pieces = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
+    return np.concatenate([piece.to_ndarray()[0] for piece in [*pieces, *resampler.resample(None)]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +133,7 @@ class Camera:
             expect(visit.page.get_by_role("button", name="Cancel all")).to_be_disabled()
             self.shoot(visit, "files")
             visit.page.set_viewport_size(NARROW_PX)
+            visit.page.wait_for_timeout(TURNING_MS)
             self.shoot(visit, "files-phone")
         results = httpx.get(f"{system.api_url}/results").json()["results"]
         sure = max(results, key=lambda each: (not each["uncertain"], each["confidence"] or 0))
