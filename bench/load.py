@@ -36,7 +36,7 @@ SOAKING, SOAK_S = 8, 100
 BURST = 200
 SINGLES = 20
 LOOK_INTERVAL_S = 0.05
-LEAST_S = 0.012
+LEAST_S = 0.018
 """A clip takes longer than that."""
 IDLE_S, IDLE_PERCENT = 1.0, 20
 
