@@ -159,15 +159,7 @@ def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, A
     data, config = ready.data, ready.config
     machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
     everything = np.arange(len(data.tracks))
-    block5, head, stopping = vgg19.train(
-        ready.prepared,
-        data.truth,
-        data.groups,
-        everything,
-        config.vgg19,
-        seed=config.seed,
-        weights=ready.weights,
-    )
+    block5, head, stopping = vgg19.train(ready.vgg19_side(everything, config.seed))
     logger.info("exporting")
     model = vgg19.joined(block5, head, config.vgg19.layers, ready.weights)
     svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()

@@ -89,16 +89,7 @@ def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
 
 
 def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, list[Floats] | None, list[Floats]]:
-    config = ready.config
-    block5, head, stopping = vgg19.train(
-        ready.prepared,
-        ready.data.truth,
-        ready.data.groups,
-        fold.train,
-        config.vgg19,
-        seed=config.seed + fold.number,
-        weights=ready.weights,
-    )
+    block5, head, stopping = vgg19.train(ready.vgg19_side(fold.train, ready.config.seed + fold.number))
     logits = vgg19.logits(head, vgg19.fine_statistics(ready.prepared, fold.test, block5))
     return logits, stopping, block5.get_weights() if stopping.fine_epochs else None, head.get_weights()
 

@@ -10,7 +10,7 @@ the training side say after how many epochs each stage ends. Blocks 1 to 4 stay 
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -205,70 +205,73 @@ class Stopping:
         return int(np.argmin(self.fine))
 
 
-def train(
-    prepared: Prepared,
-    truth: Integers,
-    groups: Integers,
-    train: Integers,
-    config: Vgg19Config,
-    *,
-    seed: int,
-    weights: Path | None = None,
-) -> tuple[Any, Any, Stopping]:
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one training learns from, and how.
+
+    ``prepared``, ``truth`` (n,), indices of genres, and ``groups`` (n,), of which none is parted, are of all tracks;
+    ``tracks`` are the places of those to learn from. ``seed`` is of the initial weights, dropout, order, and of who is
+    held out; ``weights`` are the convolutions', ImageNet's by default.
+    """
+
+    prepared: Prepared
+    truth: Integers
+    groups: Integers
+    tracks: Integers
+    config: Vgg19Config
+    seed: int
+    weights: Path | None = None
+
+    def untrained(self) -> tuple[Any, Any]:
+        """Block 5 (maps to statistics) and a new head (statistics to logits); the same ones for the same seed."""
+        keras.utils.set_random_seed(self.seed)
+        block5 = upper(self.config.layers, self.weights, self.config.precision)
+        return block5, head(self.prepared.statistics.shape[-1], self.config)
+
+    def parted(self) -> tuple[Self, Integers]:
+        """The side without one part of its tracks, and that part, which has no group in common with it."""
+        splitter = StratifiedGroupKFold(self.config.validation_parts, shuffle=True, random_state=self.seed)
+        truth, groups = self.truth[self.tracks], self.groups[self.tracks]
+        kept, held_out = (self.tracks[part] for part in next(splitter.split(truth, truth, groups)))
+        return replace(self, tracks=kept), held_out
+
+
+def train(side: Side) -> tuple[Any, Any, Stopping]:
     """Trains the head, then block 5 with it; twice.
 
     First without some artists of the training side, on whose tracks the loss is watched. Then on the whole side, anew,
     for as many epochs as were best, with a schedule of that length: keeping the weights that were best without those
     artists names fewer tracks right, and so does cutting the longer schedule off.
 
-    Args:
-        prepared: of all tracks.
-        truth: shape (n,), indices of genres, of all tracks.
-        groups: shape (n,), tracks of one group are held out together.
-        train: places of the tracks to train on.
-        config: the settings.
-        seed: of the initial weights, dropout, order, and of who is held out.
-        weights: of the convolutions; ImageNet's by default.
-
     Returns:
         block 5 (maps to statistics), the head (statistics to logits), and what decided their epochs.
     """
-    stopping = _stopping(prepared, truth, groups, train, config, seed, weights)
-    keras.utils.set_random_seed(seed)
-    block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
-    for _ in _head_epochs(prepared, truth, train, config, model, stopping.head_epochs):
+    stopping = _stopping(side)
+    block5, model = side.untrained()
+    for _ in _head_epochs(side, model, stopping.head_epochs):
         pass
-    for _ in _fine_epochs(prepared, truth, train, config, block5, model, stopping.fine_epochs, seed):
+    for _ in _fine_epochs(side, block5, model, stopping.fine_epochs):
         pass
     return block5, model, stopping
 
 
-def _stopping(
-    prepared: Prepared,
-    truth: Integers,
-    groups: Integers,
-    train: Integers,
-    config: Vgg19Config,
-    seed: int,
-    weights: Path | None,
-) -> Stopping:
+def _stopping(side: Side) -> Stopping:
     """Trains on all but one part of a training side until the loss on that part has not fallen for some epochs."""
-    splitter = StratifiedGroupKFold(config.validation_parts, shuffle=True, random_state=seed)
-    kept, held_out = (train[side] for side in next(splitter.split(train, truth[train], groups[train])))
-    keras.utils.set_random_seed(seed)
-    block5, model = upper(config.layers, weights, config.precision), head(prepared.statistics.shape[-1], config)
+    config, (kept, held_out) = side.config, side.parted()
+    truth = side.truth[held_out]
+    block5, model = side.untrained()
     head_losses: list[float] = []
     best = model.get_weights()
-    for _ in _head_epochs(prepared, truth, kept, config, model, config.head.epochs):
-        head_losses.append(_loss_of(model, prepared.served(held_out), truth[held_out]))
+    for _ in _head_epochs(kept, model, config.head.epochs):
+        head_losses.append(_loss_of(model, side.prepared.served(held_out), truth))
         if head_losses[-1] == min(head_losses):
             best = model.get_weights()
         if _has_stopped_falling(head_losses, config.head.patience):
             break
     model.set_weights(best)
     fine_losses = [min(head_losses)]
-    for _ in _fine_epochs(prepared, truth, kept, config, block5, model, config.fine.epochs, seed):
-        fine_losses.append(_loss_of(model, fine_statistics(prepared, held_out, block5), truth[held_out]))
+    for _ in _fine_epochs(kept, block5, model, config.fine.epochs):
+        fine_losses.append(_loss_of(model, fine_statistics(side.prepared, held_out, block5), truth))
         if _has_stopped_falling(fine_losses, config.fine.patience):
             break
     return Stopping(tuple(head_losses), tuple(fine_losses))
@@ -278,13 +281,12 @@ def _has_stopped_falling(losses: list[float], patience: int) -> bool:
     return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
-def _head_epochs(
-    prepared: Prepared, truth: Integers, train: Integers, config: Vgg19Config, model: Any, n_epochs: int
-) -> Iterator[None]:
+def _head_epochs(side: Side, model: Any, n_epochs: int) -> Iterator[None]:
     """The first stage: the head alone, on mixed statistics. Yields after each epoch."""
-    n_tiles, n_statistics = prepared.statistics.shape[1:]
-    inputs = tf.constant(prepared.statistics[train].reshape(-1, n_statistics), tf.float16)
-    targets = tf.constant(_targets(np.repeat(truth[train], n_tiles)))
+    config = side.config
+    n_tiles, n_statistics = side.prepared.statistics.shape[1:]
+    inputs = tf.constant(side.prepared.statistics[side.tracks].reshape(-1, n_statistics), tf.float16)
+    targets = tf.constant(_targets(np.repeat(side.truth[side.tracks], n_tiles)))
     batch = min(config.head.batch, len(targets))
     steps = len(targets) // batch
     schedule = keras.optimizers.schedules.CosineDecay(config.head.learning_rate, steps * n_epochs)
@@ -305,7 +307,7 @@ def _head_epochs(
         gradients = tape.gradient(total, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
 
-    rng = np.random.default_rng(len(train))
+    rng = np.random.default_rng(len(side.tracks))
     for _ in range(n_epochs):
         order = rng.permutation(len(targets))
         for i in range(steps):
@@ -318,20 +320,12 @@ def _head_epochs(
         yield
 
 
-def _fine_epochs(
-    prepared: Prepared,
-    truth: Integers,
-    train: Integers,
-    config: Vgg19Config,
-    block5: Any,
-    model: Any,
-    n_epochs: int,
-    seed: int,
-) -> Iterator[None]:
+def _fine_epochs(side: Side, block5: Any, model: Any, n_epochs: int) -> Iterator[None]:
     """The second stage: one random tile a track and epoch, with mixup of block 4's maps.
 
     Yields after each epoch, with the averaged weights in place.
     """
+    prepared, fine = side.prepared, side.config.fine
     if prepared.maps is None or not n_epochs:
         return
     n_low = prepared.statistics.shape[2] - block5.output_shape[-1]
@@ -341,17 +335,17 @@ def _fine_epochs(
     )
     for layer in model.layers:  # their running means are right already, and batches are small now
         layer.trainable = not isinstance(layer, layers.BatchNormalization)
-    fine, rng = config.fine, np.random.default_rng(seed)
-    steps = -(-len(train) // fine.batch)
+    rng = np.random.default_rng(side.seed)
+    steps = -(-len(side.tracks) // fine.batch)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps * n_epochs, alpha=0.02, warmup_target=fine.learning_rate, warmup_steps=steps // 2
     )
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=1e-2, clipnorm=1.0, use_ema=True, ema_momentum=fine.averaging
     )
-    whole.compile(optimizer, _loss(config))
+    whole.compile(optimizer, _loss(side.config))
     for _ in range(n_epochs):
-        order = rng.permutation(train)
+        order = rng.permutation(side.tracks)
         for i in range(steps):
             some = order[i * fine.batch : (i + 1) * fine.batch]
             tile = rng.integers(0, prepared.statistics.shape[1], len(some))
@@ -362,7 +356,7 @@ def _fine_epochs(
                 for part in (
                     np.asarray(prepared.maps[some, tile], np.float32),
                     np.asarray(prepared.statistics[some, tile, :n_low], np.float32),
-                    _targets(truth[some]),
+                    _targets(side.truth[some]),
                 )
             ]
             whole.train_on_batch(mixed[:2], mixed[2])

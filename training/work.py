@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tonearm.features import NAMES
-from tonearm.types import Floats
+from tonearm.types import Floats, Integers
 from training import config as settings
 from training import dataset, vgg19
 from training.config import Config
@@ -32,6 +32,11 @@ class Work:
     weights: Path | None
     svm_folder: Path
     vgg19_folder: Path
+
+    def vgg19_side(self, tracks: Integers, seed: int) -> vgg19.Side:
+        """What VGG19 learns from when it is trained on some tracks."""
+        data = self.data
+        return vgg19.Side(self.prepared, data.truth, data.groups, tracks, self.config.vgg19, seed, self.weights)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

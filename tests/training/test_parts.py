@@ -199,6 +199,15 @@ def test_ways_to_combine_are_compared() -> None:
     assert 0 < table["cascade"]["answered_by_the_svm_alone"] < 1
 
 
+def test_stacking_depends_on_no_last_digit() -> None:
+    """What rounding may change from one processor to another changes no figure."""
+    said = some_predictions(300)
+    logs = [np.log(said.probabilities[model]) for model in ("svm", "vgg19")]
+    moved = [log * (1 + 1e-12 * np.random.default_rng(0).normal(size=log.shape)) for log in logs]
+    first, second = (combine.stacked(*rows, said.truth)(*rows) for rows in (logs, moved))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
 def test_a_setting_that_is_missing_or_unknown_is_named(tmp_path: Path) -> None:
     content = config.DEFAULT.read_text()
     (tmp_path / "config.toml").write_text(content.replace("dropout =", "drop_out ="))

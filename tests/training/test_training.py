@@ -191,12 +191,12 @@ def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pyt
 
     def counted(*arguments: Any) -> Iterator[None]:
         for number, _ in enumerate(train_head(*arguments), start=1):
-            epochs.append((set(arguments[2]), number))
+            epochs.append((set(arguments[0].tracks), number))
             yield
 
     monkeypatch.setattr(vgg19, "_loss_of", lambda *_: next(losses))
     monkeypatch.setattr(vgg19, "_head_epochs", counted)
-    _, _, stopping = vgg19.train(prepared, truth, groups, np.arange(60), settings, seed=0, weights=random_weights)
+    _, _, stopping = vgg19.train(vgg19.Side(prepared, truth, groups, np.arange(60), settings, 0, random_weights))
     assert stopping == vgg19.Stopping(head=(3.0, 2.0, 1.0, 2.0, 2.0, 2.0), fine=(1.0,))
     assert (stopping.head_epochs, stopping.fine_epochs) == (3, 0)
     kept, everything = epochs[0][0], epochs[-1][0]
