@@ -1,7 +1,8 @@
 """VGG19 (Simonyan & Zisserman, 2015) on mel pictures: ImageNet's convolutions, and a head of our own.
 
 The picture stands in for all three colour channels, less ImageNet's channel means. What some layers make of it is
-pooled over the tile (mean, deviation over time); the head is batch normalisation, dropout, two dense layers.
+pooled over the tile (mean, deviation over time; of one layer also which channels answer together, :mod:`texture
+<training.texture>`); the head is batch normalisation, dropout, two dense layers.
 
 It is trained in two stages. First the head alone, on pooled answers of ImageNet's convolutions, computed once a tile
 and kept, and mixed up with one another (Zhang et al., 2018). Then block 5 together with the head. Tracks held out of
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
 from tonearm.tiles import tiles
 from tonearm.types import Floats, Integers
-from training import augment, calibrate
+from training import augment, calibrate, texture
 from training.config import Vgg19Config
 from training.weights import imagenet_weights
 
@@ -49,26 +50,31 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
         return ops.log(1 + ops.concatenate([mean, deviation], axis=-1))
 
 
-def lower(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
-    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512) and the statistics of some layers.
+def lower(
+    config: Vgg19Config, weights: Path | None = None, precision: str = "float32", directions: Floats | None = None
+) -> Any:
+    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512), covariances, and statistics.
 
     Args:
-        pooled: names of the layers; those of block 5 are :func:`upper`'s.
+        config: names the layers that are pooled; those of block 5 are :func:`upper`'s.
         weights: of the convolutions; ImageNet's by default.
+        directions: along which covariances are taken; of all channels by default.
         precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
     """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
     image = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
     image = layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(image) for mean in CHANNEL_MEANS_BGR])
     vgg = _vgg(weights)
-    maps, statistics = image, []
+    maps, covariances, statistics = image, None, []
     for layer in vgg.layers[1 : vgg.layers.index(vgg.get_layer("block4_pool")) + 1]:
         copy = _copied(layer, precision)
         maps = copy(maps)
         copy.set_weights(layer.get_weights())
-        if layer.name in pooled:
+        if layer.name in config.layers:
             statistics.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
-    return keras.Model(mel, [maps, layers.Concatenate(dtype="float32")(statistics)], name="lower")
+        if layer.name == config.texture:
+            covariances = texture.Covariances(directions, name="texture", dtype="float32")(maps)
+    return keras.Model(mel, [maps, covariances, layers.Concatenate(dtype="float32")(statistics)], name="lower")
 
 
 def upper(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
@@ -115,11 +121,13 @@ def head(n_statistics: int, config: Vgg19Config) -> Any:
 class Prepared:
     """What ImageNet's convolutions make of every track's tiles: those that are served first, then augmented copies.
 
-    ``statistics`` (n, n_tiles, n_statistics) float16; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None
-    where nothing is to be fine-tuned; of the tiles ``n_served`` are served.
+    ``statistics`` (n, n_tiles, n_statistics) float16, block 5's last; ``covariances`` (n, n_tiles, …) float16, of all
+    channels; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None where nothing is to be fine-tuned; of the
+    tiles ``n_served`` are served.
     """
 
     statistics: np.ndarray
+    covariances: np.ndarray
     maps: np.ndarray | None
     n_served: int
 
@@ -139,24 +147,31 @@ class Prepared:
         folder.mkdir(parents=True, exist_ok=True)
         first = all_tiles(pictures[0], config.copies, np.random.default_rng(0))
         n, n_tiles = len(pictures), len(first)
-        below = lower(config.layers, weights, config.precision)
+        below = lower(config, weights, config.precision)
         above = upper(config.layers, weights, config.precision)
-        n_statistics = below.output_shape[1][-1] + above.output_shape[-1]
-        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, n_statistics))
+        _, (_, n_covariances), (_, n_low) = below.output_shape
+        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, n_low + above.output_shape[-1]))
+        covariances = _Kept(folder / "covariances.npy", (n, n_tiles, n_covariances))
         maps = _Kept(folder / "maps.npy", (n, n_tiles, 8, 8, 512)) if config.fine.epochs else None
-        kept = [each for each in (statistics, maps) if each]
+        kept = [each for each in (statistics, covariances, maps) if each]
         done = min(each.done for each in kept)
         if done < n:
             for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
                 some = range(start, min(start + BATCH_TRACKS, n))
                 cut = [all_tiles(pictures[i], config.copies, np.random.default_rng((seed, i))) for i in some]
-                block4, low = below.predict_on_batch(np.concatenate(cut))
+                block4, of_channels, low = below.predict_on_batch(np.concatenate(cut))
                 high = above.predict_on_batch(block4)
                 shape = (len(some), n_tiles)
                 statistics.put(start, np.concatenate([low, high], axis=1).reshape(*shape, -1))
+                covariances.put(start, of_channels.reshape(*shape, -1))
                 if maps:
                     maps.put(start, np.asarray(block4, np.float16).reshape(*shape, 8, 8, 512))
-        return cls(statistics.array, maps.array if maps else None, n_tiles - config.copies)
+        return cls(statistics.array, covariances.array, maps.array if maps else None, n_tiles - config.copies)
+
+    def along(self, directions: Floats) -> Self:
+        """The same with covariances along some directions in front of the statistics: what a head sees."""
+        turned = texture.along(self.covariances, directions)
+        return replace(self, statistics=np.concatenate([turned, self.statistics], axis=-1))
 
     def served(self, tracks: Integers) -> Floats:
         """Statistics of the served tiles of some tracks: shape (n_tracks, n_served, n_statistics), float32."""
@@ -222,6 +237,11 @@ class Side:
     seed: int
     weights: Path | None = None
 
+    def directions(self) -> Floats:
+        """In which the texture layer's channels vary most together on the tracks of this side, as they are served."""
+        served = self.prepared.covariances[self.tracks, : self.prepared.n_served]
+        return texture.directions(served, self.config.texture_directions)
+
     def untrained(self) -> tuple[Any, Any]:
         """Block 5 (maps to statistics) and a new head (statistics to logits); the same ones for the same seed."""
         keras.utils.set_random_seed(self.seed)
@@ -236,7 +256,22 @@ class Side:
         return replace(self, tracks=kept), held_out
 
 
-def train(side: Side) -> tuple[Any, Any, Stopping]:
+@dataclass(frozen=True)
+class Trained:
+    """What a training changes: the texture's directions, block 5 (maps to statistics), the head (to logits)."""
+
+    directions: Floats
+    block5: Any
+    head: Any
+
+    def logits(self, prepared: Prepared, tracks: Integers) -> Floats:
+        """Of the served tiles of some tracks: shape (n_tracks, n_served, 10)."""
+        turned = texture.along(prepared.covariances[tracks, : prepared.n_served], self.directions)
+        seen = np.concatenate([turned, fine_statistics(prepared, tracks, self.block5)], axis=-1)
+        return _logits(self.head, seen)
+
+
+def train(side: Side) -> tuple[Trained, Stopping]:
     """Trains the head, then block 5 with it; twice.
 
     First without some artists of the training side, on whose tracks the loss is watched. Then on the whole side, anew,
@@ -244,15 +279,17 @@ def train(side: Side) -> tuple[Any, Any, Stopping]:
     artists names fewer tracks right, and so does cutting the longer schedule off.
 
     Returns:
-        block 5 (maps to statistics), the head (statistics to logits), and what decided their epochs.
+        what was trained, and what decided its epochs.
     """
+    directions = side.directions()
+    side = replace(side, prepared=side.prepared.along(directions))
     stopping = _stopping(side)
     block5, model = side.untrained()
     for _ in _head_epochs(side, model, stopping.head_epochs):
         pass
     for _ in _fine_epochs(side, block5, model, stopping.fine_epochs):
         pass
-    return block5, model, stopping
+    return Trained(directions, block5, model), stopping
 
 
 def _stopping(side: Side) -> Stopping:
@@ -378,16 +415,16 @@ def fine_statistics(prepared: Prepared, tracks: Integers, block5: Any) -> Floats
     return statistics
 
 
-def joined(block5: Any, trained_head: Any, pooled: Sequence[str], weights: Path | None = None) -> Any:
+def joined(trained: Trained, config: Vgg19Config, weights: Path | None = None) -> Any:
     """Tiles (batch, 128, 128) to logits (batch, 10), as one model in float32."""
-    below, above = lower(pooled, weights), upper(pooled, weights)
-    above.set_weights(block5.get_weights())
-    maps, low = below.output
-    logits = trained_head(layers.Concatenate(name="statistics")([low, above(maps)]))
+    below, above = lower(config, weights, directions=trained.directions), upper(config.layers, weights)
+    above.set_weights(trained.block5.get_weights())
+    maps, covariances, low = below.output
+    logits = trained.head(layers.Concatenate(name="statistics")([covariances, low, above(maps)]))
     return keras.Model(below.input, logits, name="tonearm_vgg19")
 
 
-def logits(trained_head: Any, statistics: Floats) -> Floats:
+def _logits(trained_head: Any, statistics: Floats) -> Floats:
     """Logits (n_tracks, n_tiles, 10) of statistics (n_tracks, n_tiles, n_statistics)."""
     flat = statistics.reshape(-1, statistics.shape[-1])
     scores = trained_head.predict(flat, batch_size=1_024, verbose=0)
@@ -396,7 +433,7 @@ def logits(trained_head: Any, statistics: Floats) -> Floats:
 
 def _loss_of(model: Any, statistics: Floats, truth: Integers) -> float:
     """The mean negative log-likelihood of the truth, a track's tiles taken together as they are served."""
-    said = calibrate.tile_mean(logits(model, statistics), scale=1)
+    said = calibrate.tile_mean(_logits(model, statistics), scale=1)
     return round(float(-said[np.arange(len(truth)), truth].mean()), 4)
 
 

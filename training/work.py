@@ -12,7 +12,7 @@ import numpy as np
 from tonearm.features import NAMES
 from tonearm.types import Floats, Integers
 from training import config as settings
-from training import dataset, vgg19
+from training import dataset, texture, vgg19
 from training.config import Config
 from training.dataset import Dataset
 
@@ -59,7 +59,9 @@ def prepare(options: argparse.Namespace) -> Work:
         config.vgg19.copies,
         config.vgg19.precision,
         config.vgg19.layers,
+        config.vgg19.texture,
         inspect.getsource(vgg19.PooledStatistics),
+        inspect.getsource(texture),
         # What augmentation makes of a track now: if that changes, what was kept is of no use.
         vgg19.all_tiles(data.pictures[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
     )
