@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tonearm.classification import Mode
 from tonearm.constants import WINDOW_TILES
 from tonearm.types import Floats
-from training import calibrate, svm, vgg19
+from training import calibrate, convolutions, svm, vgg19
 from training.calibrate import Calibration
 from training.dataset import Dataset
 from training.predictions import Predictions
@@ -72,7 +72,7 @@ def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Pipeline, Tr
     *_, machine = _once(ready.svm_folder, name, lambda: _svm(ready, fold))
     *_, directions, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
     config = ready.config.vgg19
-    block5 = vgg19.upper(config.layers, ready.weights, config.precision)
+    block5 = convolutions.upper(config.layers, ready.weights, config.precision)
     if block5_weights:
         block5.set_weights(block5_weights)
     head = vgg19.head(len(head_weights[0]), config)

@@ -1,103 +1,30 @@
 """VGG19 (Simonyan & Zisserman, 2015) on mel pictures: ImageNet's convolutions, and a head of our own.
 
-The picture stands in for all three colour channels, less ImageNet's channel means. What some layers make of it is
-pooled over the tile (mean, deviation over time; of one layer also which channels answer together, :mod:`texture
-<training.texture>`); the head is batch normalisation, dropout, two dense layers.
+What some layers make of a tile is pooled (mean, deviation over time; of one layer also which channels answer together,
+:mod:`training.texture`); the head is batch normalisation, dropout, two dense layers.
 
 It is trained in two stages. First the head alone, on pooled answers of ImageNet's convolutions, computed once a tile
 and kept, and mixed up with one another (Zhang et al., 2018). Then block 5 together with the head. Tracks held out of
 the training side say after how many epochs each stage ends. Blocks 1 to 4 stay as they are.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 from sklearn.model_selection import StratifiedGroupKFold
-from tqdm import tqdm
 
-from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
-from tonearm.tiles import tiles
+from tonearm.constants import GENRES
 from tonearm.types import Floats, Integers
-from training import augment, calibrate, texture
+from training import calibrate, texture
 from training.config import Vgg19Config
-from training.weights import imagenet_weights
-
-CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
-UPPER = tuple(f"block5_conv{i}" for i in range(1, 5))
-BATCH_TRACKS = 4
-
-
-@keras.saving.register_keras_serializable(package="tonearm")
-class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Feature maps (batch, bands, columns, channels) to their statistics (batch, 2 · channels), as log(1 + x)."""
-
-    def call(self, maps: Any) -> Any:
-        """Mean, and deviation over time of the mean over bands."""
-        over_time = ops.mean(ops.cast(maps, "float32"), axis=1)
-        mean = ops.mean(over_time, axis=1)
-        deviation = ops.sqrt(ops.var(over_time, axis=1) + 1e-6)
-        # Not log1p, for which ONNX has no operation.
-        return ops.log(1 + ops.concatenate([mean, deviation], axis=-1))
-
-
-def lower(
-    config: Vgg19Config, weights: Path | None = None, precision: str = "float32", directions: Floats | None = None
-) -> Any:
-    """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512), covariances, and statistics.
-
-    Args:
-        config: names the layers that are pooled; those of block 5 are :func:`upper`'s.
-        weights: of the convolutions; ImageNet's by default.
-        directions: along which covariances are taken; of all channels by default.
-        precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
-    """
-    mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
-    image = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
-    image = layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(image) for mean in CHANNEL_MEANS_BGR])
-    vgg = _vgg(weights)
-    maps, covariances, statistics = image, None, []
-    for layer in vgg.layers[1 : vgg.layers.index(vgg.get_layer("block4_pool")) + 1]:
-        copy = _copied(layer, precision)
-        maps = copy(maps)
-        copy.set_weights(layer.get_weights())
-        if layer.name in config.layers:
-            statistics.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
-        if layer.name == config.texture:
-            covariances = texture.Covariances(directions, name="texture", dtype="float32")(maps)
-    return keras.Model(mel, [maps, covariances, layers.Concatenate(dtype="float32")(statistics)], name="lower")
-
-
-def upper(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
-    """Block 5: maps (batch, 8, 8, 512) to the statistics of some of its layers, (batch, n_statistics)."""
-    vgg = _vgg(weights)
-    maps = inputs = keras.Input((8, 8, 512), name="maps")
-    statistics = []
-    for name in UPPER:
-        copy = _copied(vgg.get_layer(name), precision)
-        maps = copy(maps)
-        copy.set_weights(vgg.get_layer(name).get_weights())
-        if name in pooled:
-            statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
-    return keras.Model(inputs, layers.Concatenate(dtype="float32")(statistics), name="upper")
-
-
-def _vgg(weights: Path | None) -> Any:
-    path = weights or imagenet_weights()
-    return keras.applications.VGG19(include_top=False, weights=path, input_shape=(MEL_BANDS, TILE_COLUMNS, 3))
-
-
-def _copied(layer: Any, precision: str) -> Any:
-    return layer.__class__.from_config({**layer.get_config(), "dtype": precision})
+from training.convolutions import lower, upper
+from training.prepared import Prepared
 
 
 def head(n_statistics: int, config: Vgg19Config) -> Any:
@@ -115,88 +42,6 @@ def head(n_statistics: int, config: Vgg19Config) -> Any:
         ],
         name="head",
     )
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What ImageNet's convolutions make of every track's tiles: those that are served first, then augmented copies.
-
-    ``statistics`` (n, n_tiles, n_statistics) float16, block 5's last; ``covariances`` (n, n_tiles, …) float16, of all
-    channels; ``maps`` (n, n_tiles, 8, 8, 512) float16, block 4's, or None where nothing is to be fine-tuned; of the
-    tiles ``n_served`` are served.
-    """
-
-    statistics: np.ndarray
-    covariances: np.ndarray
-    maps: np.ndarray | None
-    n_served: int
-
-    @classmethod
-    def make(
-        cls, pictures: np.ndarray, folder: Path, config: Vgg19Config, seed: int, weights: Path | None = None
-    ) -> Self:
-        """Computes and keeps them; a second call continues where the first was stopped.
-
-        Args:
-            pictures: shape (n, 128, n_columns), uint8.
-            folder: where they are kept.
-            config: the settings.
-            seed: of the augmented copies.
-            weights: of the convolutions; ImageNet's by default.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        first = all_tiles(pictures[0], config.copies, np.random.default_rng(0))
-        n, n_tiles = len(pictures), len(first)
-        below = lower(config, weights, config.precision)
-        above = upper(config.layers, weights, config.precision)
-        _, (_, n_covariances), (_, n_low) = below.output_shape
-        statistics = _Kept(folder / "statistics.npy", (n, n_tiles, n_low + above.output_shape[-1]))
-        covariances = _Kept(folder / "covariances.npy", (n, n_tiles, n_covariances))
-        maps = _Kept(folder / "maps.npy", (n, n_tiles, 8, 8, 512)) if config.fine.epochs else None
-        kept = [each for each in (statistics, covariances, maps) if each]
-        done = min(each.done for each in kept)
-        if done < n:
-            for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
-                some = range(start, min(start + BATCH_TRACKS, n))
-                cut = [all_tiles(pictures[i], config.copies, np.random.default_rng((seed, i))) for i in some]
-                block4, of_channels, low = below.predict_on_batch(np.concatenate(cut))
-                high = above.predict_on_batch(block4)
-                shape = (len(some), n_tiles)
-                statistics.put(start, np.concatenate([low, high], axis=1).reshape(*shape, -1))
-                covariances.put(start, of_channels.reshape(*shape, -1))
-                if maps:
-                    maps.put(start, np.asarray(block4, np.float16).reshape(*shape, 8, 8, 512))
-        return cls(statistics.array, covariances.array, maps.array if maps else None, n_tiles - config.copies)
-
-    def along(self, directions: Floats) -> Self:
-        """The same with covariances along some directions in front of the statistics: what a head sees."""
-        turned = texture.along(self.covariances, directions)
-        return replace(self, statistics=np.concatenate([turned, self.statistics], axis=-1))
-
-    def served(self, tracks: Integers) -> Floats:
-        """Statistics of the served tiles of some tracks: shape (n_tracks, n_served, n_statistics), float32."""
-        return np.asarray(self.statistics[tracks, : self.n_served], np.float32)
-
-
-class _Kept:
-    """A float16 array in a file, filled from the front, that remembers how far."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        self._mark = path.with_suffix(".done")
-        self.done = int(self._mark.read_text()) if self._mark.exists() and path.exists() else 0
-        mode = "r+" if self.done else "w+"
-        self.array = np.lib.format.open_memmap(path, mode, np.float16, None if self.done else shape)
-
-    def put(self, start: int, rows: np.ndarray) -> None:
-        self.array[start : start + len(rows)] = rows
-        self.array.flush()
-        self._mark.write_text(str(start + len(rows)))
-
-
-def all_tiles(picture: np.ndarray, n_copies: int, rng: np.random.Generator) -> Floats:
-    """The tiles that are served and then augmented ones: shape (n_tiles, 128, 128)."""
-    floats = picture.astype(np.float32)
-    return np.concatenate([tiles(floats), *(augment.tile(floats, rng)[None] for _ in range(n_copies))])
 
 
 @dataclass(frozen=True, slots=True)

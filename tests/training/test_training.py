@@ -21,6 +21,7 @@ from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from training import calibrate, config, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
 from training.__main__ import main
+from training.prepared import Prepared
 
 TRACKS_A_GENRE = 4
 SEMITONE = 2 ** (1 / 12)
@@ -183,7 +184,7 @@ def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pyt
     truth, groups = np.repeat(np.arange(10), 6), np.arange(60) // 2
     rng = np.random.default_rng(0)
     statistics, covariances = (rng.normal(size=(60, 2, n)).astype(np.float16) for n in (12, 10))
-    prepared = vgg19.Prepared(statistics, covariances, None, n_served=1)
+    prepared = Prepared(statistics, covariances, None, n_served=1)
     default = config.read().vgg19
     settings = replace(
         default, texture_directions=2, validation_parts=3, head=replace(default.head, epochs=9, patience=3)
