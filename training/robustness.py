@@ -85,10 +85,10 @@ def _judge(
         if not len(inside):
             continue
         machine, trained = held_out.models_of(ready, protocol, fold)
-        model = vgg19.joined(trained, config, ready.weights)
+        network = vgg19.joined(trained, config, ready.weights)
         for clip in inside:
             cuts = [cut for _, cut in inputs[clip].values()]
-            logits = np.asarray(model.predict_on_batch(np.concatenate(cuts)))
+            logits = np.asarray(network.predict_on_batch(np.concatenate(cuts)))
             ends = np.cumsum([len(cut) for cut in cuts])
             for (name, (vector, _)), of_name in zip(inputs[clip].items(), np.split(logits, ends[:-1]), strict=True):
                 answers = calibration.apply(svm.scores(machine, vector[None]), of_name[None])

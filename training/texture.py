@@ -8,7 +8,6 @@ along its directions D alone, which are Dᵀ C D.
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import layers, ops
 
@@ -17,7 +16,6 @@ from tonearm.types import Floats
 TRACKS_AT_ONCE = 8
 
 
-@keras.saving.register_keras_serializable(package="tonearm")
 class Covariances(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Feature maps (batch, bands, columns, channels) to covariances over all positions, (batch, n · (n + 1) / 2).
 
