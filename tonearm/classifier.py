@@ -188,7 +188,7 @@ class Classifier:
         return svm, vgg19, ensemble.pooled(svm, vgg19, self.numbers.weights), segments
 
     def _segments(self, judged: _Judged) -> list[Segment]:
-        """One a tile: VGG19's opinion of these ten seconds with the SVM's of the window around them."""
+        """One a tile, so a single one in fast mode: VGG19's opinion of the tile with the SVM's of the window."""
         edges = np.linspace(judged.first_s, judged.end_s, len(judged.vgg19) + 1)
         segments = []
         for probabilities, start_s, end_s in zip(

@@ -134,7 +134,7 @@ def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
 
 def rolloff(magnitude: Floats) -> Floats:
     """Where 85 % of the magnitude lies below, in Hz (``librosa.feature.spectral_rolloff``). Shape (n_columns,)."""
-    # First which block of bins, then which bin of it: a running sum over all of them takes five times as long.
+    # First which block of bins, then which bin of it: a running sum over all of them takes four times as long.
     blocks = magnitude.reshape(len(magnitude), -1, ROLLOFF_BLOCK_BINS)
     until = np.cumsum(blocks.sum(axis=2), axis=1)
     wanted = ROLLOFF_SHARE * until[:, -1]

@@ -15,8 +15,6 @@ FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
-
-
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 

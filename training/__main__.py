@@ -159,17 +159,9 @@ def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, A
     data, config = ready.data, ready.config
     machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
     everything = np.arange(len(data.tracks))
-    block5, head, stopping = vgg19.train(
-        ready.prepared,
-        data.truth,
-        data.groups,
-        everything,
-        config.vgg19,
-        seed=config.seed,
-        weights=ready.weights,
-    )
+    trained, stopping = vgg19.train(ready.vgg19_side(everything, config.seed))
     logger.info("exporting")
-    model = vgg19.joined(block5, head, config.vgg19.layers, ready.weights)
+    model = vgg19.joined(trained, config.vgg19, ready.weights)
     svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
     float32 = export.vgg19_to_onnx(model)
     int8 = export.quantized(float32, _first_tiles(ready, everything))
@@ -193,8 +185,8 @@ def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
     """VGG19's accuracy on a protocol's last fold, as it was trained and after it was rounded to eight bits."""
     protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
     fold = protocol.folds[-1]
-    _, block5, head = held_out.models_of(ready, protocol, fold)
-    float32 = export.vgg19_to_onnx(vgg19.joined(block5, head, ready.config.vgg19.layers, ready.weights))
+    _, trained = held_out.models_of(ready, protocol, fold)
+    float32 = export.vgg19_to_onnx(vgg19.joined(trained, ready.config.vgg19, ready.weights))
     int8 = export.quantized(float32, _first_tiles(ready, fold.train))
     truth, rates = ready.data.truth[fold.test], {}
     for name, model in (("float32", float32), ("int8", int8)):

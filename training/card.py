@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from tonearm.constants import GENRES, WINDOW_TILES
 from training.predictions import MODELS
+from training.vgg19 import Stopping
 
 NAMES = {"svm": "SVM", "vgg19": "VGG19", "ensemble": "Ensemble"}
 CALIBRATION_PLOT = "calibration.svg"
@@ -164,16 +163,9 @@ def _parts(metrics: dict[str, Any]) -> str:
 
 def _epochs(settings: dict[str, Any], protocol: str) -> dict[str, str]:
     """How many epochs of each of VGG19's stages: of the shipped one, and from fewest to most in a protocol's folds."""
-
-    def best(stopping: dict[str, Any], stage: str) -> int:
-        # The first loss of fine-tuning is that before it.
-        return int(np.argmin(stopping[stage])) + (stage == "head")
-
-    told = {}
-    for stage in ("head", "fine"):
-        of_folds = [best(each, stage) for each in settings["vgg19_by_fold"][protocol]]
-        told[stage] = f"{best(settings['vgg19'], stage)} ({min(of_folds)} to {max(of_folds)})"
-    return told
+    trained = [Stopping(**each) for each in (settings["vgg19"], *settings["vgg19_by_fold"][protocol])]
+    stages = {"head": [each.head_epochs for each in trained], "fine": [each.fine_epochs for each in trained]}
+    return {stage: f"{shipped} ({min(of_folds)} to {max(of_folds)})" for stage, (shipped, *of_folds) in stages.items()}
 
 
 def _robustness(metrics: dict[str, Any]) -> str:

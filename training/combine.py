@@ -61,6 +61,8 @@ def stacked(svm: LogProbabilities, vgg19: LogProbabilities, truth: Integers) -> 
     """Logistic regression on all twenty log-probabilities; its penalty by five inner folds."""
     rarest = int(np.bincount(truth)[np.unique(truth)].min())
     machine = LogisticRegressionCV(
+        # The default solver stops where rounding, and so the processor, still decides a track or two.
+        solver="newton-cholesky",
         Cs=np.logspace(-4, 0, 5),
         cv=min(INNER_FOLDS, max(2, rarest)),
         scoring="neg_log_loss",

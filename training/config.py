@@ -44,9 +44,14 @@ class FineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Vgg19Config:
-    """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them."""
+    """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them.
+
+    ``texture`` is the layer of blocks 1 to 4 whose covariances, along so many directions, it sees beside them.
+    """
 
     layers: tuple[str, ...]
+    texture: str
+    texture_directions: int
     copies: int
     precision: str
     units: int

@@ -130,7 +130,12 @@ def refit(options: argparse.Namespace, folder: Path, said: dict[str, Predictions
         raise SystemExit(f"--refit {options.refit}: there are {', '.join(said)}, each with folds from 0")
     fold = folds[number]
     numbers = manifest.load(folder).modes["accurate"]
-    calibration = Calibration(*numbers.scales.values(), *numbers.weights.values())
+    calibration = Calibration(
+        svm_scale=numbers.scales["svm"],
+        vgg19_scale=numbers.scales["vgg19"],
+        svm_weight=numbers.weights["svm"],
+        vgg19_weight=numbers.weights["vgg19"],
+    )
     scores = held_out.score_fold(ready, fold)
     truth = ready.data.truth[fold.test]
     stale = []

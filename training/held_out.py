@@ -13,13 +13,13 @@ from tqdm import tqdm
 from tonearm.classification import Mode
 from tonearm.constants import WINDOW_TILES
 from tonearm.types import Floats
-from training import calibrate, svm, vgg19
+from training import calibrate, convolutions, svm, vgg19
 from training.calibrate import Calibration
 from training.dataset import Dataset
 from training.predictions import Predictions
 from training.protocols import Fold, Protocol
 from training.svm import Searched
-from training.vgg19 import Stopping
+from training.vgg19 import Stopping, Trained
 from training.work import Work
 
 TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
@@ -66,18 +66,18 @@ def score_fold(ready: Work, fold: Fold, kept: str | None = None) -> Scores:
     return Scores(svm=margins, familiarity=familiarity, vgg19=logits, found=found, stopping=stopping)
 
 
-def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Any, Any, Any]:
-    """The SVM, block 5 and the head that a finished fold trained."""
+def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Pipeline, Trained]:
+    """The SVM and what of VGG19 a finished fold trained."""
     name = f"{protocol.name}_{fold.number}"
     *_, machine = _once(ready.svm_folder, name, lambda: _svm(ready, fold))
-    *_, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
+    *_, directions, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
     config = ready.config.vgg19
-    block5 = vgg19.upper(config.layers, ready.weights, config.precision)
+    block5 = convolutions.upper(config.layers, ready.weights, config.precision)
     if block5_weights:
         block5.set_weights(block5_weights)
-    head = vgg19.head(ready.prepared.statistics.shape[-1], config)
+    head = vgg19.head(len(head_weights[0]), config)
     head.set_weights(head_weights)
-    return machine, block5, head
+    return machine, Trained(directions, block5, head)
 
 
 def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
@@ -88,19 +88,11 @@ def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
     return svm.scores(machine, test), svm.familiarity(machine, test), found, machine
 
 
-def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, list[Floats] | None, list[Floats]]:
-    config = ready.config
-    block5, head, stopping = vgg19.train(
-        ready.prepared,
-        ready.data.truth,
-        ready.data.groups,
-        fold.train,
-        config.vgg19,
-        seed=config.seed + fold.number,
-        weights=ready.weights,
-    )
-    logits = vgg19.logits(head, vgg19.fine_statistics(ready.prepared, fold.test, block5))
-    return logits, stopping, block5.get_weights() if stopping.fine_epochs else None, head.get_weights()
+def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, Floats, list[Floats] | None, list[Floats]]:
+    trained, stopping = vgg19.train(ready.vgg19_side(fold.train, ready.config.seed + fold.number))
+    block5_weights = trained.block5.get_weights() if stopping.fine_epochs else None
+    logits = trained.logits(ready.prepared, fold.test)
+    return logits, stopping, trained.directions, block5_weights, trained.head.get_weights()
 
 
 def _once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:

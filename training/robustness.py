@@ -79,17 +79,16 @@ def _judge(
 ) -> dict[str, Judged]:
     """The genre that each model names, by damage, in the order of the clips."""
     config = ready.config.vgg19
-    below = vgg19.lower(config.layers, ready.weights, config.precision)
     said: dict[str, Judged] = defaultdict(lambda: {m: np.zeros(len(where), int) for m in ("svm", "vgg19", "ensemble")})
     for fold in tqdm(protocol.folds, desc="Damaged clips judged", unit="fold"):
         inside = np.flatnonzero(np.isin(where, fold.test))
         if not len(inside):
             continue
-        machine, block5, head = held_out.models_of(ready, protocol, fold)
+        machine, trained = held_out.models_of(ready, protocol, fold)
+        network = vgg19.joined(trained, config, ready.weights)
         for clip in inside:
             cuts = [cut for _, cut in inputs[clip].values()]
-            maps, low = below.predict_on_batch(np.concatenate(cuts))
-            logits = vgg19.logits(head, np.concatenate([low, block5.predict_on_batch(maps)], axis=1)[None])[0]
+            logits = np.asarray(network.predict_on_batch(np.concatenate(cuts)))
             ends = np.cumsum([len(cut) for cut in cuts])
             for (name, (vector, _)), of_name in zip(inputs[clip].items(), np.split(logits, ends[:-1]), strict=True):
                 answers = calibration.apply(svm.scores(machine, vector[None]), of_name[None])

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from tonearm.features import NAMES
-from tonearm.types import Floats
+from tonearm.types import Floats, Integers
 from training import config as settings
-from training import dataset, vgg19
+from training import convolutions, dataset, texture, vgg19
 from training.config import Config
 from training.dataset import Dataset
+from training.prepared import Prepared, all_tiles
 
 logger = logging.getLogger("training")
 
@@ -28,10 +29,15 @@ class Work:
     config: Config
     vectors: Floats
     copies: Floats
-    prepared: vgg19.Prepared
+    prepared: Prepared
     weights: Path | None
     svm_folder: Path
     vgg19_folder: Path
+
+    def vgg19_side(self, tracks: Integers, seed: int) -> vgg19.Side:
+        """What VGG19 learns from when it is trained on some tracks."""
+        data = self.data
+        return vgg19.Side(self.prepared, data.truth, data.groups, tracks, self.config.vgg19, seed, self.weights)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +60,15 @@ def prepare(options: argparse.Namespace) -> Work:
         config.vgg19.copies,
         config.vgg19.precision,
         config.vgg19.layers,
-        inspect.getsource(vgg19.PooledStatistics),
+        config.vgg19.texture,
+        inspect.getsource(convolutions.PooledStatistics),
+        inspect.getsource(texture),
         # What augmentation makes of a track now: if that changes, what was kept is of no use.
-        vgg19.all_tiles(data.pictures[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
+        all_tiles(data.pictures[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
     )
     folder: Path = options.work / known
     logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, folder)
-    prepared = vgg19.Prepared.make(data.pictures, folder, config.vgg19, config.seed, weights)
+    prepared = Prepared.make(data.pictures, folder, config.vgg19, config.seed, weights)
     vectors, copies = data.vectors(), data.copies(config.svm.copies, config.seed)
     of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), data.groups.tobytes(), NAMES)
     of_vgg19 = digest(config.vgg19, config.seed, data.groups.tobytes())

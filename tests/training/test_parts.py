@@ -31,6 +31,7 @@ from training import (
     predictions,
     stand_in,
     svm,
+    texture,
     vgg19,
 )
 from training.predictions import Predictions
@@ -130,6 +131,25 @@ def test_the_svm_is_exported_whole(clusters: tuple[np.ndarray, np.ndarray]) -> N
     assert familiarity[-1] < 1e-3 < familiarity[:-1].min()
 
 
+def test_covariances_along_directions_are_those_that_a_model_computes() -> None:
+    """Twelve channels that follow three tunes: what is kept of all channels gives what is served along directions."""
+    rng = np.random.default_rng(0)
+    tunes = rng.gamma(2, 50, (6, 8, 8, 3)) * [8, 2, 1]
+    maps = (np.repeat(tunes, 4, axis=3) * rng.uniform(0.9, 1.1, (6, 8, 8, 12))).astype(np.float32)
+    of_channels = np.asarray(texture.Covariances()(maps))
+    by_hand = np.cov(np.log1p(maps[2]).reshape(64, 12).T, bias=True)[np.triu_indices(12)]
+    np.testing.assert_allclose(np.sign(of_channels[2]) * of_channels[2] ** 2, by_hand, atol=1e-5)
+
+    directions = texture.directions(of_channels[:, None], 5)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(5), atol=1e-5)
+    served = np.asarray(texture.Covariances(directions)(maps))
+    kept = texture.along(of_channels[:, None].astype(np.float16), directions)[:, 0]
+    np.testing.assert_allclose(kept, served, atol=0.02)
+    variances = np.square(served[:, [0, 5, 9, 12, 14]]).mean(axis=0)  # the diagonal of the upper triangle
+    assert (np.diff(variances) < 0).all()
+    assert variances[:3].sum() > 0.95 * variances.sum()
+
+
 def some_predictions(n: int = 200) -> Predictions:
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 10, n)
@@ -197,6 +217,15 @@ def test_ways_to_combine_are_compared() -> None:
     alone = max((log.argmax(1) == said.truth).mean() for log in logs)
     assert table["weighted"]["accuracy"] > alone
     assert 0 < table["cascade"]["answered_by_the_svm_alone"] < 1
+
+
+def test_stacking_depends_on_no_last_digit() -> None:
+    """What rounding may change from one processor to another changes no figure."""
+    said = some_predictions(300)
+    logs = [np.log(said.probabilities[model]) for model in ("svm", "vgg19")]
+    moved = [log * (1 + 1e-12 * np.random.default_rng(0).normal(size=log.shape)) for log in logs]
+    first, second = (combine.stacked(*rows, said.truth)(*rows) for rows in (logs, moved))
+    np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_a_setting_that_is_missing_or_unknown_is_named(tmp_path: Path) -> None:

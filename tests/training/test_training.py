@@ -21,6 +21,7 @@ from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from training import calibrate, config, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
 from training.__main__ import main
+from training.prepared import Prepared
 
 TRACKS_A_GENRE = 4
 SEMITONE = 2 ** (1 / 12)
@@ -182,21 +183,24 @@ def test_an_export_that_differs_is_refused() -> None:
 def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     truth, groups = np.repeat(np.arange(10), 6), np.arange(60) // 2
     rng = np.random.default_rng(0)
-    prepared = vgg19.Prepared(rng.normal(size=(60, 2, 12)).astype(np.float16), None, n_served=1)
+    statistics, covariances = (rng.normal(size=(60, 2, n)).astype(np.float16) for n in (12, 10))
+    prepared = Prepared(statistics, covariances, None, n_served=1)
     default = config.read().vgg19
-    settings = replace(default, validation_parts=3, head=replace(default.head, epochs=9, patience=3))
+    settings = replace(
+        default, texture_directions=2, validation_parts=3, head=replace(default.head, epochs=9, patience=3)
+    )
     losses = iter([3.0, 2.0, 1.0, 2.0, 2.0, 2.0, 0.0])
     epochs: list[tuple[set[int], int]] = []
     train_head = vgg19._head_epochs
 
     def counted(*arguments: Any) -> Iterator[None]:
         for number, _ in enumerate(train_head(*arguments), start=1):
-            epochs.append((set(arguments[2]), number))
+            epochs.append((set(arguments[0].tracks), number))
             yield
 
     monkeypatch.setattr(vgg19, "_loss_of", lambda *_: next(losses))
     monkeypatch.setattr(vgg19, "_head_epochs", counted)
-    _, _, stopping = vgg19.train(prepared, truth, groups, np.arange(60), settings, seed=0, weights=random_weights)
+    _, stopping = vgg19.train(vgg19.Side(prepared, truth, groups, np.arange(60), settings, 0, random_weights))
     assert stopping == vgg19.Stopping(head=(3.0, 2.0, 1.0, 2.0, 2.0, 2.0), fine=(1.0,))
     assert (stopping.head_epochs, stopping.fine_epochs) == (3, 0)
     kept, everything = epochs[0][0], epochs[-1][0]
