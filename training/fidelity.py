@@ -1,7 +1,8 @@
 """``python -m training.fidelity --data GTZAN``: what serving computes from audio against the public tables.
 
 The folder holds ``mels.npz`` and ``features_30_sec.csv``, and audio of some of the tracks. Prints the pictures' mean
-difference in parts of their range, and each column's in parts of its standard deviation over all tracks.
+difference in parts of their range, and each column's in parts of its standard deviation over all tracks; and how many
+answers about audio are those about its row of the tables, by the models that are served.
 """
 
 import argparse
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tonearm import features
+from tonearm import ensemble, features
 from tonearm.audio import AudioReader
+from tonearm.classifier import Classifier
+from tonearm.constants import GENRES
 from tonearm.spectrum import spectrum
-from training import dataset
+from tonearm.tiles import tiles
+from tonearm.types import Floats
+from training import calibrate, dataset
 
 
 def main() -> None:
@@ -22,19 +27,32 @@ def main() -> None:
     folder: Path = parser.parse_args().data
     published = dataset.load(folder)
     deviation = published.table.std(axis=0)
-    pictures, columns = [], []
+    vectors, classifier = published.vectors(), Classifier.load()
+    pictures, columns, same = [], [], []
     for file in dataset.audio_files(folder):
         row = published.tracks.index(file.stem)
         computed = spectrum(next(AudioReader(file).windows()).samples)
         pictures.append(np.abs(computed.image - published.pictures[row]).mean() / 255)
         columns.append(np.abs(features.librosa_group(computed) - published.table[row]) / deviation)
+        same.append(classifier.classify(file).genre == answer(classifier, vectors[row], published.pictures[row]))
     print(
         f"{len(pictures)} tracks; pictures: mean {np.mean(pictures):.2%} of range, worst track {np.max(pictures):.2%}"
     )
+    print(f"{sum(same)} of {len(same)} answers are the same ({classifier.model_version}, {classifier.mode})")
     print(f"{'column':28} {'mean':>6} {'median':>6} {'worst':>6}  tracks beyond 0.1")
     for name, errors in zip(features.LIBROSA_NAMES, np.transpose(columns), strict=True):
         beyond = int((errors > 0.1).sum())
         print(f"{name:28} {errors.mean():6.3f} {np.median(errors):6.3f} {errors.max():6.3f}  {beyond or ''}")
+
+
+def answer(classifier: Classifier, vector: Floats, picture: np.ndarray) -> str:
+    """The genre of a row of the tables."""
+    numbers = classifier.numbers
+    margins, _ = classifier.svm.judge(vector[None])
+    logits = classifier.vgg19.scores(tiles(picture.astype(np.float32), numbers.tiles))
+    svm = ensemble.calibrated(margins, numbers.scales["svm"])
+    vgg19 = calibrate.tile_mean(logits[None], numbers.scales["vgg19"])
+    return GENRES[int(np.argmax(ensemble.pooled(svm, vgg19, numbers.weights)))]
 
 
 if __name__ == "__main__":
