@@ -37,8 +37,6 @@ BURST = 200
 HTTP_S = 15
 SINGLES = 20
 LOOK_INTERVAL_S = 0.05
-LEAST_S = 0.018
-"""A clip takes longer than that."""
 IDLE_S, IDLE_PERCENT = 1.0, 20
 
 
@@ -163,9 +161,9 @@ def _uploads(system: System, clips: Path, host: psutil.Process, azurite: psutil.
         used_s = [sum(each.cpu_times()[:2]) for each in (host, azurite)]
         started_s = time.monotonic()
         begin()
-        # To look takes some of the same cores: the less often, the more is left to wait for.
+        # To look takes some of the same cores, so not before all can be there at the pace of HTTP.
         while left := BURST - answered(f"{group}/"):
-            time.sleep(max(LOOK_INTERVAL_S, left * LEAST_S))
+            time.sleep(max(LOOK_INTERVAL_S, left / http["answered_a_second"]))
         took_s = time.monotonic() - started_s
         host_s, azurite_s = (
             sum(each.cpu_times()[:2]) - before for each, before in zip((host, azurite), used_s, strict=True)

@@ -23,6 +23,8 @@ from tonearm.errors import AudioError
 
 _MAX_WRITE_TRIES = 5
 _MAX_VERSIONS = 5
+_CURRENT_S = 1.0
+"""So long after it was read, an upload of one piece is taken to be as it was: writing its answer may take as long."""
 
 
 class PoisonMessage(BaseModel):
@@ -70,18 +72,22 @@ def answer_upload(result_id: str) -> None:
 def _answer_version(result_id: str) -> None:
     """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
     blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
-    # Calls to storage are a fifth of what an upload costs, so none is made that another can tell: the standing result
-    # is read once, before the upload, and the upload's facts come with its first bytes.
-    stored = records.read(result_id)
+    started_s = time.monotonic()
     upload = _opened(blob)
     etag, size_bytes = upload.properties.etag, upload.properties.size
+    # Calls to storage are a fifth of what a clip costs, so it has three: its facts come with its bytes, and to ask each
+    # time whether it has its answer already, or has been replaced, costs more than now and then to work in vain. What
+    # is put into an empty place is in nobody's way: the answer to a newer version stands there already, so that this
+    # fails, or comes later and replaces it.
+    whole = _is_whole(upload)
+    stored = None if whole else records.read(result_id)
     if stored is not None and stored.answers(etag):
         logs.event("upload_already_answered", result_id=result_id, etag=etag)
         return
     logs.event("upload_started", result_id=result_id, etag=etag, size_bytes=size_bytes)
-    started_s = time.monotonic()
     result, picture = _classified(blob, upload)
-    _check_current(blob, etag)
+    if not whole or time.monotonic() - started_s > _CURRENT_S:
+        _check_current(blob, etag)
     _keep_picture(blob, picture, etag, fresh=stored is None)
     # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
     written = records.write(result, source_etag=etag, over=stored) or _write_if_current(blob, result, etag)
@@ -153,6 +159,11 @@ def _opened(blob: BlobClient) -> StorageStreamDownloader[bytes]:
         raise _GoneError from None
 
 
+def _is_whole(upload: StorageStreamDownloader[bytes]) -> bool:
+    """Whether the first bytes are all."""
+    return upload.properties.size <= storage.READ_BYTES
+
+
 def _classified(blob: BlobClient, upload: StorageStreamDownloader[bytes]) -> tuple[Result, Picture | None]:
     """The upload's result, and its picture if that has a genre."""
     limit_bytes, size_bytes = settings().max_upload_bytes, upload.properties.size
@@ -163,7 +174,7 @@ def _classified(blob: BlobClient, upload: StorageStreamDownloader[bytes]) -> tup
         if size_bytes > limit_bytes:
             raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {size_bytes}.")
         # What comes with the first call is in memory anyway.
-        with BytesIO() if size_bytes <= storage.READ_BYTES else tempfile.TemporaryFile(prefix="tonearm-") as file:
+        with BytesIO() if _is_whole(upload) else tempfile.TemporaryFile(prefix="tonearm-") as file:
             _download(upload, file)
             overview, longest_s = Overview(), settings().max_duration_s
             result = engine.classify(file, result_id=blob.blob_name, max_duration_s=longest_s, overview=overview)
@@ -193,13 +204,13 @@ def _keep_picture(blob: BlobClient, picture: Picture | None, upload_etag: str, *
     It goes by the same order as _write_if_current. But a result is worth more than its picture: whatever keeps that
     from being written is logged, and the result is tried. Raises _OutdatedError and _GoneError.
 
-    Where the upload is ``fresh``, with no result before, and was current a moment ago, the place is taken to be empty,
-    and the first write says whether it is.
+    Where no result is known from before, it is ``fresh``: the place is taken to be empty, and the first write says
+    whether it is.
     """
     result_id = blob.blob_name
     reason = "others keep writing it"
     try:
-        if fresh and (picture is None or pictures.replace(result_id, picture, source_etag=upload_etag, over=None)):
+        if fresh and picture is not None and pictures.replace(result_id, picture, source_etag=upload_etag, over=None):
             return
         for _ in range(_MAX_WRITE_TRIES):
             stored = pictures.stored(result_id)

@@ -34,8 +34,9 @@ SCAN_PAUSE_MAX_S = 5.0
 """However long a scan took: storage may have hung."""
 SCAN_REST = 4
 """A scan is followed by a pause of at least this many times its own length: of one core, a fifth at most."""
-LISTED_S = 5.0
-"""What was listed longer ago is looked at again before it is worked on: it may be gone, or another."""
+LISTED_S = 30.0
+"""What was listed longer ago is looked at again before it is worked on: it may be gone, or another. Not sooner, as to
+look is a call to storage for each blob."""
 RETRY_DELAY_MAX_S = 60
 JOURNAL_CALLS_MAX = 20_000
 """Then the journal is written anew, shorter; storage allows 50,000."""

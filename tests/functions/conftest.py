@@ -12,7 +12,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from functions import engine, health, storage
+from functions import answering, engine, health, storage
 from functions.settings import settings
 from tests.conftest import Storage, SyncWorker
 from tests.functions.client import Client
@@ -95,6 +95,19 @@ def events(caplog: pytest.LogCaptureFixture) -> Events:
 def name() -> str:
     """An upload's path that nobody used before."""
     return f"{uuid4().hex}/a b ü#?.wav"
+
+
+@pytest.fixture
+def in_pieces(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are read in several pieces, as large ones are, and looked at before and after."""
+    monkeypatch.setattr(storage, "READ_BYTES", 10_000)
+    configure()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming a genre takes so long that an upload is looked at again before its answer is written."""
+    monkeypatch.setattr(answering, "_CURRENT_S", 0)
 
 
 class Interrupted:

@@ -2,15 +2,17 @@
 
 import json
 import tracemalloc
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from functions import answering, engine, records
+from functions import answering, engine, records, storage
 from tests.audio_samples import png
 from tests.functions.client import Client, poison, stored, wav
 from tests.functions.conftest import Configure, Events
@@ -34,7 +36,34 @@ class TestUpload:
         first = results.get_blob_client(f"{name}.json").get_blob_properties().etag
         client.uploaded(name)
         assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
-        assert events()[-1]["event"] == "upload_already_answered"
+        assert events()[-1]["event"] == "upload_answered_elsewhere"
+
+    @pytest.mark.usefixtures("in_pieces")
+    def test_a_large_upload_is_not_even_read_again(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
+    ) -> None:
+        uploads.upload_blob(name, wav())
+        client.uploaded(name)
+        first = results.get_blob_client(f"{name}.json").get_blob_properties().etag
+        client.uploaded(name)
+        assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
+        assert [event["event"] for event in events()][-2:] == ["upload_answered", "upload_already_answered"]
+
+    def test_a_clip_takes_three_calls_to_storage(
+        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """More than a fifth of what it costs is in them."""
+        uploads.upload_blob(name, wav())
+        storage.service()
+        send, methods = RequestsTransport.send, []
+
+        def counting(transport: RequestsTransport, request: Any, **options: Any) -> Any:
+            methods.append(request.method)
+            return send(transport, request, **options)
+
+        monkeypatch.setattr(RequestsTransport, "send", counting)
+        client.uploaded(name)
+        assert methods == ["GET", "PUT", "PUT"]
 
     def test_a_new_version_gets_a_new_answer(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str

@@ -13,6 +13,7 @@ from tests.functions.conftest import Configure, Events, Interrupt
 
 
 class TestMeanwhile:
+    @pytest.mark.usefixtures("slow")
     def test_replaced(
         self,
         client: Client,
@@ -29,10 +30,32 @@ class TestMeanwhile:
         assert "upload_outdated" in [event["event"] for event in events()]
         assert stored(results, name)["problem"]["code"] == "too_short"
 
-    def test_replaced_and_answered(
+    def test_replaced_within_a_second(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
     ) -> None:
+        """The old version's answer is written, counts for nothing, and gives way to the new one's."""
+        uploads.upload_blob(name, wav())
+        interrupt(lambda: uploads.upload_blob(name, wav(0.3), overwrite=True))
+        client.uploaded(name)
+        assert stored(results, name)["status"] == "done"
+        assert client.result(name).status == 202
+        client.uploaded(name)
+        assert client.result(name).json["problem"]["code"] == "too_short"
+
+    @pytest.mark.parametrize("how", ["at once", "slow", "in_pieces"])
+    def test_replaced_and_answered(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        interrupt: Interrupt,
+        request: pytest.FixtureRequest,
+        how: str,
+    ) -> None:
         """An answer to an old version never covers the answer to a newer one."""
+        if how != "at once":
+            request.getfixturevalue(how)
         uploads.upload_blob(name, wav())
 
         def newer_version() -> None:
@@ -43,6 +66,7 @@ class TestMeanwhile:
         client.uploaded(name)
         assert stored(results, name)["problem"]["code"] == "too_short"
 
+    @pytest.mark.parametrize("how", ["at once", "slow", "in_pieces"])
     def test_replaced_and_answered_at_the_last_moment(
         self,
         client: Client,
@@ -50,8 +74,12 @@ class TestMeanwhile:
         results: ContainerClient,
         name: str,
         monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
+        how: str,
     ) -> None:
         """Even when the newer answer comes between the last look at the upload and the write."""
+        if how != "at once":
+            request.getfixturevalue(how)
         uploads.upload_blob(name, wav())
         write, writes = records.write, []
 
@@ -64,7 +92,33 @@ class TestMeanwhile:
 
         monkeypatch.setattr(records, "write", late)
         client.uploaded(name)
-        assert len(writes) == 2
+        assert len(writes) > 1
+        assert stored(results, name)["problem"]["code"] == "too_short"
+
+    @pytest.mark.usefixtures("in_pieces")
+    def test_replaced_and_answered_at_the_first_moment(
+        self,
+        client: Client,
+        uploads: ContainerClient,
+        results: ContainerClient,
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+        configure: Configure,
+    ) -> None:
+        """Even when the newer answer comes between the upload's first piece and the look for an earlier answer."""
+        configure(TONEARM_MAX_UPLOAD_BYTES=len(wav()) - 1)  # so that the rest of it, which is gone, is not asked for
+        uploads.upload_blob(name, wav())
+        read, reads = records.read, []
+
+        def late(result_id: str) -> records.StoredResult | None:
+            reads.append(1)
+            if len(reads) == 1:
+                uploads.upload_blob(name, wav(0.3), overwrite=True)
+                client.uploaded(name)
+            return read(result_id)
+
+        monkeypatch.setattr(records, "read", late)
+        client.uploaded(name)
         assert stored(results, name)["problem"]["code"] == "too_short"
 
     def test_the_same_version_answered_elsewhere(
@@ -82,6 +136,7 @@ class TestMeanwhile:
         assert [e["event"] for e in events()][-2:] == ["upload_answered", "upload_answered_elsewhere"]
         assert stored(results, name)["status"] == "done"
 
+    @pytest.mark.usefixtures("slow")
     def test_deleted(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
     ) -> None:
@@ -90,6 +145,7 @@ class TestMeanwhile:
         client.uploaded(name)
         assert not results.get_blob_client(f"{name}.json").exists()
 
+    @pytest.mark.usefixtures("in_pieces")
     def test_deleted_before_it_is_read(
         self,
         client: Client,
@@ -111,6 +167,7 @@ class TestMeanwhile:
         assert events()[-1]["event"] == "upload_gone"
         assert not results.get_blob_client(f"{name}.json").exists()
 
+    @pytest.mark.usefixtures("in_pieces")
     def test_replaced_before_it_is_read(
         self,
         client: Client,
@@ -135,6 +192,7 @@ class TestMeanwhile:
         assert [event["event"] for event in events()][-3:] == ["upload_outdated", "upload_started", "upload_answered"]
         assert stored(results, name)["problem"]["code"] == "unsupported_format"
 
+    @pytest.mark.usefixtures("in_pieces")
     def test_replaced_again_and_again(
         self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -143,7 +201,7 @@ class TestMeanwhile:
         download = answering._download
 
         def late(blob: BlobClient, *rest: Any) -> None:
-            uploads.upload_blob(name, b"newer", overwrite=True)
+            uploads.upload_blob(name, wav(), overwrite=True)
             download(blob, *rest)
 
         monkeypatch.setattr(answering, "_download", late)

@@ -213,7 +213,7 @@ class TestVersions:
 
         monkeypatch.setattr(pictures, "replace", late)
         client.uploaded(name)
-        assert len(writes) == 2
+        assert len(writes) > 1
         assert starts_at_s(client.picture(name).json) == pytest.approx(10, abs=0.2)
 
     def test_a_failing_old_version_takes_no_newer_picture_away(
@@ -296,6 +296,7 @@ class TestFaults:
         unwritten = next(event for event in events() if event["event"] == "picture_unwritten")
         assert unwritten["reason"] == "others keep writing it"
 
+    @pytest.mark.usefixtures("slow")
     def test_an_upload_deleted_meanwhile_leaves_none(
         self, client: Client, uploads: ContainerClient, kept: ContainerClient, name: str, interrupt: Interrupt
     ) -> None:
