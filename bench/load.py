@@ -161,9 +161,9 @@ def _uploads(system: System, clips: Path, host: psutil.Process, azurite: psutil.
         used_s = [sum(each.cpu_times()[:2]) for each in (host, azurite)]
         started_s = time.monotonic()
         begin()
-        # To look takes some of the same cores, so not before all can be there at the pace of HTTP.
+        # To look takes some of the same cores: seldom while much is left, and never so late as to count as waiting.
         while left := BURST - answered(f"{group}/"):
-            time.sleep(max(LOOK_INTERVAL_S, left / http["answered_a_second"]))
+            time.sleep(max(LOOK_INTERVAL_S, left / http["answered_a_second"] / 2))
         took_s = time.monotonic() - started_s
         host_s, azurite_s = (
             sum(each.cpu_times()[:2]) - before for each, before in zip((host, azurite), used_s, strict=True)

@@ -188,7 +188,7 @@ class BlobListener:
             started_s = time.monotonic()
             try:
                 there = await call(self._scan)
-                listing_s = time.monotonic() - started_s
+                ended_s = time.monotonic()
                 await self._journal.shorten(set(there))
                 self._outage.over()
             except AzureError as error:
@@ -200,9 +200,10 @@ class BlobListener:
             while self._waiting and not stopping.is_set():
                 await self._begin_some()
             await self._journal.write()
-            pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * listing_s), SCAN_PAUSE_MAX_S)
+            # Since the listing, not since the last of these was begun: where there were many, more have come meanwhile.
+            pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * (ended_s - started_s)), SCAN_PAUSE_MAX_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), pause_s)
+                await asyncio.wait_for(stopping.wait(), max(0.0, ended_s + pause_s - time.monotonic()))
         while tasks := self._first_tries | self._further_tries:
             await asyncio.wait(tasks)
         await self._journal.write()
