@@ -21,7 +21,7 @@ screenshots:
 	@$(PYTHON) local/setup_env.py --group test --group local --group frontend --azurite --browser
 	@$(VENV)/python -m tests.e2e.browser.screenshots $(if $(MUSIC),--music "$(MUSIC)")
 
-# What an answer costs, as ratios to baselines of the same run: three minutes, bench/results.json; docs/performance.md
+# What an answer costs, as ratios to baselines of the same run: some minutes, bench/results.json; docs/performance.md
 bench:
 	@$(PYTHON) local/setup_env.py --group bench --group test --group local --azurite
 	@$(VENV)/python -m bench

@@ -47,6 +47,6 @@ def _processes(figures: dict[str, Any]) -> str:
         "an hour of MP3, fast": f"{figures['hour_mp3_fast']['median_ms'] / 1_000:.2f} s",
         "memory, models loaded": f"{figures['memory_clip']['loaded_mb']:.0f} MB",
         "memory, after a 30 s clip": f"{figures['memory_clip']['peak_mb']:.0f} MB",
-        "memory, after an hour of MP3": f"{figures['memory_hour_mp3']['peak_mb']:.0f} MB",
+        "memory, after two hours of MP3": f"{figures['memory_two_hours_mp3']['peak_mb']:.0f} MB",
     }
     return "Processes\n" + "\n".join(f"  {name:<38}{value}" for name, value in rows.items())

@@ -54,6 +54,7 @@ def computing(classifiers: dict[Mode, Classifier]) -> dict[str, Timing]:
     return {
         "spectrum": timed(lambda: spectrum(samples).image),
         "features": timed(lambda: features.vector(columns, picture)),
+        "tiles": timed(lambda: tiles(picture)),
         "svm": timed(lambda: classifier.svm.judge(vector)),
         "vgg19_1_tile": timed(lambda: classifier.vgg19.scores(one)),
         "vgg19_3_tiles": timed(lambda: classifier.vgg19.scores(three)),
@@ -96,8 +97,8 @@ def samples_of(source: bytes) -> Floats:
     return next(iter(AudioReader(source).windows())).samples
 
 
-def hour_mp3(folder: Path) -> Path:
-    """An hour of MP3, as a file."""
-    path = folder / "hour.mp3"
-    path.write_bytes(encode("mp3", music(60, 44_100), 44_100, channels=2) * 60)
+def hours_of_mp3(folder: Path, hours: int) -> Path:
+    """So many hours of MP3, as a file."""
+    path = folder / f"{hours}.mp3"
+    path.write_bytes(encode("mp3", music(60, 44_100), 44_100, channels=2) * (60 * hours))
     return path
