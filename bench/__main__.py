@@ -9,7 +9,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the function app has it
 
 import argparse
 import json
+import statistics
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from bench import baselines, machine, processes, report, stages
-from bench.measure import Timing, timed
+from bench.measure import Ratio, Timing, in_turns, ratio, summary, timed
 from tests.conftest import Storage
 from tonearm.classifier import Classifier
 from tonearm.manifest import MODES
@@ -28,6 +30,7 @@ from tonearm.tiles import tiles
 RESULTS = Path(__file__).with_name("results.json")
 MINUTES = (0.5, 1, 2, 5, 10, 30)
 THREADS = (1, 2, 4, 8)
+ROUNDS, THREAD_ROUNDS = 15, 3
 TILE_GIGA_MAC = 6.37
 """Multiplications and additions of VGG19's sixteen convolutions on 128 by 128."""
 
@@ -45,7 +48,7 @@ def main() -> None:
 
 def measure() -> dict[str, Any]:
     """All figures."""
-    bar = tqdm(total=9, desc="measuring")
+    bar = tqdm(total=8, desc="measuring")
     results: dict[str, Any] = {}
 
     def step(name: str, value: Any) -> None:
@@ -55,17 +58,17 @@ def measure() -> dict[str, Any]:
 
     classifiers = {mode: Classifier.load(mode=mode) for mode in MODES}
     step("machine", machine.machine())
-    step("peak", machine.peak())
     step("decode", _rows(stages.decoding()))
-    computing = stages.computing(classifiers)
-    step("stages", {**_rows(computing), "ensemble_ms": stages.ensemble_ms(classifiers["accurate"])})
+    step("small", {**_rows(stages.small(classifiers)), "ensemble_ms": stages.ensemble_ms(classifiers["accurate"])})
+    turns = in_turns({**stages.large(classifiers), **_baselines(classifiers["accurate"])}, rounds=ROUNDS)
+    step("turns", {name: asdict(summary(spent_ms)) for name, spent_ms in turns.items()})
     step("answers", {mode: _rows(rows) for mode, rows in stages.answering(classifiers).items()})
-    step("baselines", _baselines(classifiers["accurate"]))
     step("growth", stages.growth(classifiers["fast"], MINUTES))
-    step("clips_a_second", {str(n): processes.clips_a_second(classifiers["fast"], n) for n in THREADS})
+    threads = [{n: processes.clips_a_second(classifiers["fast"], n) for n in THREADS} for _ in range(THREAD_ROUNDS)]
+    step("clips_a_second", {str(n): statistics.median(each[n] for each in threads) for n in THREADS})
     step("processes", _processes())
     bar.close()
-    results["ratios"] = _ratios(results)
+    results["ratios"] = {name: asdict(of) for name, of in {**_ratios(turns), **_thread_ratios(threads)}.items()}
     return results
 
 
@@ -73,21 +76,20 @@ def _rows(timings: dict[str, Timing]) -> dict[str, Any]:
     return {name: asdict(timing) for name, timing in timings.items()}
 
 
-def _baselines(classifier: Classifier) -> dict[str, Any]:
+def _baselines(classifier: Classifier) -> dict[str, Callable[[], object]]:
     samples = stages.samples_of(stages.clip())
     cut = tiles(spectrum(samples).image)
     float32 = baselines.float32_vgg19(classifier.manifest.read(VGG19_FILE))
     make_tiles = baselines.naive_tiles(samples)
     ten = make_tiles()
-    return _rows(
-        {
-            "librosa_features": timed(baselines.naive_features(samples), runs=10),
-            "librosa_tiles": timed(make_tiles, runs=10),
-            "float32_vgg19_10_tiles": timed(lambda: float32(ten), runs=5, least_s=0),
-            "float32_vgg19_3_tiles": timed(lambda: float32(cut), runs=7),
-            "float32_vgg19_1_tile": timed(lambda: float32(cut[1:2]), runs=15),
-        }
-    )
+    return {
+        "librosa_features": baselines.naive_features(samples),
+        "librosa_tiles": make_tiles,
+        "float32_vgg19_10_tiles": lambda: float32(ten),
+        "float32_vgg19_3_tiles": lambda: float32(cut),
+        "float32_vgg19_1_tile": lambda: float32(cut[1:2]),
+        **{f"{name}_product": product for name, product in machine.products().items()},
+    }
 
 
 def _processes() -> dict[str, Any]:
@@ -110,28 +112,30 @@ def _processes() -> dict[str, Any]:
         }
 
 
-def _ratios(results: dict[str, Any]) -> dict[str, float]:
-    """Ours against the baselines: below 1 is less than the baseline takes."""
-    base = {name: row["median_ms"] for name, row in results["baselines"].items()}
-    stage = {name: row["median_ms"] for name, row in results["stages"].items() if isinstance(row, dict)}
-    naive_ms = base["librosa_features"] + base["librosa_tiles"] + base["float32_vgg19_10_tiles"]
-    wav_ms = results["decode"]["wav"]["median_ms"]
-    answers = {mode: rows["wav"]["median_ms"] for mode, rows in results["answers"].items()}
-    ours_features = stage["spectrum"] + stage["features"]
-    per_core = 1_000 / answers["fast"]
+def _ratios(turns: dict[str, list[float]]) -> dict[str, Ratio]:
+    """Ours against the baselines, round by round: below 1 is less than the baseline takes."""
+
+    def sums(*names: str) -> list[float]:
+        return [sum(round_ms) for round_ms in zip(*(turns[name] for name in names), strict=True)]
+
+    def at_peak(product: str) -> list[float]:
+        """How long a tile would take at the pace of the product."""
+        return [ms * TILE_GIGA_MAC / machine.GIGA_MAC for ms in turns[product]]
+
+    naive = sums("decode", "librosa_features", "librosa_tiles", "float32_vgg19_10_tiles")
     return {
-        **{f"{mode}_to_naive": round(ms / (naive_ms + wav_ms), 4) for mode, ms in answers.items()},
-        "features_to_librosa": round(ours_features / (base["librosa_features"] + base["librosa_tiles"]), 4),
-        "vgg19_1_tile_to_float32": round(stage["vgg19_1_tile"] / base["float32_vgg19_1_tile"], 4),
-        "vgg19_3_tiles_to_float32": round(stage["vgg19_3_tiles"] / base["float32_vgg19_3_tiles"], 4),
-        "vgg19_share_of_int8_peak": _share(stage["vgg19_1_tile"], results["peak"]["int8"]),
-        "float32_vgg19_share_of_float32_peak": _share(base["float32_vgg19_1_tile"], results["peak"]["float32"]),
-        **{f"{n}_threads_to_one_core": round(rate / per_core, 3) for n, rate in results["clips_a_second"].items()},
+        **{f"{mode}_to_naive": ratio(turns[mode], naive) for mode in MODES},
+        "features_to_librosa": ratio(sums("spectrum", "features"), sums("librosa_features", "librosa_tiles")),
+        "vgg19_1_tile_to_float32": ratio(turns["vgg19_1_tile"], turns["float32_vgg19_1_tile"]),
+        "vgg19_3_tiles_to_float32": ratio(turns["vgg19_3_tiles"], turns["float32_vgg19_3_tiles"]),
+        "vgg19_share_of_int8_peak": ratio(at_peak("int8_product"), turns["vgg19_1_tile"]),
+        "float32_vgg19_share_of_float32_peak": ratio(at_peak("float32_product"), turns["float32_vgg19_1_tile"]),
     }
 
 
-def _share(tile_ms: float, peak: dict[str, float]) -> float:
-    return round(TILE_GIGA_MAC / (tile_ms / 1_000) / peak["giga_mac_a_second"], 4)
+def _thread_ratios(rounds: list[dict[int, float]]) -> dict[str, Ratio]:
+    """Clips a second by so many threads against those by one."""
+    return {f"{n}_threads_to_1": ratio([of[n] for of in rounds], [of[1] for of in rounds]) for n in THREADS[1:]}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """``make load``: the whole system under load, on this machine: HTTP, too much of it, and uploads.
 
 Starts storage and the functions host, lets a hundred users send unique clips for a minute, then three hundred, then
-drops two hundred files at once and a few one by one. Prints what came of it and writes ``bench/load.json``. The load
+drops a few files one by one and two hundred at once. Prints what came of it and writes ``bench/load.json``. The load
 generator and the storage emulator run on the same cores; what they take is told beside each figure.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from azure.storage.blob import BlobServiceClient
 from tqdm import tqdm
 
+from bench import uploads
 from bench.machine import machine
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY, System
@@ -33,9 +32,7 @@ USERS, SECONDS = 100, 60
 CROWD, CROWD_SECONDS = 300, 20
 SOAKING, SOAK_S = 8, 100
 """Some 5,000 clips in the fast mode: memory must not grow over them."""
-BURST = 200
-HTTP_S = 15
-SINGLES = 20
+PACE_S = 10
 LOOK_INTERVAL_S = 0.05
 IDLE_S, IDLE_PERCENT = 1.0, 20
 
@@ -73,17 +70,17 @@ def _measured(mode: Mode, folders: dict[str, Path], seconds: float, work: Path) 
     system.storage.start()
     system.start()
     try:
-        host, azurite = psutil.Process(system.pid), psutil.Process(system.storage.pid)
-        _users(system, folders["wav"], 1, 3)
+        host, wav = psutil.Process(system.pid), folders["wav"]
+        _users(system, wav, 1, 3)
         rest_mb = _resident_mb(host)
         steps: dict[str, Callable[[], dict[str, Any]]] = {
-            "wav": lambda: _watched(host, lambda: _users(system, folders["wav"], USERS, seconds)),
+            "wav": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds)),
             "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
-            "soak": lambda: _watched(host, lambda: _users(system, folders["wav"], SOAKING, SOAK_S)),
-            "one_user": lambda: _users(system, folders["wav"], 1, seconds / 6),
-            "crowd": lambda: _watched(host, lambda: _users(system, folders["wav"], CROWD, CROWD_SECONDS)),
-            "after_the_crowd": lambda: _users(system, folders["wav"], 1, seconds / 6),
-            "uploads": lambda: _uploads(system, folders["wav"], host, azurite),
+            "soak": lambda: _watched(host, lambda: _users(system, wav, SOAKING, SOAK_S)),
+            "one_user": lambda: _users(system, wav, 1, seconds / 6),
+            "crowd": lambda: _watched(host, lambda: _users(system, wav, CROWD, CROWD_SECONDS)),
+            "after_the_crowd": lambda: _users(system, wav, 1, seconds / 6),
+            "uploads": lambda: uploads.measured(system, wav, lambda: _pace(system, wav, host)),
         }
         figures: dict[str, Any] = {"memory_at_rest_mb": rest_mb}
         for name, step in tqdm(steps.items(), desc=mode, leave=False):
@@ -127,71 +124,11 @@ def _watched(host: psutil.Process, work: Callable[[], dict[str, Any]]) -> dict[s
     }
 
 
-def _uploads(system: System, clips: Path, host: psutil.Process, azurite: psutil.Process) -> dict[str, Any]:
-    """Single files, each timed from its upload's end to its result's being there; then two hundred at once, twice.
-
-    The first two hundred are answered while they are dropped, so that storage's work to take them in, on the same
-    cores, is in their figure. The second lie there before the host looks: how fast uploads are answered. Both are held
-    against a hundred users by HTTP just before them, as machines that are shared change their pace.
-    """
-    http = _users(system, clips, USERS, HTTP_S)
+def _pace(system: System, clips: Path, host: psutil.Process) -> float:
+    """Answers a second to a hundred users."""
+    rate = float(_users(system, clips, USERS, PACE_S)["answered_a_second"])
     _wait_until_idle(host)
-    service = BlobServiceClient.from_connection_string(system.connection_string)
-    contents = [path.read_bytes() for path in sorted(clips.iterdir())]
-    uploads, results = service.get_container_client("uploads"), service.get_container_client("results")
-
-    def drop(group: str, number: int) -> None:
-        uploads.upload_blob(f"{group}/{number}.wav", contents[number % len(contents)])
-
-    def drop_all(group: str) -> None:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(drop, [group] * BURST, range(BURST)))
-
-    def answered(prefix: str) -> int:
-        return sum(1 for _ in results.list_blob_names(name_starts_with=prefix))
-
-    def single(number: int) -> float:
-        drop("single", number)
-        dropped_s = time.monotonic()
-        while not answered(f"single/{number}.wav"):
-            time.sleep(LOOK_INTERVAL_S)
-        return time.monotonic() - dropped_s
-
-    def burst(group: str, begin: Callable[[], None]) -> dict[str, Any]:
-        used_s = [sum(each.cpu_times()[:2]) for each in (host, azurite)]
-        started_s = time.monotonic()
-        begin()
-        # To look takes some of the same cores: seldom while much is left, and never so late as to count as waiting.
-        while left := BURST - answered(f"{group}/"):
-            time.sleep(max(LOOK_INTERVAL_S, left / http["answered_a_second"] / 2))
-        took_s = time.monotonic() - started_s
-        host_s, azurite_s = (
-            sum(each.cpu_times()[:2]) - before for each, before in zip((host, azurite), used_s, strict=True)
-        )
-        return {
-            "clips": BURST,
-            "answered": answered(f"{group}/"),
-            "seconds": round(took_s, 2),
-            "answered_a_second": round(BURST / took_s, 2),
-            "of_http": round(BURST / took_s / http["answered_a_second"], 2),
-            "host_ms_an_answer": round(1_000 * host_s / BURST, 1),
-            "storage_ms_an_answer": round(1_000 * azurite_s / BURST, 1),
-        }
-
-    singles_s = [single(number) for number in range(SINGLES)]
-    while_dropped = burst("dropped", lambda: drop_all("dropped"))
-    _wait_until_idle(host)
-    system.suspend()
-    drop_all("waiting")
-    return {
-        "http_answered_a_second": http["answered_a_second"],
-        "while_dropped": while_dropped,
-        "waiting": burst("waiting", system.resume),
-        "idle_drop_to_result_s": {
-            "median": round(statistics.median(singles_s), 3),
-            "p95": round(statistics.quantiles(singles_s, n=20, method="inclusive")[-1], 3),
-        },
-    }
+    return rate
 
 
 def _resident_mb(process: psutil.Process) -> float:
@@ -210,14 +147,16 @@ def table(figures: dict[str, Any]) -> str:
             f"  {name:<16} {row['users']} users: {row['answered_a_second']:.1f}/s, p50 {latency['p50']:.0f} ms, "
             f"p95 {latency['p95']:.0f} ms, {row['statuses']}{host}; generator {row['generator_cores']:.2f} cores"
         )
+    dropped = figures["uploads"]
     for name, what in (("while_dropped", "uploads"), ("waiting", "uploads, waiting")):
-        row = figures["uploads"][name]
-        rows.append(
-            f"  {what:<16} {row['answered']} of {row['clips']}: {row['answered_a_second']:.1f}/s, "
+        rows.extend(
+            f"  {what:<16} {row['answered']} of {dropped['clips']}: {row['answered_a_second']:.1f}/s, "
             f"{row['of_http']:.0%} of HTTP; host {row['host_ms_an_answer']} ms, "
             f"storage {row['storage_ms_an_answer']} ms an answer"
+            for row in dropped[name]
         )
-    rows.append(f"  idle, upload to result: p95 {figures['uploads']['idle_drop_to_result_s']['p95']:.2f} s")
+        rows.append(f"  {what:<16} {dropped['of_http'][name]:.0%} of HTTP, the median of these")
+    rows.append(f"  idle, upload to result: p95 {dropped['idle_drop_to_result_s']['p95']:.2f} s")
     return "\n".join(rows)
 
 

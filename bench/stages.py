@@ -1,5 +1,6 @@
 """Where the milliseconds of one answer go: each stage alone, and whole answers, on one core."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from tonearm.tiles import tiles
 from tonearm.types import Floats
 
 CLIP_S = 30.0
-ANSWERED = ("wav", "mp3", "m4a")
-"""Whole answers are timed for these."""
+ANSWERED = ("mp3", "m4a")
+"""Whole answers are timed for these, beside WAV."""
 
 
 def clip(format_name: str = "wav", duration_s: float = CLIP_S) -> bytes:
@@ -42,28 +43,40 @@ def _decode(source: bytes) -> None:
         pass
 
 
-def computing(classifiers: dict[Mode, Classifier]) -> dict[str, Timing]:
-    """From samples to probabilities, stage by stage."""
-    samples = samples_of(clip())
-    columns = spectrum(samples)
+def small(classifiers: dict[Mode, Classifier]) -> dict[str, Timing]:
+    """What takes less than a millisecond."""
+    columns = spectrum(samples_of(clip()))
     picture = columns.image
     vector = features.vector(columns, picture)[None]
     classifier = classifiers["accurate"]
-    one, three = tiles(picture, 1), tiles(picture)
     answer = classifier.classify(clip())
     return {
-        "spectrum": timed(lambda: spectrum(samples).image),
-        "features": timed(lambda: features.vector(columns, picture)),
         "tiles": timed(lambda: tiles(picture)),
         "svm": timed(lambda: classifier.svm.judge(vector)),
-        "vgg19_1_tile": timed(lambda: classifier.vgg19.scores(one)),
-        "vgg19_3_tiles": timed(lambda: classifier.vgg19.scores(three)),
         "json": timed(answer.to_json),
     }
 
 
+def large(classifiers: dict[Mode, Classifier]) -> dict[str, Callable[[], object]]:
+    """What takes longer: stages between samples and probabilities, and whole answers about a WAV."""
+    source = clip()
+    samples = samples_of(source)
+    columns = spectrum(samples)
+    picture = columns.image
+    one, three = tiles(picture, 1), tiles(picture)
+    network = classifiers["accurate"].vgg19
+    return {
+        "decode": lambda: _decode(source),
+        "spectrum": lambda: spectrum(samples).image,
+        "features": lambda: features.vector(columns, picture),
+        "vgg19_1_tile": lambda: network.scores(one),
+        "vgg19_3_tiles": lambda: network.scores(three),
+        **{mode: partial(classifiers[mode].classify, source) for mode in MODES},
+    }
+
+
 def answering(classifiers: dict[Mode, Classifier]) -> dict[str, dict[str, Timing]]:
-    """Whole answers about 30 s, by mode and format."""
+    """Whole answers about 30 s in other formats, by mode."""
     sources = {name: clip(name) for name in ANSWERED}
     return {
         mode: {name: timed(partial(classifiers[mode].classify, source)) for name, source in sources.items()}

@@ -1,8 +1,8 @@
 """Who gets the processor: classifications run as many at once as there are cores, in the order of their requests.
 
-More at once would only wait for each other, with more memory. So the rest waits, and when too many wait, in number or
-in bytes, a request is sent away at once with the time after which to come back: neither memory nor waiting grows
-without end, and nothing is left to recover from once the crowd has gone.
+More at once would only wait for each other, with more memory. So the rest waits, and when too many wait, in number, in
+bytes or in the time that they will take, a request is sent away at once with the time after which to come back: neither
+memory nor waiting grows without end, and nothing is left to recover from once the crowd has gone.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from functions.problems import ProblemError
 MOST_HELD = 120
 """Requests that are worked on or wait: some seconds of work for one core."""
 MOST_HELD_BYTES = 160 * 2**20
+LONGEST_WAIT_S = 30
+"""As recent ones took. Callers and what lies between give up on answers that take a minute."""
 LONGEST_RETRY_AFTER_S = 60
 
 _FIRST_GUESS_S = 0.1
@@ -53,15 +55,19 @@ class Admission:
 
     def _enter(self, size_bytes: int) -> None:
         with self._lock:
-            full = self._held >= self._most_held or self._held_bytes + size_bytes > self._most_held_bytes
+            wait_s = self._held * self._mean_s / self._at_once
+            full = (
+                self._held >= self._most_held
+                or self._held_bytes + size_bytes > self._most_held_bytes
+                or wait_s > LONGEST_WAIT_S
+            )
             # Nobody is sent away from an empty room: what is allowed at all has its turn.
             if self._held and full:
-                wait_s = math.ceil(self._held * self._mean_s / self._at_once)
                 raise ProblemError(
                     "busy",
                     "More recordings wait here than can be named in a reasonable time. Send it again after the seconds "
                     "in Retry-After.",
-                    retry_after_s=min(max(wait_s, 1), LONGEST_RETRY_AFTER_S),
+                    retry_after_s=min(max(math.ceil(wait_s), 1), LONGEST_RETRY_AFTER_S),
                 )
             self._held += 1
             self._held_bytes += size_bytes

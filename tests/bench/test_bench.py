@@ -9,7 +9,7 @@ import pytest
 from bench import baselines, load, report
 from bench.__main__ import RESULTS
 from bench.bodies import unique
-from bench.measure import summary, timed
+from bench.measure import in_turns, ratio, summary, timed
 from bench.stages import clip, growth
 from tests.audio_samples import encode, music
 from tonearm import manifest
@@ -28,6 +28,16 @@ def test_the_median_of_many_runs_and_their_spread() -> None:
     assert timed(lambda: calls.append(1), runs=5, least_s=0).runs == 5
     assert len(calls) > 5  # the first ones warm up
     assert timed(lambda: time.sleep(0.002), runs=3, least_s=0).median_ms >= 2
+
+
+def test_ratios_are_of_neighbours() -> None:
+    """A machine that halves its pace in the third of four rounds changes no ratio."""
+    found = ratio([1, 1, 2, 1], [4, 4, 8, 4])
+    assert (found.median, found.low, found.high, found.rounds) == (0.25, 0.25, 0.25, 4)
+    order: list[str] = []
+    spent_ms = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
+    assert "".join(order) == "ab" + "abab"  # the first to warm up
+    assert {name: len(runs) for name, runs in spent_ms.items()} == {"a": 2, "b": 2}
 
 
 def test_the_float32_baseline_is_the_same_network() -> None:

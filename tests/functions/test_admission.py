@@ -67,6 +67,21 @@ def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[st
     asyncio.run(crowd())
 
 
+def test_where_each_takes_long_fewer_may_wait() -> None:
+    async def crowd() -> None:
+        admission, gate = Admission(at_once=2), Gate()
+        admission._mean_s = 10
+        tasks = [asyncio.create_task(admission.run(gate.work(number), 1)) for number in range(7)]
+        await begun(gate, 2)
+        with pytest.raises(ProblemError) as caught:
+            await admission.run(gate.work(9), 1)
+        assert (caught.value.code, caught.value.retry_after_s) == ("busy", 35)
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == list(range(7))
+
+    asyncio.run(crowd())
+
+
 def test_the_largest_that_is_allowed_gets_into_an_empty_room() -> None:
     admission = Admission(at_once=1, most_held_bytes=10)
     assert asyncio.run(admission.run(lambda: "done", 1_000)) == "done"

@@ -1,0 +1,102 @@
+"""How fast uploads are answered: single files, and two hundred at once, against HTTP in the same minutes."""
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+from azure.storage.blob import BlobServiceClient
+
+from tests.conftest import System
+
+BURST = 200
+ROUNDS = 3
+SINGLES = 20
+LOOK_INTERVAL_S = 0.05
+DROPPING = 8
+"""Threads that drop files."""
+
+
+def measured(system: System, clips: Path, http: Callable[[], float]) -> dict[str, Any]:
+    """Single files, each timed from its upload's end to its result's being there; then rounds of twice two hundred.
+
+    The first two hundred of a round are answered while they are dropped, so that storage's work to take them in, on the
+    same cores, is in their figure. The second lie there before the host looks: how fast uploads are answered. Each is
+    held against the mean of ``http``, answers a second, before it and after: shared machines change their pace.
+    """
+    door = _Door(system, clips)
+    singles_s = [door.single_s(number) for number in range(SINGLES)]
+    rounds: dict[str, list[dict[str, float]]] = {"while_dropped": [], "waiting": []}
+    before = http()
+    for number in range(ROUNDS):
+        for kind, of_kind in rounds.items():
+            group = f"{kind}-{number}"
+            if kind == "waiting":
+                system.suspend()
+                door.drop_all(group)
+            figures = door.burst(group, system.resume if kind == "waiting" else partial(door.drop_all, group), before)
+            after = http()
+            of_kind.append(figures | {"of_http": round(2 * figures["answered_a_second"] / (before + after), 3)})
+            before = after
+    return {
+        "clips": BURST,
+        **rounds,
+        "of_http": {kind: statistics.median(row["of_http"] for row in of_kind) for kind, of_kind in rounds.items()},
+        "idle_drop_to_result_s": {
+            "median": round(statistics.median(singles_s), 3),
+            "p95": round(statistics.quantiles(singles_s, n=20, method="inclusive")[-1], 3),
+        },
+    }
+
+
+class _Door:
+    """Storage, by which files come in and results go out."""
+
+    def __init__(self, system: System, clips: Path) -> None:
+        service = BlobServiceClient.from_connection_string(system.connection_string)
+        self._uploads, self._results = (service.get_container_client(name) for name in ("uploads", "results"))
+        self._contents = [path.read_bytes() for path in sorted(clips.iterdir())]
+        self._processes = psutil.Process(system.pid), psutil.Process(system.storage.pid)
+
+    def drop(self, group: str, number: int) -> None:
+        self._uploads.upload_blob(f"{group}/{number}.wav", self._contents[number % len(self._contents)])
+
+    def drop_all(self, group: str) -> None:
+        with ThreadPoolExecutor(DROPPING) as pool:
+            list(pool.map(self.drop, [group] * BURST, range(BURST)))
+
+    def answered(self, prefix: str) -> int:
+        return sum(1 for _ in self._results.list_blob_names(name_starts_with=prefix))
+
+    def single_s(self, number: int) -> float:
+        self.drop("single", number)
+        dropped_s = time.monotonic()
+        while not self.answered(f"single/{number}.wav"):
+            time.sleep(LOOK_INTERVAL_S)
+        return time.monotonic() - dropped_s
+
+    def burst(self, group: str, begin: Callable[[], None], pace: float) -> dict[str, float]:
+        """From ``begin`` until all of ``group`` have their answers; ``pace`` a second are to be expected."""
+        used_s = self._used_s()
+        started_s = time.monotonic()
+        begin()
+        # To look takes some of the same cores: seldom while much is left, and never so late as to count as waiting.
+        while left := BURST - self.answered(f"{group}/"):
+            time.sleep(max(LOOK_INTERVAL_S, left / pace / 2))
+        took_s = time.monotonic() - started_s
+        host_s, storage_s = (now - before for now, before in zip(self._used_s(), used_s, strict=True))
+        return {
+            "answered": self.answered(f"{group}/"),
+            "seconds": round(took_s, 2),
+            "answered_a_second": round(BURST / took_s, 2),
+            "host_ms_an_answer": round(1_000 * host_s / BURST, 1),
+            "storage_ms_an_answer": round(1_000 * storage_s / BURST, 1),
+        }
+
+    def _used_s(self) -> list[float]:
+        """Of the processor: by the host, and by the emulator of storage."""
+        return [sum(process.cpu_times()[:2]) for process in self._processes]
