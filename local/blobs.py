@@ -31,9 +31,9 @@ POISON_QUEUE = "webjobs-blobtrigger-poison"
 JOURNALS_CONTAINER = "azure-webjobs-hosts"
 SCAN_INTERVAL_S = 0.25
 SCAN_PAUSE_MAX_S = 5.0
-"""However long a scan took: storage may have hung."""
-SCAN_REST = 4
-"""A scan is followed by a pause of at least this many times its own length: of one core, a fifth at most."""
+SCAN_REST = 8
+"""Between the begins of two scans lies this many times what the first took of the processor, up to the longest pause. An
+emulator on the same machine takes as much again, so scans are a quarter of one core, until there are very many blobs."""
 LISTED_S = 30.0
 """What was listed longer ago is looked at again before it is worked on: it may be gone, or another. Not sooner, as to
 look is a call to storage for each blob."""
@@ -185,10 +185,9 @@ class BlobListener:
         await self._until_storage_answers(self._journal.read)
         self._known = set(self._journal.settled)
         while not stopping.is_set():
-            started_s = time.monotonic()
+            begun_s = time.monotonic()
             try:
-                there = await call(self._scan)
-                ended_s = time.monotonic()
+                there, used_s = await call(self._scan)
                 await self._journal.shorten(set(there))
                 self._outage.over()
             except AzureError as error:
@@ -200,17 +199,18 @@ class BlobListener:
             while self._waiting and not stopping.is_set():
                 await self._begin_some()
             await self._journal.write()
-            # Since the listing, not since the last of these was begun: where there were many, more have come meanwhile.
-            pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * (ended_s - started_s)), SCAN_PAUSE_MAX_S)
+            # From the scan's begin, not its end nor that of these: where it took long, more have come meanwhile.
+            pause_s = min(max(SCAN_INTERVAL_S, SCAN_REST * used_s), SCAN_PAUSE_MAX_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), max(0.0, ended_s + pause_s - time.monotonic()))
+                await asyncio.wait_for(stopping.wait(), max(0.0, begun_s + pause_s - time.monotonic()))
         while tasks := self._first_tries | self._further_tries:
             await asyncio.wait(tasks)
         await self._journal.write()
 
-    def _scan(self) -> dict[Version, _Listed]:
-        """All blobs that the function is for. Raises AzureError."""
-        at_s = time.monotonic()
+    def _scan(self) -> tuple[dict[Version, _Listed], float]:
+        """All blobs that the function is for, and the seconds of the processor that it took. Raises AzureError."""
+        # Not the time that passed: storage may have hung, and a machine may have slept.
+        at_s, begun_s = time.monotonic(), time.thread_time()
         try:
             listed = [
                 _Listed(blob, at_s)
@@ -220,8 +220,8 @@ class BlobListener:
         except ResourceNotFoundError:  # at the first start, or after someone emptied the storage
             with contextlib.suppress(ResourceExistsError):
                 self._container.create_container()
-            return {}
-        return {each.version: each for each in listed}
+            listed = []
+        return {each.version: each for each in listed}, time.thread_time() - begun_s
 
     async def _begin_some(self) -> None:
         """Begin as many as may be worked on at once; none before half of what was begun has its place."""
