@@ -32,8 +32,8 @@ JOURNALS_CONTAINER = "azure-webjobs-hosts"
 SCAN_INTERVAL_S = 0.25
 SCAN_PAUSE_MAX_S = 5.0
 SCAN_REST = 8
-"""Between the begins of two scans lies this many times what the first took of the processor, up to the longest pause. An
-emulator on the same machine takes as much again, so scans are a quarter of one core, until there are very many blobs."""
+"""Between the begins of two scans lies this many times what the first took of the processor, up to the longest pause.
+An emulator on this machine takes as much again, so scans are a quarter of a core, until there are very many blobs."""
 LISTED_S = 30.0
 """What was listed longer ago is looked at again before it is worked on: it may be gone, or another. Not sooner, as to
 look is a call to storage for each blob."""
