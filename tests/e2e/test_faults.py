@@ -15,7 +15,7 @@ OUTAGE_S = 10
 
 
 def test_the_same_file_again(doors: Doors, name: str) -> None:
-    """Delivered again it is not worked on again; uploaded again it is a new version, and answered anew."""
+    """Delivered again its answer stays as it is; uploaded again it is a new version, and answered anew."""
     sound = encode("wav", music(3.0))
     doors.drop(name, sound)
     first = doors.wait(name)
@@ -24,7 +24,7 @@ def test_the_same_file_again(doors: Doors, name: str) -> None:
     for receipt in receipts.list_blob_names(name_starts_with="blobreceipts/"):
         receipts.delete_blob(receipt)
     doors.system.start()
-    doors.wait_for_event("upload_already_answered", name)
+    doors.wait_for_event("upload_answered_elsewhere", name)
     assert doors.wait(name) == first
     doors.drop(name, sound)
     eventually(lambda: doors.wait(name)["created_at"] > first["created_at"], "no new answer")
