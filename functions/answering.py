@@ -75,7 +75,7 @@ def _answer_version(result_id: str) -> None:
     started_s = time.monotonic()
     upload = _opened(blob)
     etag, size_bytes = upload.properties.etag, upload.properties.size
-    # Calls to storage are a fifth of what a clip costs, so it has three: its facts come with its bytes, and to ask each
+    # Calls to storage weigh beside a clip's own work, so it has three: its facts come with its bytes, and to ask each
     # time whether it has its answer already, or has been replaced, costs more than now and then to work in vain. What
     # is put into an empty place is in nobody's way: the answer to a newer version stands there already, so that this
     # fails, or comes later and replaces it.

@@ -52,7 +52,7 @@ class TestUpload:
     def test_a_clip_takes_three_calls_to_storage(
         self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """More than a fifth of what it costs is in them."""
+        """They weigh much beside its own work."""
         uploads.upload_blob(name, wav())
         storage.service()
         send, methods = RequestsTransport.send, []
