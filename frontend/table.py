@@ -243,14 +243,17 @@ def _summary(entries: Sequence[Entry]) -> None:
 
 def _exports(entries: Sequence[Entry]) -> None:
     genres = next((list(result["probabilities"]) for entry in entries if (result := _done(entry))), [])
-    # Not made when they are asked for: Streamlit forgets at each drawing how, and a click just then would do nothing.
-    complete = not any(entry.under_way for entry in entries)
-    forms = (
-        ("CSV", export.results_csv(entries, genres) if complete else b"", "text/csv"),
-        ("JSON", export.results_json(entries) if complete else b"", "application/json"),
-    )
     with st.container(horizontal=True, gap="small"):
-        for form, content, mime in forms:
+        if any(entry.under_way for entry in entries):
+            # Nothing to download yet, and no file for it either: a browser that looks for one comes too late.
+            for form in ("CSV", "JSON"):
+                st.button(f"All as {form}", key=f"table-{form}-later", icon=":material/download:", disabled=True)
+            return
+        # Not made when they are asked for: Streamlit forgets at each drawing how, and a click then would do nothing.
+        for form, content, mime in (
+            ("CSV", export.results_csv(entries, genres), "text/csv"),
+            ("JSON", export.results_json(entries), "application/json"),
+        ):
             st.download_button(
                 f"All as {form}",
                 content,
@@ -259,7 +262,6 @@ def _exports(entries: Sequence[Entry]) -> None:
                 key=f"table-{form}",
                 on_click="ignore",
                 icon=":material/download:",
-                disabled=not complete,
             )
 
 

@@ -97,9 +97,11 @@ def _opened(result_id: str) -> Opened | Pending:
     result = _result(result_id)
     if isinstance(result, Pending):
         return result
-    opened = st.session_state[OPENED] = Opened(result_id, result)
+    opened = Opened(result_id, result)
     if result["status"] == "done":
         _complete(opened)
+    # Not before it is complete: a click meanwhile draws the page anew, with what it finds here.
+    st.session_state[OPENED] = opened
     return opened
 
 
