@@ -30,7 +30,7 @@ from tonearm.tiles import tiles
 RESULTS = Path(__file__).with_name("results.json")
 MINUTES = (0.5, 1, 2, 5, 10, 30)
 THREADS = (1, 2, 4, 8)
-ROUNDS, THREAD_ROUNDS = 15, 3
+ROUNDS, THREAD_ROUNDS = 15, 7
 TILE_GIGA_MAC = 6.37
 """Multiplications and additions of VGG19's sixteen convolutions on 128 by 128."""
 

@@ -150,7 +150,7 @@ def table(figures: dict[str, Any]) -> str:
     dropped = figures["uploads"]
     for name, what in (("while_dropped", "uploads"), ("waiting", "uploads, waiting")):
         rows.extend(
-            f"  {what:<16} {row['answered']} of {dropped['clips']}: {row['answered_a_second']:.1f}/s, "
+            f"  {what:<16} {dropped['clips']} answered, {row['answered_a_second']:.1f}/s, "
             f"{row['of_http']:.0%} of HTTP; host {row['host_ms_an_answer']} ms, "
             f"storage {row['storage_ms_an_answer']} ms an answer"
             for row in dropped[name]

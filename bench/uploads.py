@@ -19,6 +19,8 @@ SINGLES = 20
 LOOK_INTERVAL_S = 0.05
 DROPPING = 8
 """Threads that drop files."""
+PATIENCE_S = 600
+"""For the answers to one burst: some machines take half a minute, and an upload that is never answered ends the run."""
 
 
 def measured(system: System, clips: Path, http: Callable[[], float]) -> dict[str, Any]:
@@ -86,11 +88,12 @@ class _Door:
         begin()
         # To look takes some of the same cores: seldom while much is left, and never so late as to count as waiting.
         while left := BURST - self.answered(f"{group}/"):
+            if time.monotonic() - started_s > PATIENCE_S:
+                raise RuntimeError(f"{left} of {BURST} uploads have no answer after {PATIENCE_S} s")
             time.sleep(max(LOOK_INTERVAL_S, left / pace / 2))
         took_s = time.monotonic() - started_s
         host_s, storage_s = (now - before for now, before in zip(self._used_s(), used_s, strict=True))
         return {
-            "answered": self.answered(f"{group}/"),
             "seconds": round(took_s, 2),
             "answered_a_second": round(BURST / took_s, 2),
             "host_ms_an_answer": round(1_000 * host_s / BURST, 1),

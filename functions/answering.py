@@ -8,11 +8,11 @@ import logging
 import tempfile
 import time
 from io import BytesIO
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
+from annotated_types import MinLen
 from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties, StorageStreamDownloader
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from functions import logs, pictures, records, storage
 from functions.engine import classifier
@@ -27,14 +27,12 @@ _CURRENT_S = 1.0
 """So long after it was read, an upload of one piece is taken to be as it was: writing its answer may take as long."""
 
 
-class PoisonMessage(BaseModel):
+class PoisonMessage(TypedDict):
     """What the host says of a blob that it gave up on."""
 
-    model_config = ConfigDict(strict=True)
-
-    container_name: Annotated[str, Field(alias="ContainerName")]
-    blob_name: Annotated[str, Field(alias="BlobName", min_length=1)]
-    etag: Annotated[str | None, Field(alias="ETag")] = None
+    ContainerName: str
+    BlobName: Annotated[str, MinLen(1)]
+    ETag: NotRequired[str | None]
 
 
 class _OutdatedError(Exception):
@@ -108,19 +106,21 @@ def answer_poisoned(message: bytes) -> None:
 
     A message that names none is logged and done with: it would be no better the next time.
     """
+    from pydantic import TypeAdapter, ValidationError  # here, as in functions.http
+
     try:
-        poison = PoisonMessage.model_validate_json(message)
+        poison = TypeAdapter(PoisonMessage).validate_json(message)
     except ValidationError as error:
         logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(message), faults=error.error_count())
         return
-    result_id = poison.blob_name
-    if poison.container_name != storage.UPLOADS or records.id_fault(result_id) is not None:
-        logs.event("poison_ignored", level=logging.ERROR, container=poison.container_name, result_id=result_id)
+    result_id, poison_etag = poison["BlobName"], poison.get("ETag")
+    if poison["ContainerName"] != storage.UPLOADS or records.id_fault(result_id) is not None:
+        logs.event("poison_ignored", level=logging.ERROR, container=poison["ContainerName"], result_id=result_id)
         return
     blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
     try:
         upload = _properties(blob)
-        if poison.etag is not None and _bare(poison.etag) != _bare(upload.etag):
+        if poison_etag is not None and _bare(poison_etag) != _bare(upload.etag):
             raise _OutdatedError
         stored = records.read(result_id)
         if stored is not None and stored.source_etag == upload.etag:

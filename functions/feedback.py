@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
 import azure.functions as func
+from annotated_types import Len
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContentSettings
-from pydantic import Field
 
 from functions import logs, records, storage
 from functions.classify import DIRECT_ID_PREFIX
@@ -22,6 +22,7 @@ _SUFFIX = ".json"
 blueprint = func.Blueprint()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackRequest(JsonRequest):
     """A listener's verdict on one result; the last one given counts."""
 
@@ -30,7 +31,7 @@ class FeedbackRequest(JsonRequest):
     """What the listener says it is; null withdraws what was said before."""
     predicted: Genre | None = None
     """What was answered: needed for direct results, which are not kept, and not looked at for others."""
-    model_version: Annotated[str | None, Field(min_length=1, max_length=100)] = None
+    model_version: Annotated[str | None, Len(1, 100)] = None
     """As ``predicted``."""
 
 

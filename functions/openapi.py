@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any, Literal
 
 import azure.functions as func
-from pydantic import TypeAdapter
 
 from functions.http import json_answer
 from functions.operations import OPERATIONS, Operation
@@ -69,6 +68,8 @@ class _Schemas:
 
     def of(self, kind: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
         """The schema of ``kind`` as it is read (validation) or written (serialization)."""
+        from pydantic import TypeAdapter  # here, as in functions.http
+
         schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
         self.components |= schema.pop("$defs", {})
         title = schema.get("title")

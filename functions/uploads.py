@@ -6,8 +6,8 @@ from typing import Annotated
 from urllib.parse import quote
 
 import azure.functions as func
+from annotated_types import MaxLen
 from azurefunctions.extensions.bindings.blob import BlobClient  # type: ignore[import-untyped]
-from pydantic import Field
 
 from functions import answering, logs, storage, tickets
 from functions.http import JsonRequest, json_answer, read_json
@@ -18,10 +18,11 @@ POISON_QUEUE = "webjobs-blobtrigger-poison"
 """Where the host puts uploads that it gave up on; the name is the host's."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRequest(JsonRequest):
     """What is to be uploaded. The whole body may be left out."""
 
-    filename: Annotated[str | None, Field(max_length=1024)] = None
+    filename: Annotated[str | None, MaxLen(1024)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

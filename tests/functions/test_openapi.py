@@ -12,9 +12,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from functions.feedback import FeedbackRequest
+from functions.http import read_json
 from functions.openapi import document
 from functions.operations import OPERATIONS
-from functions.problems import STATUS
+from functions.problems import STATUS, ProblemError
 from tests.conftest import SyncWorker
 from tests.functions.client import Answer, Client, wav
 from tonearm.constants import GENRES
@@ -198,7 +199,7 @@ def test_requests_are_described_as_they_are_read(body: dict[str, object], good: 
     described = document()["paths"]["/feedback"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert validator(described).is_valid(body) is good
     if good:
-        FeedbackRequest.model_validate(body)
+        read_json(json.dumps(body).encode(), FeedbackRequest)
     else:
-        with pytest.raises(ValueError, match="FeedbackRequest"):
-            FeedbackRequest.model_validate(body)
+        with pytest.raises(ProblemError):
+            read_json(json.dumps(body).encode(), FeedbackRequest)
