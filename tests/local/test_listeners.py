@@ -168,7 +168,9 @@ def test_storage_away_for_ten_seconds_loses_nothing(fed: Sample) -> None:
     for name in ["working.wav", *waiting]:
         assert fed.wait_result(name)["status"] == "done"
         wait_until(lambda name=name: fed.count("ended", name), "the end of the function")
-    assert [fed.count("ended", name) for name in waiting] == [1] * len(waiting)
+    ended = sorted(fed.count("ended", name) for name in waiting)
+    # At most three more were being worked on; what ended just then is done once more, as that could not be noted.
+    assert ended in [[1] * (len(waiting) - twice) + [2] * twice for twice in range(4)]
     log = fed.log_path.read_text().removeprefix(log_before)
     assert log.count("storage does not answer") == 1
     assert log.count("storage answers again") == 1
