@@ -242,13 +242,13 @@ def _summary(entries: Sequence[Entry]) -> None:
 
 
 def _exports(entries: Sequence[Entry]) -> None:
-    genres = next((list(result["probabilities"]) for entry in entries if (result := _done(entry))), [])
     with st.container(horizontal=True, gap="small"):
         if any(entry.under_way for entry in entries):
             # Nothing to download yet, and no file for it either: a browser that looks for one comes too late.
             for form in ("CSV", "JSON"):
                 st.button(f"All as {form}", key=f"table-{form}-later", icon=":material/download:", disabled=True)
             return
+        genres = next((list(result["probabilities"]) for entry in entries if (result := _done(entry))), [])
         # Not made when they are asked for: Streamlit forgets at each drawing how, and a click then would do nothing.
         for form, content, mime in (
             ("CSV", export.results_csv(entries, genres), "text/csv"),

@@ -1,4 +1,5 @@
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from frontend import courier as couriers
@@ -70,6 +71,15 @@ def test_all_pictures_are_told_in_words(catalogue: Catalogue) -> None:
         "Mel-spectrogram of the 1:30 of the recording, and beneath it the genre over time: "
         "Jazz from 0:00 to 0:40, Rock from 1:00 to 1:15, Hip-hop from 1:15 to 1:30."
     )
+
+
+def test_a_page_drawn_anew_while_it_opens_has_all_of_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A click ends the drawing that is under way; Streamlit does so as ``st.stop`` does."""
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(screen_of_result, "_complete", lambda _: st.stop())
+        page = opened()
+    assert not page.header
+    assert charts_told(page.run())[1].startswith("Mel-spectrogram")
 
 
 def test_a_long_recording_is_told_in_few_words_and_whole_in_the_table(catalogue: Catalogue) -> None:
