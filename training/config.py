@@ -43,10 +43,24 @@ class FineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FactorsConfig:
+    """Of the convolutions' factors, learnt from so many ``tiles``.
+
+    ``variance`` is the share of each convolution's that they keep, ``texture_variance`` that of those up to the
+    texture's layer.
+    """
+
+    tiles: int
+    variance: float
+    texture_variance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Vgg19Config:
     """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them.
 
     ``texture`` is the layer of blocks 1 to 4 whose covariances, along so many directions, it sees beside them.
+    Without ``factors`` the convolutions stay whole, as they are up to 2026.11.4.
     """
 
     layers: tuple[str, ...]
@@ -61,6 +75,7 @@ class Vgg19Config:
     validation_parts: int
     head: HeadConfig
     fine: FineConfig
+    factors: FactorsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,9 @@ def read(path: Path = DEFAULT) -> Config:
         head, fine = HeadConfig(**vgg19.pop("head")), FineConfig(**vgg19.pop("fine"))
         svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_a_feature")})
         vgg19["layers"] = tuple(vgg19["layers"])
-        return Config(svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, **vgg19), **content)
+        factors = FactorsConfig(**vgg19.pop("factors")) if "factors" in vgg19 else None
+        return Config(
+            svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, factors=factors, **vgg19), **content
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -1,13 +1,14 @@
-"""VGG19's convolutions as ImageNet trained them, and what is pooled of their answers to a tile.
+"""VGG19's convolutions, as ImageNet trained them or in factors, and what is pooled of their answers to a tile.
 
 The picture stands in for all three colour channels, less ImageNet's channel means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tonearm.constants import MEL_BANDS, TILE_COLUMNS
@@ -16,8 +17,21 @@ from training.config import Vgg19Config
 from training.texture import Covariances
 from training.weights import imagenet_weights
 
+Weights = Mapping[str, Sequence[np.ndarray]]
+"""Of convolutions, by name: kernel (3, 3, channels in, channels out) and bias, or those of two in turn, the second of
+1 × 1 (:mod:`training.factors`)."""
+
 CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
-UPPER = tuple(f"block5_conv{i}" for i in range(1, 5))
+BLOCKS = tuple(
+    tuple(f"block{block}_conv{i}" for i in range(1, 1 + n)) for block, n in enumerate((2, 2, 4, 4, 4), start=1)
+)
+
+
+def imagenet(file: Path | None = None) -> Weights:
+    """ImageNet's, or another file's of the same form."""
+    shape = (MEL_BANDS, TILE_COLUMNS, 3)
+    vgg = keras.applications.VGG19(include_top=False, weights=file or imagenet_weights(), input_shape=shape)
+    return {name: vgg.get_layer(name).get_weights() for block in BLOCKS for name in block}
 
 
 @keras.saving.register_keras_serializable(package="tonearm")
@@ -33,51 +47,51 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
         return ops.log(1 + ops.concatenate([mean, deviation], axis=-1))
 
 
-def lower(
-    config: Vgg19Config, weights: Path | None = None, precision: str = "float32", directions: Floats | None = None
-) -> Any:
+def lower(config: Vgg19Config, weights: Weights, precision: str = "float32", directions: Floats | None = None) -> Any:
     """Blocks 1 to 4: tiles (batch, 128, 128), 0 to 255, to maps (batch, 8, 8, 512), covariances, and statistics.
 
     Args:
         config: names the layers that are pooled; those of block 5 are :func:`upper`'s.
-        weights: of the convolutions; ImageNet's by default.
+        weights: of the convolutions.
         directions: along which covariances are taken; of all channels by default.
         precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
     """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
-    image = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
-    image = layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(image) for mean in CHANNEL_MEANS_BGR])
-    vgg = _vgg(weights)
-    maps, covariances, statistics = image, None, []
-    for layer in vgg.layers[1 : vgg.layers.index(vgg.get_layer("block4_pool")) + 1]:
-        copy = _copied(layer, precision)
-        maps = copy(maps)
-        copy.set_weights(layer.get_weights())
-        if layer.name in config.layers:
-            statistics.append(PooledStatistics(name=f"{layer.name}_statistics", dtype="float32")(maps))
-        if layer.name == config.texture:
-            covariances = Covariances(directions, name="texture", dtype="float32")(maps)
+    maps, covariances, statistics = image(mel), None, []
+    for block, names in enumerate(BLOCKS[:-1], start=1):
+        for name in names:
+            maps = layers.ReLU(dtype=precision)(convolved(maps, name, weights[name], precision))
+            if name in config.layers:
+                statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
+            if name == config.texture:
+                covariances = Covariances(directions, name="texture", dtype="float32")(maps)
+        maps = layers.MaxPooling2D(name=f"block{block}_pool", dtype=precision)(maps)
     return keras.Model(mel, [maps, covariances, layers.Concatenate(dtype="float32")(statistics)], name="lower")
 
 
-def upper(pooled: Sequence[str], weights: Path | None = None, precision: str = "float32") -> Any:
+def upper(pooled: Sequence[str], weights: Weights, precision: str = "float32") -> Any:
     """Block 5: maps (batch, 8, 8, 512) to the statistics of some of its layers, (batch, n_statistics)."""
-    vgg = _vgg(weights)
     maps = inputs = keras.Input((8, 8, 512), name="maps")
     statistics = []
-    for name in UPPER:
-        copy = _copied(vgg.get_layer(name), precision)
-        maps = copy(maps)
-        copy.set_weights(vgg.get_layer(name).get_weights())
+    for name in BLOCKS[-1]:
+        maps = layers.ReLU(dtype=precision)(convolved(maps, name, weights[name], precision))
         if name in pooled:
             statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
     return keras.Model(inputs, layers.Concatenate(dtype="float32")(statistics), name="upper")
 
 
-def _vgg(weights: Path | None) -> Any:
-    path = weights or imagenet_weights()
-    return keras.applications.VGG19(include_top=False, weights=path, input_shape=(MEL_BANDS, TILE_COLUMNS, 3))
+def image(mel: Any) -> Any:
+    """A tile (batch, 128, 128) as the network sees it, (batch, 128, 128, 3)."""
+    plane = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
+    return layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(plane) for mean in CHANNEL_MEANS_BGR])
 
 
-def _copied(layer: Any, precision: str) -> Any:
-    return layer.__class__.from_config({**layer.get_config(), "dtype": precision})
+def convolved(maps: Any, name: str, weights: Sequence[np.ndarray], precision: str = "float32") -> Any:
+    """What a convolution, or one after the other, answers to maps, before the rectifier."""
+    for number, (kernel, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True), start=1):
+        layer = layers.Conv2D(
+            kernel.shape[-1], kernel.shape[:2], padding="same", name=f"{name}_{number}", dtype=precision
+        )
+        maps = layer(maps)
+        layer.set_weights([kernel, bias])
+    return maps

@@ -1,11 +1,8 @@
 """Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import joblib
 import numpy as np
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
@@ -20,7 +17,7 @@ from training.predictions import Predictions
 from training.protocols import Fold, Protocol
 from training.svm import Searched
 from training.vgg19 import Stopping, Trained
-from training.work import Work
+from training.work import Work, once
 
 TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
 """How many tiles of a window VGG19 looks at in each mode, at most; a single one is the middle one."""
@@ -61,16 +58,16 @@ def score_fold(ready: Work, fold: Fold, kept: str | None = None) -> Scores:
         fold: which.
         kept: name under which the trained models and their scores are kept, and taken up again; None: nothing is.
     """
-    margins, familiarity, found, _ = _once(ready.svm_folder, kept, lambda: _svm(ready, fold))
-    logits, stopping, *_ = _once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
+    margins, familiarity, found, _ = once(ready.svm_folder, kept, lambda: _svm(ready, fold))
+    logits, stopping, *_ = once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
     return Scores(svm=margins, familiarity=familiarity, vgg19=logits, found=found, stopping=stopping)
 
 
 def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Pipeline, Trained]:
     """The SVM and what of VGG19 a finished fold trained."""
     name = f"{protocol.name}_{fold.number}"
-    *_, machine = _once(ready.svm_folder, name, lambda: _svm(ready, fold))
-    *_, directions, block5_weights, head_weights = _once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
+    *_, machine = once(ready.svm_folder, name, lambda: _svm(ready, fold))
+    *_, directions, block5_weights, head_weights = once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
     config = ready.config.vgg19
     block5 = convolutions.upper(config.layers, ready.weights, config.precision)
     if block5_weights:
@@ -93,19 +90,6 @@ def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, Floats, list[Floa
     block5_weights = trained.block5.get_weights() if stopping.fine_epochs else None
     logits = trained.logits(ready.prepared, fold.test)
     return logits, stopping, trained.directions, block5_weights, trained.head.get_weights()
-
-
-def _once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
-    """What was computed under this name before, or now. Kept whole or not at all: a run may be stopped at any time."""
-    if name is None:
-        return compute()
-    file = folder / f"{name}.joblib"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
-        joblib.dump(compute(), unfinished)
-        unfinished.rename(file)
-    return joblib.load(file)
 
 
 def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) -> Predictions:

@@ -11,7 +11,7 @@ from tonearm.tiles import tiles
 from tonearm.types import Floats, Integers
 from training import augment, texture
 from training.config import Vgg19Config
-from training.convolutions import lower, upper
+from training.convolutions import Weights, lower, upper
 
 BATCH_TRACKS = 4
 
@@ -31,9 +31,7 @@ class Prepared:
     n_served: int
 
     @classmethod
-    def make(
-        cls, pictures: np.ndarray, folder: Path, config: Vgg19Config, seed: int, weights: Path | None = None
-    ) -> Self:
+    def make(cls, pictures: np.ndarray, folder: Path, config: Vgg19Config, seed: int, weights: Weights) -> Self:
         """Computes and keeps them; a second call continues where the first was stopped.
 
         Args:
@@ -41,7 +39,7 @@ class Prepared:
             folder: where they are kept.
             config: the settings.
             seed: of the augmented copies.
-            weights: of the convolutions; ImageNet's by default.
+            weights: of the convolutions.
         """
         folder.mkdir(parents=True, exist_ok=True)
         first = all_tiles(pictures[0], config.copies, np.random.default_rng(0))

@@ -54,12 +54,14 @@ def directions(covariances: Floats, n_directions: int) -> Floats:
 
 def along(covariances: Floats, some_directions: Floats) -> Floats:
     """Covariances of channels (n_tracks, n_tiles, …) to those along directions, (n_tracks, n_tiles, …), float16."""
-    n = some_directions.shape[1]
+    channels, n = some_directions.shape
     made = []
     for first in range(0, len(covariances), TRACKS_AT_ONCE):
         matrices = _matrices(np.asarray(covariances[first : first + TRACKS_AT_ONCE]))
-        turned = some_directions.T @ (matrices @ some_directions)
-        upper = turned.reshape(*turned.shape[:-2], n * n)[..., _upper(n)]
+        # As two products of large matrices: some hundred small ones take several times as long.
+        half = (matrices.reshape(-1, channels) @ some_directions).reshape(-1, channels, n)
+        turned = half.transpose(0, 2, 1).reshape(-1, channels) @ some_directions
+        upper = turned.reshape(*matrices.shape[:-2], n * n)[..., _upper(n)]
         made.append((np.sign(upper) * np.sqrt(np.abs(upper))).astype(np.float16))
     return np.concatenate(made)
 
@@ -76,6 +78,6 @@ def _matrices(upper: Floats) -> Floats:
     rows, columns = np.triu_indices(n)
     squares = upper.astype(np.float32)
     squares *= np.abs(squares)
-    matrices = np.empty((*upper.shape[:-1], n, n), np.float32)
-    matrices[..., rows, columns] = matrices[..., columns, rows] = squares
-    return matrices
+    places = np.empty((n, n), np.intp)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return np.take(squares, places, axis=-1)

@@ -10,7 +10,6 @@ the training side say after how many epochs each stage ends. Blocks 1 to 4 stay 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -23,7 +22,7 @@ from tonearm.constants import GENRES
 from tonearm.types import Floats, Integers
 from training import calibrate, texture
 from training.config import Vgg19Config
-from training.convolutions import lower, upper
+from training.convolutions import Weights, lower, upper
 from training.prepared import Prepared
 
 
@@ -71,7 +70,7 @@ class Side:
 
     ``prepared``, ``truth`` (n,), indices of genres, and ``groups`` (n,), of which none is parted, are of all tracks;
     ``tracks`` are the places of those to learn from. ``seed`` is of the initial weights, dropout, order, and of who is
-    held out; ``weights`` are the convolutions', ImageNet's by default.
+    held out; ``weights`` are the convolutions'.
     """
 
     prepared: Prepared
@@ -80,7 +79,7 @@ class Side:
     tracks: Integers
     config: Vgg19Config
     seed: int
-    weights: Path | None = None
+    weights: Weights
 
     def directions(self) -> Floats:
         """In which the texture layer's channels vary most together on the tracks of this side, as they are served."""
@@ -260,7 +259,7 @@ def fine_statistics(prepared: Prepared, tracks: Integers, block5: Any) -> Floats
     return statistics
 
 
-def joined(trained: Trained, config: Vgg19Config, weights: Path | None = None) -> Any:
+def joined(trained: Trained, config: Vgg19Config, weights: Weights) -> Any:
     """Tiles (batch, 128, 128) to logits (batch, 10), as one model in float32."""
     below, above = lower(config, weights, directions=trained.directions), upper(config.layers, weights)
     above.set_weights(trained.block5.get_weights())

@@ -19,7 +19,7 @@ from tests.audio_samples import RATE_HZ, encode, music
 from tonearm import features, manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from training import calibrate, config, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
+from training import calibrate, config, convolutions, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
 from training.__main__ import main
 from training.prepared import Prepared
 
@@ -200,7 +200,8 @@ def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pyt
 
     monkeypatch.setattr(vgg19, "_loss_of", lambda *_: next(losses))
     monkeypatch.setattr(vgg19, "_head_epochs", counted)
-    _, stopping = vgg19.train(vgg19.Side(prepared, truth, groups, np.arange(60), settings, 0, random_weights))
+    weights = convolutions.imagenet(random_weights)
+    _, stopping = vgg19.train(vgg19.Side(prepared, truth, groups, np.arange(60), settings, 0, weights))
     assert stopping == vgg19.Stopping(head=(3.0, 2.0, 1.0, 2.0, 2.0, 2.0), fine=(1.0,))
     assert (stopping.head_epochs, stopping.fine_epochs) == (3, 0)
     kept, everything = epochs[0][0], epochs[-1][0]
@@ -218,6 +219,7 @@ def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempP
     settings = (Path(work.__file__).parent / "config.toml").read_text()
     for pattern, value in (
         (r"copies = \d+", "copies = 1"),
+        (r"tiles = \d+", "tiles = 4"),
         (r"inner_folds = \d+", "inner_folds = 2"),
         (r"epochs = \d+", "epochs = 1"),
         (r"validation_parts = \d+", "validation_parts = 2"),
@@ -281,6 +283,10 @@ def test_evaluation_finds_what_is_stale(
         evaluate.main([*command, "--refit", "artist2/1"])
     assert not ended.value.code
     assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([*command, "--refit", "artist2/1", "--own-factors"])
+    assert not ended.value.code
+    assert "artist2/1, n = 20, vgg19:" in capsys.readouterr().out
     rows = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
     rows = (copy / "predictions_fast.csv").read_text().splitlines()
