@@ -58,7 +58,7 @@ def along(covariances: Floats, some_directions: Floats) -> Floats:
     made = []
     for first in range(0, len(covariances), TRACKS_AT_ONCE):
         matrices = _matrices(np.asarray(covariances[first : first + TRACKS_AT_ONCE]))
-        # As two products of large matrices: some hundred small ones take several times as long.
+        # As two products of large matrices: some hundred small ones take twice as long.
         half = (matrices.reshape(-1, channels) @ some_directions).reshape(-1, channels, n)
         turned = half.transpose(0, 2, 1).reshape(-1, channels) @ some_directions
         upper = turned.reshape(*matrices.shape[:-2], n * n)[..., _upper(n)]

@@ -82,11 +82,7 @@ def prepare(options: argparse.Namespace, learnt_from: Integers | None = None) ->
     )
     folder: Path = options.work / known
     logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, folder)
-    weights: Weights = once(
-        folder,
-        "convolutions",
-        lambda: _convolutions(data, options, config, learnt_from),
-    )
+    weights: Weights = once(folder, "convolutions", lambda: _convolutions(data, options, config, learnt_from))
     prepared = Prepared.make(data.pictures, folder, config.vgg19, config.seed, weights)
     vectors, copies = data.vectors(), data.copies(config.svm.copies, config.seed)
     of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), data.groups.tobytes(), NAMES)

@@ -283,10 +283,12 @@ def test_evaluation_finds_what_is_stale(
         evaluate.main([*command, "--refit", "artist2/1"])
     assert not ended.value.code
     assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
+    networks = len(list((trained.parents[1] / "work").iterdir()))
     with pytest.raises(SystemExit) as ended:
         evaluate.main([*command, "--refit", "artist2/1", "--own-factors"])
     assert not ended.value.code
     assert "artist2/1, n = 20, vgg19:" in capsys.readouterr().out
+    assert len(list((trained.parents[1] / "work").iterdir())) == networks + 1
     rows = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[2:]]) + "\n")
     rows = (copy / "predictions_fast.csv").read_text().splitlines()
