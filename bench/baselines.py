@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from bench.machine import one_core
-from tonearm.constants import MFCC_COEFFICIENTS, SAMPLE_RATE_HZ, TILE_COLUMNS
+from tonearm.constants import GENRES, MEL_BANDS, MFCC_COEFFICIENTS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.types import Floats
 
 NAIVE_TILES = 10
+BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+"""VGG19's: channels, and convolutions of 3 by 3, after which the maps are halved (Simonyan & Zisserman, 2015)."""
 
 
 def naive_features(samples: Floats) -> Callable[[], None]:
@@ -48,6 +50,57 @@ def naive_tiles(samples: Floats) -> Callable[[], Floats]:
         return np.stack([picture[:, start : start + TILE_COLUMNS] for start in starts])
 
     return run
+
+
+def whole_vgg19() -> Callable[[Floats], Floats]:
+    """VGG19 in float32, no convolution in factors, the mean over each map, and a layer of ten genres.
+
+    Its weights are random ones: what they are changes nothing in how long it takes.
+    """
+    session = one_core(vgg19_model())
+    return lambda tiles: session.run(["scores"], {"mel": tiles[:, None]})[0]
+
+
+def vgg19_model() -> onnx.ModelProto:
+    """Of that network: ``mel`` (n, 1, 128, 128), which it sees in three colours, to ``scores`` (n, 10)."""
+    rng = np.random.default_rng(0)
+    nodes, weights = [helper.make_node("Concat", ["mel"] * 3, ["bgr"], axis=1)], []
+    maps, channels = "bgr", 3
+
+    def constant(name: str, *shape: int) -> str:
+        values = rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    for block, (wide, n) in enumerate(BLOCKS, start=1):
+        for number in range(1, n + 1):
+            name = f"block{block}_conv{number}"
+            kernel = constant(f"{name}_kernel", wide, channels, 3, 3)
+            nodes.append(helper.make_node("Conv", [maps, kernel], [name], pads=[1, 1, 1, 1]))
+            nodes.append(helper.make_node("Relu", [name], [f"{name}_relu"]))
+            maps, channels = f"{name}_relu", wide
+        nodes.append(helper.make_node("MaxPool", [maps], [f"pool{block}"], kernel_shape=[2, 2], strides=[2, 2]))
+        maps = f"pool{block}"
+    nodes.append(helper.make_node("GlobalAveragePool", [maps], ["means"]))
+    nodes.append(helper.make_node("Flatten", ["means"], ["flat"]))
+    nodes.append(helper.make_node("Gemm", ["flat", constant("dense", len(GENRES), channels)], ["scores"], transB=1))
+    graph = helper.make_graph(
+        nodes,
+        "vgg19",
+        [helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["n", 1, MEL_BANDS, TILE_COLUMNS])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(GENRES)])],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def giga_mac(model: onnx.ModelProto) -> float:
+    """Thousand millions of multiplications and additions of a float32 network's convolutions, a tile."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    sizes = {each.name: [of.dim_value for of in each.type.tensor_type.shape.dim] for each in graph.value_info}
+    kernels = {each.name: each.dims for each in graph.initializer}
+    convolutions = [(kernels[node.input[1]], sizes[node.output[0]]) for node in graph.node if node.op_type == "Conv"]
+    return float(sum(np.prod(kernel) * height * width for kernel, (_, _, height, width) in convolutions)) / 1e9
 
 
 def float32_vgg19(int8: bytes) -> Callable[[Floats], Floats]:

@@ -1,6 +1,7 @@
 """The settings of a training run, from one file (``training/config.toml``)."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,13 @@ class FineConfig:
 
 @dataclass(frozen=True, slots=True)
 class FactorsConfig:
-    """Of the convolutions' factors, learnt from so many ``tiles``.
+    """Of the convolutions' factors, fitted to so many ``tiles``.
 
-    ``variance`` is the share of each convolution's that they keep, ``texture_variance`` that of those up to the
-    texture's layer.
+    ``directions``: along how many each convolution sees, and answers; those that are not named stay whole.
     """
 
     tiles: int
-    variance: float
-    texture_variance: float
+    directions: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,14 @@ def read(path: Path = DEFAULT) -> Config:
         head, fine = HeadConfig(**vgg19.pop("head")), FineConfig(**vgg19.pop("fine"))
         svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_a_feature")})
         vgg19["layers"] = tuple(vgg19["layers"])
-        factors = FactorsConfig(**vgg19.pop("factors")) if "factors" in vgg19 else None
+        factors = _factors(vgg19.pop("factors")) if "factors" in vgg19 else None
         return Config(
             svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, factors=factors, **vgg19), **content
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _factors(content: dict[str, Any]) -> FactorsConfig:
+    directions = {name: (int(seen), int(answered)) for name, (seen, answered) in content.pop("directions").items()}
+    return FactorsConfig(directions=directions, **content)

@@ -18,10 +18,11 @@ from training.texture import Covariances
 from training.weights import imagenet_weights
 
 Weights = Mapping[str, Sequence[np.ndarray]]
-"""Of convolutions, by name: kernel (3, 3, channels in, channels out) and bias, or those of two in turn, the second of
-1 × 1 (:mod:`training.factors`)."""
+"""Of convolutions, by name: kernel (3, 3, channels in, channels out) and bias, or those of three in turn
+(:mod:`training.factors`)."""
 
 CHANNEL_MEANS_BGR = (103.939, 116.779, 123.68)
+PLANE_MEAN = sum(CHANNEL_MEANS_BGR) / 3
 BLOCKS = tuple(
     tuple(f"block{block}_conv{i}" for i in range(1, 1 + n)) for block, n in enumerate((2, 2, 4, 4, 4), start=1)
 )
@@ -57,10 +58,10 @@ def lower(config: Vgg19Config, weights: Weights, precision: str = "float32", dir
         precision: ``mixed_bfloat16`` is twice as fast on processors that have it, and a little coarser.
     """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
-    maps, covariances, statistics = image(mel), None, []
+    maps, covariances, statistics = image(mel, weights[BLOCKS[0][0]][0].shape[2]), None, []
     for block, names in enumerate(BLOCKS[:-1], start=1):
         for name in names:
-            maps = layers.ReLU(dtype=precision)(convolved(maps, name, weights[name], precision))
+            maps = layers.ReLU(name=name, dtype=precision)(convolved(maps, name, weights[name], precision))
             if name in config.layers:
                 statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
             if name == config.texture:
@@ -74,15 +75,17 @@ def upper(pooled: Sequence[str], weights: Weights, precision: str = "float32") -
     maps = inputs = keras.Input((8, 8, 512), name="maps")
     statistics = []
     for name in BLOCKS[-1]:
-        maps = layers.ReLU(dtype=precision)(convolved(maps, name, weights[name], precision))
+        maps = layers.ReLU(name=name, dtype=precision)(convolved(maps, name, weights[name], precision))
         if name in pooled:
             statistics.append(PooledStatistics(name=f"{name}_statistics", dtype="float32")(maps))
     return keras.Model(inputs, layers.Concatenate(dtype="float32")(statistics), name="upper")
 
 
-def image(mel: Any) -> Any:
-    """A tile (batch, 128, 128) as the network sees it, (batch, 128, 128, 3)."""
+def image(mel: Any, colours: int) -> Any:
+    """A tile (batch, 128, 128) as the network sees it, (batch, 128, 128, colours): in three colours or in one."""
     plane = layers.Reshape((MEL_BANDS, TILE_COLUMNS, 1))(mel)
+    if colours == 1:
+        return layers.Rescaling(1.0, -PLANE_MEAN)(plane)
     return layers.Concatenate(name="bgr")([layers.Rescaling(1.0, -mean)(plane) for mean in CHANNEL_MEANS_BGR])
 
 

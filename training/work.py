@@ -100,7 +100,7 @@ def _convolutions(data: Dataset, options: argparse.Namespace, config: Config, le
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(np.sort(learnt_from))[: config.vgg19.factors.tiles]
     some = np.array([tiles(data.pictures[i].astype(np.float32))[n % WINDOW_TILES] for n, i in enumerate(chosen)])
-    return factors.factored(whole, some, config.vgg19.texture, config.vgg19.factors)
+    return factors.factored(whole, some, config.vgg19.factors)
 
 
 def once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:

@@ -54,6 +54,16 @@ def test_the_float32_baseline_is_the_same_network() -> None:
     assert not kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv"}
 
 
+def test_the_whole_network_is_vgg19() -> None:
+    model = baselines.vgg19_model()
+    kernels = [each.dims for each in model.graph.initializer if len(each.dims) == 4]
+    assert sum(int(np.prod(dims)) for dims in kernels) == 20_018_880  # of its published 20,024,384, less 5,504 biases
+    assert baselines.giga_mac(model) == pytest.approx(6.370, abs=5e-4)
+    scores = baselines.whole_vgg19()(np.random.default_rng(0).uniform(0, 255, (2, 128, 128)).astype(np.float32))
+    assert scores.shape == (2, 10)
+    assert scores[0].std() > 0
+
+
 @pytest.mark.parametrize("kind", ["wav", "mp3"])
 def test_every_clip_is_sent_in_bytes_of_its_own_and_sounds_the_same(kind: str) -> None:
     content = encode(kind, music(3, 44_100), 44_100)
