@@ -176,12 +176,12 @@ def _head_epochs(side: Side, model: Any, n_epochs: int) -> Iterator[None]:
 
     # Not fit(): copying batches out of a gigabyte takes it longer than training on them.
     @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def step(places: Any, others: Any, share: Any) -> None:
+    def step(learnt: Any, places: Any, others: Any, share: Any) -> None:
         with tf.GradientTape() as tape:
-            mixed = [share * tf.cast(tf.gather(part, places), tf.float32) for part in (inputs, targets)]
             mixed = [
-                a + (1 - share) * tf.cast(tf.gather(part, others), tf.float32)
-                for a, part in zip(mixed, (inputs, targets), strict=True)
+                share * tf.cast(tf.gather(part, places), tf.float32)
+                + (1 - share) * tf.cast(tf.gather(part, others), tf.float32)
+                for part in learnt
             ]
             logits = model(mixed[0], training=True)
             total = loss(mixed[1], logits) + tf.add_n(model.losses)
@@ -193,7 +193,9 @@ def _head_epochs(side: Side, model: Any, n_epochs: int) -> Iterator[None]:
         order = rng.permutation(len(targets))
         for i in range(steps):
             some = order[i * batch : (i + 1) * batch]
+            # What is learnt from as an argument: what a function encloses, TensorFlow never lets go of.
             step(
+                (inputs, targets),
                 tf.constant(some),
                 tf.constant(rng.permutation(some)),
                 tf.constant(_shares(config.head.mixup, batch, rng)),
