@@ -28,7 +28,13 @@ def factored(whole: Weights, tiles: Floats, config: FactorsConfig) -> Weights:
         whole: kernel and bias of each convolution.
         tiles: what directions are learnt from, shape (n, 128, 128).
         config: along how many directions each convolution sees and answers.
+
+    Raises:
+        ValueError: if the settings name what is none of them, or the first.
     """
+    first, *others = (name for block in BLOCKS for name in block)
+    if unknown := config.directions.keys() - set(others):
+        raise ValueError(f"no convolutions to make factors of: {', '.join(sorted(unknown))}")
     made: dict[str, Sequence[np.ndarray]] = {}
     of_whole = np.stack([tiles - np.float32(mean) for mean in CHANNEL_MEANS_BGR], axis=-1)
     of_factors = tiles[..., None] - np.float32(PLANE_MEAN)
@@ -39,7 +45,7 @@ def factored(whole: Weights, tiles: Floats, config: FactorsConfig) -> Weights:
             if name in config.directions:
                 made[name] = _factors(kernel, bias, of_factors, wanted, *config.directions[name])
             else:
-                made[name] = _of_one_colour(kernel, bias) if name == BLOCKS[0][0] else [kernel, bias]
+                made[name] = _of_one_colour(kernel, bias) if name == first else [kernel, bias]
             for factor in zip(made[name][::2], made[name][1::2], strict=True):
                 of_factors = _convolved(of_factors, *factor)
             of_whole, of_factors = np.maximum(wanted, 0), np.maximum(of_factors, 0)

@@ -193,7 +193,7 @@ def _head_epochs(side: Side, model: Any, n_epochs: int) -> Iterator[None]:
         order = rng.permutation(len(targets))
         for i in range(steps):
             some = order[i * batch : (i + 1) * batch]
-            # What is learnt from as an argument: what a function encloses, TensorFlow never lets go of.
+            # What is learnt from as an argument: what a function encloses, TensorFlow keeps.
             step(
                 (inputs, targets),
                 tf.constant(some),

@@ -104,3 +104,9 @@ def test_what_the_settings_do_not_name_stays_whole(whole: Weights, tiles: np.nda
     assert all(
         old is new for name in OTHERS if len(made[name]) == 2 for old, new in zip(whole[name], made[name], strict=True)
     )
+
+
+@pytest.mark.parametrize("name", [FIRST, "block3_conv9"])
+def test_what_there_are_no_factors_of_is_named(whole: Weights, tiles: np.ndarray, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        factors.factored(whole, tiles[:1], FactorsConfig(1, {name: (4, 4)}))
