@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import azure.functions as func
 from annotated_types import MaxLen
-from azurefunctions.extensions.bindings.blob import BlobClient  # type: ignore[import-untyped]
 
 from functions import answering, logs, storage, tickets
 from functions.http import JsonRequest, json_answer, read_json
 from functions.problems import guarded
+from functions.references import BlobReference
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
 
 POISON_QUEUE = "webjobs-blobtrigger-poison"
@@ -55,10 +55,9 @@ def create_upload(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.function_name("answer_upload")
 @blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
-def answer_upload(blob: BlobClient) -> None:
+def answer_upload(blob: BlobReference) -> None:
     """Classify an upload and write its result."""
-    # Only its name is used: the host's client is new each time, holds 300 MB while it reads, and retries for minutes.
-    answering.answer_upload(blob.blob_name)
+    answering.answer_upload(blob.name)
 
 
 @blueprint.function_name("answer_poisoned")
