@@ -19,12 +19,14 @@ from sklearn.pipeline import Pipeline
 
 from tonearm.constants import MEL_BANDS, TILE_COLUMNS
 from tonearm.types import Floats
+from training.rounding import rounded
 
 OPSET = 18  # tf2onnx fails from 19 on
 LARGEST_DIFFERENCE = 1e-4
 # What is computed in int8. The head stays in float32: it costs nothing and its logarithms do not bear eight bits. With
 # Relu among them a convolution's range begins at 0 and it ends in int8: 5 % faster, and a third closer to float32.
 INT8_OPERATIONS = ["Conv", "MaxPool", "Relu"]
+ROUNDING_TILES = 64
 
 
 def svm_to_onnx(machine: Pipeline, n_features: int) -> onnx.ModelProto:
@@ -49,7 +51,10 @@ def vgg19_to_onnx(model: Any) -> onnx.ModelProto:
 
 
 def quantized(model: onnx.ModelProto, tiles: Floats) -> onnx.ModelProto:
-    """The same in int8: static, weights a scale a channel, activations' ranges learnt from ``tiles`` (n, 128, 128)."""
+    """The same in int8: static, weights a scale a channel, activations' ranges learnt from ``tiles`` (n, 128, 128).
+
+    Which way weights are rounded is learnt from the first of them (:mod:`training.rounding`).
+    """
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, small = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
         onnx.save(model, plain)
@@ -66,7 +71,7 @@ def quantized(model: onnx.ModelProto, tiles: Floats) -> onnx.ModelProto:
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=INT8_OPERATIONS,
         )
-        return onnx.load(small)
+        return rounded(onnx.load(prepared), onnx.load(small), tiles[:ROUNDING_TILES])
 
 
 class _Tiles(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types
