@@ -59,7 +59,7 @@ class Vgg19Config:
     """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them.
 
     ``texture`` is the layer of blocks 1 to 4 whose covariances, along so many directions, it sees beside them.
-    Without ``factors`` the convolutions stay whole, as they are up to 2026.11.4.
+    Without ``factors`` the convolutions stay whole, as they were up to 2026.11.4.
     """
 
     layers: tuple[str, ...]
