@@ -96,8 +96,7 @@ def librosa_group(spectrum: Spectrum) -> Floats:
 
 def rms(spectrum: Spectrum) -> Floats:
     """Root mean square of each column's samples (``librosa.feature.rms``). Shape (n_columns,)."""
-    power = np.einsum("ij,ij->i", spectrum.frames, spectrum.frames)
-    return np.sqrt(power / FRAME_LENGTH_SAMPLES)
+    return np.sqrt(spectrum.energies / FRAME_LENGTH_SAMPLES)
 
 
 def zero_crossing_rate(spectrum: Spectrum) -> Floats:
