@@ -23,12 +23,14 @@ PATIENCE_S = 600
 """For the answers to one burst: some machines take half a minute, and an upload that is never answered ends the run."""
 
 
-def measured(system: System, clips: Path, http: Callable[[], float]) -> dict[str, Any]:
+def measured(system: System, clips: Path, http: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Single files, each timed from its upload's end to its result's being there; then rounds of twice two hundred.
 
     The first two hundred of a round are answered while they are dropped, so that storage's work to take them in, on the
-    same cores, is in their figure. The second lie there before the host looks: how fast uploads are answered. Each is
-    held against the mean of ``http``, answers a second, before it and after: shared machines change their pace.
+    same cores, is in their figure, and that of whoever drops them. The second lie there before the host looks. Each is
+    held against the mean of ``http``, a hundred users, before it and after: shared machines change their pace.
+    ``of_http`` is of the answers a second; ``host_of_http`` of how many the host's own share of the processor would
+    make: what is left where storage, and whoever drops files, run elsewhere, as in Azure.
     """
     door = _Door(system, clips)
     singles_s = [door.single_s(number) for number in range(SINGLES)]
@@ -40,14 +42,21 @@ def measured(system: System, clips: Path, http: Callable[[], float]) -> dict[str
             if kind == "waiting":
                 system.suspend()
                 door.drop_all(group)
-            figures = door.burst(group, system.resume if kind == "waiting" else partial(door.drop_all, group), before)
+            begin = system.resume if kind == "waiting" else partial(door.drop_all, group)
+            figures = door.burst(group, begin, before["answered_a_second"])
             after = http()
-            of_kind.append(figures | {"of_http": round(2 * figures["answered_a_second"] / (before + after), 3)})
+            pace, cost_ms = ((before[name] + after[name]) / 2 for name in ("answered_a_second", "host_ms_an_answer"))
+            figures["of_http"] = round(figures["answered_a_second"] / pace, 3)
+            figures["host_of_http"] = round(cost_ms / figures["host_ms_an_answer"], 3)
+            of_kind.append(figures)
             before = after
     return {
         "clips": BURST,
         **rounds,
-        "of_http": {kind: statistics.median(row["of_http"] for row in of_kind) for kind, of_kind in rounds.items()},
+        **{
+            name: {kind: statistics.median(row[name] for row in of_kind) for kind, of_kind in rounds.items()}
+            for name in ("of_http", "host_of_http")
+        },
         "idle_drop_to_result_s": {
             "median": round(statistics.median(singles_s), 3),
             "p95": round(statistics.quantiles(singles_s, n=20, method="inclusive")[-1], 3),
@@ -83,7 +92,7 @@ class _Door:
 
     def burst(self, group: str, begin: Callable[[], None], pace: float) -> dict[str, float]:
         """From ``begin`` until all of ``group`` have their answers; ``pace`` a second are to be expected."""
-        used_s = self._used_s()
+        used_s, dropper_s = self._used_s(), time.process_time()
         started_s = time.monotonic()
         begin()
         # To look takes some of the same cores: seldom while much is left, and never so late as to count as waiting.
@@ -92,12 +101,14 @@ class _Door:
                 raise RuntimeError(f"{left} of {BURST} uploads have no answer after {PATIENCE_S} s")
             time.sleep(max(LOOK_INTERVAL_S, left / pace / 2))
         took_s = time.monotonic() - started_s
+        dropper_s = time.process_time() - dropper_s
         host_s, storage_s = (now - before for now, before in zip(self._used_s(), used_s, strict=True))
         return {
             "seconds": round(took_s, 2),
             "answered_a_second": round(BURST / took_s, 2),
             "host_ms_an_answer": round(1_000 * host_s / BURST, 1),
             "storage_ms_an_answer": round(1_000 * storage_s / BURST, 1),
+            "dropper_ms_an_answer": round(1_000 * dropper_s / BURST, 1),
         }
 
     def _used_s(self) -> list[float]:

@@ -68,6 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not options.no_nonmusic:
+        try:
+            nonmusic.speaker()  # now, and not when all else has been done
+        except FileNotFoundError as error:
+            parser.error(f"{error}, or leave that measurement out with --no-nonmusic")
     folder: Path = options.models / options.version
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -101,13 +101,18 @@ def _machines() -> Iterator[Sound]:
     yield "machines", "modem", np.sin(2 * np.pi * np.cumsum(np.where(bits, 1_200, 2_200)) / SAMPLE_RATE_HZ)
 
 
-def _speech() -> Iterator[Sound]:
-    speaker = shutil.which("espeak-ng")
-    if not speaker:
+def speaker() -> str:
+    """The program that speaks. Raises FileNotFoundError if it is not installed."""
+    found = shutil.which("espeak-ng")
+    if not found:
         raise FileNotFoundError("espeak-ng is needed to speak: install Debian's package espeak-ng")
+    return found
+
+
+def _speech() -> Iterator[Sound]:
     for voice in VOICES:
         for speed_wpm in SPEEDS_WPM:
-            command = [speaker, "-v", voice, "-s", str(speed_wpm), "--stdout", TEXT * 3]
+            command = [speaker(), "-v", voice, "-s", str(speed_wpm), "--stdout", TEXT * 3]
             spoken = subprocess.run(command, check=True, capture_output=True).stdout
             yield "speech", f"{voice}, {speed_wpm} words a minute", next(AudioReader(spoken).windows()).samples
 

@@ -34,6 +34,7 @@ from training import (
     texture,
     vgg19,
 )
+from training.__main__ import main
 from training.predictions import Predictions
 
 
@@ -248,6 +249,16 @@ def test_sounds_that_are_no_music(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(FileNotFoundError, match="espeak-ng"):
         list(nonmusic.sounds())
+
+
+def test_a_program_that_is_missing_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path), "--version", "v", "--models", str(tmp_path / "models")])
+    assert "install Debian's package espeak-ng, or leave" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_shipped_card_says_what_its_predictions_say(capsys: pytest.CaptureFixture[str]) -> None:
