@@ -149,10 +149,10 @@ class Worker:
         properties: Mapping[str, Any] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Run a blob function whose argument is a ``BlobClient`` from azurefunctions-extensions-bindings-blob.
+        """Run a blob function whose argument is a deferred binding, such as ``BlobClient`` of Microsoft's extension.
 
-        The function gets a reference to the blob and makes its own client from the trigger's connection setting; the
-        rest is trigger metadata. Raises InvocationError.
+        The function gets a reference to the blob, of which the binding makes what it is; the rest is trigger metadata.
+        Raises InvocationError.
         """
         trigger = self.functions[name].trigger
         reference = {"Connection": trigger["connection"], "ContainerName": container, "BlobName": blob_name}
