@@ -6,11 +6,13 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from azure.storage.blob import ContainerClient
+from azurefunctions.extensions.base import Datum, get_binding_registry  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import uploads as module
+from functions.references import BlobReference
 from tests.functions.client import ORIGIN, Client, wav
 from tests.functions.conftest import Configure, Events
 from tests.functions.test_tickets import send
@@ -84,3 +86,9 @@ def test_bad_requests(client: Client, body: object, field: str) -> None:
 def test_any_body_gets_a_clear_answer(client: Client, body: bytes) -> None:
     answer = client.create_upload(body)
     assert answer.status == 201 or answer.code == "bad_request"
+
+
+def test_a_blob_trigger_that_is_no_reference_is_refused() -> None:
+    content = Datum(b"RIFF", "bytes")
+    with pytest.raises(ValueError, match="sent the blob trigger 'bytes' instead of a reference"):
+        get_binding_registry().get("blobTrigger").decode(content, trigger_metadata={}, pytype=BlobReference)

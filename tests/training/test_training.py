@@ -229,7 +229,9 @@ def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempP
     (folder / "settings.toml").write_text(settings)
     command = ["--data", str(filtered), "--version", "test.1", "--models", str(folder / "models")]
     command += ["--work", str(folder / "work"), "--config", str(folder / "settings.toml"), "--clips", "3"]
-    main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default", "--no-nonmusic"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "ROUNDING_TILES", 4)
+        main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default", "--no-nonmusic"])
     return folder / "models" / "test.1"
 
 
