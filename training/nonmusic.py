@@ -110,9 +110,10 @@ def speaker() -> str:
 
 
 def _speech() -> Iterator[Sound]:
+    program = speaker()
     for voice in VOICES:
         for speed_wpm in SPEEDS_WPM:
-            command = [speaker(), "-v", voice, "-s", str(speed_wpm), "--stdout", TEXT * 3]
+            command = [program, "-v", voice, "-s", str(speed_wpm), "--stdout", TEXT * 3]
             spoken = subprocess.run(command, check=True, capture_output=True).stdout
             yield "speech", f"{voice}, {speed_wpm} words a minute", next(AudioReader(spoken).windows()).samples
 

@@ -7,7 +7,7 @@ of the picture, so that a convolution also makes up for those before it; biases,
 what is left.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx
@@ -49,13 +49,8 @@ def rounded(float32: onnx.ModelProto, int8: onnx.ModelProto, tiles: Floats) -> o
         has_bias = len(whole.input) > 2
         if has_bias:
             rows = np.concatenate([rows, wholes[whole.input[2]][:, None]], axis=1)
-        seen, wanted = _moments(
-            (
-                _patches(maps, kernel.shape[2], has_bias)
-                for maps in zip(_maps(float32, whole.input[0], tiles), _maps(made, node.input[0], tiles), strict=True)
-            ),
-            rows,
-        )
+        of_both = zip(_maps(float32, whole.input[0], tiles), _maps(made, node.input[0], tiles), strict=True)
+        seen, wanted = _moments(rows, of_both, kernel.shape[2], has_bias)
         quantized, *quantized_bias = (makers[name] for name in node.input[1:])
         steps = numpy_helper.to_array(constants[quantized.input[1]]).astype(np.float64)
         whole_steps, left = _rounded(_fitted(rows, seen, wanted, kernel[0].size), steps, seen, kernel[0].size)
@@ -81,22 +76,22 @@ def _maps(model: onnx.ModelProto, name: str, tiles: Floats) -> Iterator[Floats]:
         yield session.run([name], {cut.graph.input[0].name: tile[None]})[0][0]
 
 
-def _patches(maps: tuple[Floats, Floats], size: int, has_bias: bool) -> tuple[Floats, Floats]:
-    """What a kernel of size · size sees at each place, of either: shape (n_weights, n_places); last, 1 for the bias."""
-    seen = []
-    for each in maps:
-        margin = size // 2
-        padded = np.pad(each, ((0, 0), (margin, margin), (margin, margin)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
-        flat = windows.transpose(0, 3, 4, 1, 2).reshape(len(each) * size * size, -1)
-        seen.append(np.concatenate([flat, np.ones((1, flat.shape[1]), np.float32)]) if has_bias else flat)
-    return seen[0], seen[1]
+def _patches(maps: Floats, size: int, has_bias: bool) -> Floats:
+    """What a kernel of size · size sees at each place, shape (n_weights, n_places); last, 1 for the bias."""
+    margin = size // 2
+    padded = np.pad(maps, ((0, 0), (margin, margin), (margin, margin)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
+    flat = windows.transpose(0, 3, 4, 1, 2).reshape(len(maps) * size * size, -1)
+    return np.concatenate([flat, np.ones((1, flat.shape[1]), np.float32)]) if has_bias else flat
 
 
-def _moments(patches: Iterator[tuple[Floats, Floats]], rows: Floats) -> tuple[Doubles, Doubles]:
+def _moments(
+    rows: Floats, of_both: Iterable[tuple[Floats, Floats]], size: int, has_bias: bool
+) -> tuple[Doubles, Doubles]:
     """Of what int8 sees: mean products with itself, and of what float32 answers to what it sees with it."""
     seen, wanted, n_places = np.zeros((rows.shape[1],) * 2), np.zeros(rows.shape), 0
-    for of_float32, of_int8 in patches:
+    for maps in of_both:
+        of_float32, of_int8 = (_patches(each, size, has_bias) for each in maps)
         seen += of_int8 @ of_int8.T
         wanted += rows @ of_float32 @ of_int8.T
         n_places += of_int8.shape[1]
