@@ -1,7 +1,7 @@
 """An upload in, its result out: the work behind the blob trigger and behind its poison queue.
 
 Delivery is at least once and in any order, so all that is written is conditional: a version of an upload is answered
-once, and never over the answer to a newer one. The same holds of the pictures, each written before its result.
+once, and never over the answer to a newer one.
 """
 
 import logging
@@ -11,12 +11,12 @@ from io import BytesIO
 from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
 from annotated_types import MinLen
-from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties, StorageStreamDownloader
 
 from functions import logs, pictures, records, storage
 from functions.engine import classifier
-from functions.pictures import Picture
+from functions.records import Picture
 from functions.settings import settings
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
@@ -73,7 +73,7 @@ def _answer_version(result_id: str) -> None:
     started_s = time.monotonic()
     upload = _opened(blob)
     etag, size_bytes = upload.properties.etag, upload.properties.size
-    # Calls to storage weigh beside a clip's own work, so it has three: its facts come with its bytes, and to ask each
+    # Calls to storage weigh beside a clip's own work, so it has two: its facts come with its bytes, and to ask each
     # time whether it has its answer already, or has been replaced, costs more than now and then to work in vain. What
     # is put into an empty place is in nobody's way: the answer to a newer version stands there already, so that this
     # fails, or comes later and replaces it.
@@ -86,9 +86,10 @@ def _answer_version(result_id: str) -> None:
     result, picture = _classified(blob, upload)
     if not whole or time.monotonic() - started_s > _CURRENT_S:
         _check_current(blob, etag)
-    _keep_picture(blob, picture, etag, fresh=stored is None)
     # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
-    written = records.write(result, source_etag=etag, over=stored) or _write_if_current(blob, result, etag)
+    written = records.write(result, picture, source_etag=etag, over=stored) or _write_if_current(
+        blob, result, picture, etag
+    )
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
         result_id=result_id,
@@ -132,7 +133,7 @@ def answer_poisoned(message: bytes) -> None:
             "Processing failed",
             "The file could not be processed in several tries, for a reason on this side. Upload it again later.",
         )
-        _write_if_current(blob, failure, upload.etag)
+        _write_if_current(blob, failure, None, upload.etag)
     except (_OutdatedError, _GoneError):
         logs.event("poison_outdated", result_id=result_id)
         return
@@ -198,33 +199,7 @@ def _failure(result_id: str, code: str, title: str, detail: str, model_version: 
     return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
 
 
-def _keep_picture(blob: BlobClient, picture: Picture | None, upload_etag: str, *, fresh: bool) -> None:
-    """Put ``picture`` there if the upload is still of ``upload_etag``; None takes away that of an older version.
-
-    It goes by the same order as _write_if_current. But a result is worth more than its picture: whatever keeps that
-    from being written is logged, and the result is tried. Raises _OutdatedError and _GoneError.
-
-    Where no result is known from before, it is ``fresh``: the place is taken to be empty, and the first write says
-    whether it is.
-    """
-    result_id = blob.blob_name
-    reason = "others keep writing it"
-    try:
-        if fresh and picture is not None and pictures.replace(result_id, picture, source_etag=upload_etag, over=None):
-            return
-        for _ in range(_MAX_WRITE_TRIES):
-            stored = pictures.stored(result_id)
-            if (stored.source_etag if stored else None) == (upload_etag if picture else None):
-                return
-            _check_current(blob, upload_etag)
-            if pictures.replace(result_id, picture, source_etag=upload_etag, over=stored):
-                return
-    except AzureError as error:
-        reason = logs.without_secrets(str(error))
-    logs.event("picture_unwritten", level=logging.WARNING, result_id=result_id, reason=reason)
-
-
-def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> bool:
+def _write_if_current(blob: BlobClient, result: Result, picture: Picture | None, upload_etag: str) -> bool:
     """Write ``result`` if the upload is still of ``upload_etag``; False if that version has its answer already.
 
     The standing result is read before the upload's ETag, and only that standing result is replaced: the answer to a
@@ -236,7 +211,7 @@ def _write_if_current(blob: BlobClient, result: Result, upload_etag: str) -> boo
         if stored is not None and stored.answers(upload_etag):
             return False
         _check_current(blob, upload_etag)
-        if records.write(result, source_etag=upload_etag, over=stored):
+        if records.write(result, picture, source_etag=upload_etag, over=stored):
             return True
     raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")
 

@@ -9,8 +9,8 @@ from functions.health import Health
 from functions.history import DEFAULT_LIMIT, MAX_LIMIT, ResultPage, Status
 from functions.limits import Limits
 from functions.model import ModelFacts
-from functions.pictures import Picture
 from functions.problems import ErrorCode
+from functions.records import Picture
 from functions.results import Pending
 from functions.uploads import UploadRequest, UploadTicket
 from tonearm.classification import Classification, Genre, Result

@@ -1,11 +1,13 @@
 """How results are kept: ``results/<id>.json``, with a summary and the upload's ETag in the blob's metadata.
 
-The metadata make a page of history one listing call, and work idempotent: an upload is answered when its result carries
-its ETag.
+An upload's picture stands in its result's blob, as the last member ``picture``: a call to storage costs as much as an
+answer, and so neither is ever there without the other or of another version. The metadata make a page of history one
+listing call, and work idempotent: an upload is answered when its result carries its ETag.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal, cast
 from urllib.parse import quote, unquote
@@ -51,16 +53,50 @@ class ResultSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The mel-spectrogram of a whole recording; its columns are equally long."""
+
+    schema: Literal["tonearm.picture/1"] = "tonearm.picture/1"
+    id: str
+    start_s: float
+    end_s: float
+    bands_hz: list[float]
+    """The bands' centre frequencies, rising."""
+    n_bands: int
+    n_columns: int
+    """At most 600."""
+    min_db: float
+    """What level 0 means: this much below the loudest place, or more."""
+    max_db: float
+    """What level 255 means: the loudest place."""
+    levels: str
+    """Base64 of n_bands · n_columns bytes, band by band, the lowest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
     """A result as read from storage."""
 
     body: bytes
-    """The Result's JSON."""
+    """The Result's JSON, with the picture in it if it has one."""
     etag: str
     """The result blob's own."""
     source_etag: str | None
     """The ETag of the upload that it answers."""
     problem_code: str | None
+
+    @property
+    def result(self) -> str:
+        """The Result's JSON by itself."""
+        document = json.loads(self.body)
+        document.pop("picture", None)
+        return json.dumps(document)
+
+    @property
+    def picture(self) -> str | None:
+        """The Picture's JSON; None if it has none."""
+        picture = json.loads(self.body).get("picture")
+        return None if picture is None else json.dumps(picture)
 
     def answers(self, upload_etag: str) -> bool:
         """Whether the upload of this ETag needs no further work."""
@@ -117,14 +153,15 @@ def current(result_id: str) -> StoredResult | Literal["pending"] | None:
     return stored
 
 
-def write(result: Result, *, source_etag: str, over: StoredResult | None) -> bool:
-    """Put ``result`` in place of ``over``; False when what stands there is no longer ``over``.
+def write(result: Result, picture: Picture | None = None, *, source_etag: str, over: StoredResult | None) -> bool:
+    """Put ``result`` and its ``picture`` in place of ``over``; False when what stands there is no longer ``over``.
 
     A block blob of this size is written by one call, so readers see the old result or the new one and nothing between.
     """
+    document = asdict(result) if picture is None else asdict(result) | {"picture": asdict(picture)}
     put = partial(
         _blob(result.id).upload_blob,
-        result.to_json().encode(),
+        json.dumps(document, allow_nan=False).encode(),
         content_settings=ContentSettings(content_type="application/json"),
         metadata=_packed(result, source_etag),
     )

@@ -38,4 +38,4 @@ def get_result(req: func.HttpRequest) -> func.HttpResponse:
             status=202,
             headers={"Retry-After": str(_PENDING_RETRY_AFTER_S)},
         )
-    return json_answer(found.body)
+    return json_answer(found.result)

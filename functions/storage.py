@@ -1,4 +1,4 @@
-"""The storage account: how it is reached, and its four containers."""
+"""The storage account: how it is reached, and its three containers."""
 
 from functools import cache
 from typing import Any
@@ -11,9 +11,8 @@ from functions.settings import IdentityAccess, KeyAccess, settings
 
 UPLOADS = "uploads"
 RESULTS = "results"
-PICTURES = "pictures"
 FEEDBACK = "feedback"
-CONTAINERS = (UPLOADS, RESULTS, PICTURES, FEEDBACK)
+CONTAINERS = (UPLOADS, RESULTS, FEEDBACK)
 
 # Tries end within seconds: an HTTP caller is better told to come back, and a trigger is retried by the host anyway.
 _RETRY_TOTAL = 2
@@ -23,7 +22,6 @@ _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 30
 READ_BYTES = 4 * 2**20
 """Of a blob at once, at most. A read holds about nine times this; the default of 32 MiB is too much for 2,048 MB."""
-_SOCKET_BYTES = 256 * 2**10
 
 
 @cache
@@ -57,7 +55,7 @@ def connect(access: KeyAccess | IdentityAccess) -> BlobServiceClient:
         "transport": RequestsTransport(
             connection_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=_READ_TIMEOUT_S,
-            connection_data_block_size=_SOCKET_BYTES,
+            connection_data_block_size=READ_BYTES,
             # Azurite is on this machine: no look at proxies and ~/.netrc before every call, a tenth of its time.
             use_env_settings=isinstance(access, IdentityAccess),
         ),

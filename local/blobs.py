@@ -270,11 +270,10 @@ class BlobListener:
 
     async def _work(self, listed: _Listed) -> None:
         """Raises what the function raises, TimeoutError, and AzureError."""
-        blob = self._container.get_blob_client(listed.blob.name)
         properties = listed.blob
         if time.monotonic() - listed.at_s > LISTED_S:
             try:
-                properties = await call(blob.get_blob_properties)
+                properties = await call(self._container.get_blob_client(listed.blob.name).get_blob_properties)
             except ResourceNotFoundError:
                 logger.info("%s was deleted before its turn came", listed.blob.name)
                 return
@@ -285,7 +284,7 @@ class BlobListener:
                 self._function.name,
                 container=self._container.container_name,
                 blob_name=listed.blob.name,
-                uri=blob.url,
+                uri=self._container.url+"/"+listed.blob.name,
                 properties={
                     "ETag": listed.version[1],
                     "Length": properties.size,

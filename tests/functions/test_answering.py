@@ -49,7 +49,7 @@ class TestUpload:
         assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
         assert [event["event"] for event in events()][-2:] == ["upload_answered", "upload_already_answered"]
 
-    def test_a_clip_takes_three_calls_to_storage(
+    def test_a_clip_takes_two_calls_to_storage(
         self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """They weigh much beside its own work."""
@@ -63,7 +63,7 @@ class TestUpload:
 
         monkeypatch.setattr(RequestsTransport, "send", counting)
         client.uploaded(name)
-        assert methods == ["GET", "PUT", "PUT"]
+        assert methods == ["GET", "PUT"]
 
     def test_a_new_version_gets_a_new_answer(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str

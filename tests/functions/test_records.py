@@ -85,7 +85,8 @@ class TestStorage:
         assert records.write(result, source_etag='"0x1"', over=None)
         stored = records.read(result.id)
         assert stored is not None
-        assert json.loads(stored.body) == json.loads(result.to_json())
+        assert json.loads(stored.body) == json.loads(stored.result) == json.loads(result.to_json())
+        assert stored.picture is None
         assert (stored.source_etag, stored.problem_code) == ('"0x1"', None)
         properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
         assert properties.content_settings.content_type == "application/json"

@@ -98,7 +98,6 @@ def test_every_rule_holds() -> None:
         (STORAGE, "'${deadLetterContainer}/'", "'results/'", "a lifecycle rule deletes results/, which is to stay"),
         (STORAGE, "'${deadLetterContainer}/'", "'results/'", "deletes what is below event-dead-letters/"),
         (STORAGE, "  'feedback'\n", "", "the code uses container feedback"),
-        (STORAGE, "  'pictures'\n", "", "the code uses container pictures"),
         (STORAGE, "'webjobs-blobtrigger-poison'", "'webjobs-poison'", "the code listens to queue webjobs-blobtrigger-"),
         # what the entry points tell each other and the deployment's steps
         (MAIN, "tags, 'tonearmLiveColour')", "tags, 'tonearmColour')", "nothing writes the group's tag tonearmColour"),

@@ -17,7 +17,7 @@ param functionsPrincipalId string
 param webPrincipalId string
 
 // Storage Blob Data Owner: what the Functions host asks for on its own storage, where it makes containers for its locks
-// and keys. It holds what the code needs too: uploads, results, pictures, feedback, and the key that signs URLs.
+// and keys. It holds what the code needs too: uploads, results and their pictures, feedback, and the key that signs URLs.
 var storageBlobDataOwner = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
 
 // Storage Queue Data Contributor: the host queues each upload's event, and puts what it gives up on into the poison queue.

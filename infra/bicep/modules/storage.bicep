@@ -28,7 +28,6 @@ var deadLetterContainer = 'event-dead-letters'
 var containerNames = [
   'uploads'
   'results'
-  'pictures'
   'feedback'
   'models'
   blueDeploymentContainer
