@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobServiceClient
@@ -273,7 +274,8 @@ class BlobListener:
         properties = listed.blob
         if time.monotonic() - listed.at_s > LISTED_S:
             try:
-                properties = await call(self._container.get_blob_client(listed.blob.name).get_blob_properties)
+                blob = self._container.get_blob_client(listed.blob.name)
+                properties = await call(blob.get_blob_properties)
             except ResourceNotFoundError:
                 logger.info("%s was deleted before its turn came", listed.blob.name)
                 return
@@ -284,7 +286,7 @@ class BlobListener:
                 self._function.name,
                 container=self._container.container_name,
                 blob_name=listed.blob.name,
-                uri=self._container.url+"/"+listed.blob.name,
+                uri=f"{self._container.url}/{quote(listed.blob.name, safe='/~')}",
                 properties={
                     "ETag": listed.version[1],
                     "Length": properties.size,
