@@ -14,13 +14,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobProperties, BlobServiceClient
+from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
+from local.listing import ListedBlob, blobs
 from local.queues import create_queue, encode
 from local.settings import HostSettings
 from local.storage import Outage, call
@@ -32,9 +34,9 @@ POISON_QUEUE = "webjobs-blobtrigger-poison"
 JOURNALS_CONTAINER = "azure-webjobs-hosts"
 SCAN_INTERVAL_S = 0.25
 SCAN_PAUSE_MAX_S = 5.0
-SCAN_REST = 8
+SCAN_REST = 40
 """Between the begins of two scans lies this many times what the first took of the processor, up to the longest pause.
-An emulator on this machine takes as much again, so scans are a quarter of a core, until there are very many blobs."""
+An emulator on this machine takes four times as much, so scans are an eighth of a core, up to some thousand blobs."""
 LISTED_S = 30.0
 """What was listed longer ago is looked at again before it is worked on: it may be gone, or another. Not sooner, as to
 look is a call to storage for each blob."""
@@ -140,12 +142,12 @@ class Journal:
 class _Listed:
     """A blob as a listing showed it, at a time of ``time.monotonic``."""
 
-    blob: BlobProperties
+    blob: ListedBlob
     at_s: float
 
     @property
     def version(self) -> Version:
-        return self.blob.name, _bare_etag(self.blob.etag)
+        return self.blob.name, self.blob.etag
 
 
 class BlobListener:
@@ -215,7 +217,7 @@ class BlobListener:
         try:
             listed = [
                 _Listed(blob, at_s)
-                for blob in self._container.list_blobs(name_starts_with=self._prefix, include=["metadata"])
+                for blob in blobs(self._container, self._prefix)
                 if match_blob_path(self._pattern, self._container.container_name, blob.name) is not None
             ]
         except ResourceNotFoundError:  # at the first start, or after someone emptied the storage
@@ -271,29 +273,28 @@ class BlobListener:
 
     async def _work(self, listed: _Listed) -> None:
         """Raises what the function raises, TimeoutError, and AzureError."""
-        properties = listed.blob
+        blob = listed.blob
         if time.monotonic() - listed.at_s > LISTED_S:
             try:
-                blob = self._container.get_blob_client(listed.blob.name)
-                properties = await call(blob.get_blob_properties)
+                now = await call(self._container.get_blob_client(blob.name).get_blob_properties)
             except ResourceNotFoundError:
-                logger.info("%s was deleted before its turn came", listed.blob.name)
+                logger.info("%s was deleted before its turn came", blob.name)
                 return
-            if _bare_etag(properties.etag) != listed.version[1]:
+            if now.etag.strip('"') != blob.etag:
                 return  # overwritten: the new version is found by itself
         async with asyncio.timeout(self._settings.function_timeout_s):
             await self._worker.invoke_blob(
                 self._function.name,
                 container=self._container.container_name,
-                blob_name=listed.blob.name,
-                uri=f"{self._container.url}/{quote(listed.blob.name, safe='/~')}",
+                blob_name=blob.name,
+                uri=f"{self._container.url}/{quote(blob.name, safe='/~')}",
                 properties={
-                    "ETag": listed.version[1],
-                    "Length": properties.size,
-                    "ContentType": properties.content_settings.content_type,
-                    "LastModified": properties.last_modified,
+                    "ETag": blob.etag,
+                    "Length": blob.size_bytes,
+                    "ContentType": blob.content_type,
+                    "LastModified": parsedate_to_datetime(blob.last_modified),
                 },
-                metadata=properties.metadata,
+                metadata=blob.metadata,
             )
 
     async def _give_up(self, version: Version) -> None:
@@ -336,8 +337,3 @@ def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> No
 
 def _line(version: Version, tries: int | None) -> str:
     return json.dumps({"blob": version[0], "etag": version[1], "tries": tries}) + "\n"
-
-
-def _bare_etag(etag: str | None) -> str:
-    # quoted in headers, bare in listings
-    return (etag or "").strip('"')
