@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ SOAKING, SOAKED_CLIPS = 8, 5_000
 """So many users send so many clips: memory must not grow over them."""
 PACE_S = 10
 LOOK_INTERVAL_S = 0.05
+STEPS = ("wav", "mp3", "soak", "one_user", "crowd", "after_the_crowd", "uploads")
 IDLE_S, IDLE_PERCENT = 1.0, 20
 
 
@@ -42,13 +43,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description="Puts the whole system under load.")
     parser.add_argument("--mode", action="append", choices=("fast", "accurate"), help="which (default: both)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the hundred users (default: %(default)s)")
+    parser.add_argument("--step", action="append", choices=STEPS, help="which (default: all)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
     options = parser.parse_args()
     results: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as name:
         folders = {kind: _clips(Path(name, kind), kind) for kind in ("wav", "mp3")}
         for mode in options.mode or ("fast", "accurate"):
-            results[mode] = _measured(mode, folders, options.seconds, Path(name, mode))
+            results[mode] = _measured(mode, folders, options.seconds, options.step or STEPS, Path(name, mode))
             print(f"{mode}\n{table(results[mode])}\n", flush=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written: {options.out}")
@@ -64,7 +66,9 @@ def _clips(folder: Path, kind: str) -> Path:
     return folder
 
 
-def _measured(mode: Mode, folders: dict[str, Path], seconds: float, work: Path) -> dict[str, Any]:
+def _measured(
+    mode: Mode, folders: dict[str, Path], seconds: float, chosen: Sequence[str], work: Path
+) -> dict[str, Any]:
     work.mkdir()
     system = System(work, REPOSITORY, {"TONEARM_MODE": mode})
     system.storage.start()
@@ -76,16 +80,14 @@ def _measured(mode: Mode, folders: dict[str, Path], seconds: float, work: Path) 
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "wav": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds)),
             "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
-            "soak": lambda: _watched(
-                host, lambda: _users(system, wav, SOAKING, SOAKED_CLIPS / figures["wav"]["answered_a_second"])
-            ),
+            "soak": lambda: _soaked(system, wav, host),
             "one_user": lambda: _users(system, wav, 1, seconds / 6),
             "crowd": lambda: _watched(host, lambda: _users(system, wav, CROWD, CROWD_SECONDS)),
             "after_the_crowd": lambda: _users(system, wav, 1, seconds / 6),
             "uploads": lambda: uploads.measured(system, wav, lambda: _pace(system, wav, host)),
         }
-        for name, step in tqdm(steps.items(), desc=mode, leave=False):
-            figures[name] = step()
+        for name in tqdm([name for name in STEPS if name in chosen], desc=mode, leave=False):
+            figures[name] = steps[name]()
             _wait_until_idle(host)
         return figures
     finally:
@@ -132,6 +134,11 @@ def _pace(system: System, clips: Path, host: psutil.Process) -> dict[str, Any]:
     return found
 
 
+def _soaked(system: System, clips: Path, host: psutil.Process) -> dict[str, Any]:
+    seconds = SOAKED_CLIPS / _pace(system, clips, host)["answered_a_second"]
+    return _watched(host, lambda: _users(system, clips, SOAKING, seconds))
+
+
 def _resident_mb(process: psutil.Process) -> float:
     return round(process.memory_info().rss / 1e6, 1)
 
@@ -139,7 +146,9 @@ def _resident_mb(process: psutil.Process) -> float:
 def table(figures: dict[str, Any]) -> str:
     """One mode's figures, for people."""
     rows = [f"  host at rest: {figures['memory_at_rest_mb']:.0f} MB"]
-    for name in ("wav", "mp3", "soak", "one_user", "crowd", "after_the_crowd"):
+    for name in STEPS[:-1]:
+        if name not in figures:
+            continue
         row, latency = figures[name], figures[name]["latency_ms"]
         host = (
             f"; host {row['host_ms_an_answer']} ms an answer, {row['memory_mb']:.0f} MB" if "memory_mb" in row else ""
@@ -148,6 +157,8 @@ def table(figures: dict[str, Any]) -> str:
             f"  {name:<16} {row['users']} users: {row['answered_a_second']:.1f}/s, p50 {latency['p50']:.0f} ms, "
             f"p95 {latency['p95']:.0f} ms, {row['statuses']}{host}; generator {row['generator_cores']:.2f} cores"
         )
+    if "uploads" not in figures:
+        return "\n".join(rows)
     dropped = figures["uploads"]
     for name, what in (("while_dropped", "uploads"), ("waiting", "uploads, waiting")):
         rows.extend(
