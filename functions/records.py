@@ -1,8 +1,9 @@
 """How results are kept: ``results/<id>.json``, with a summary and the upload's ETag in the blob's metadata.
 
-An upload's picture stands in its result's blob, as the last member ``picture``: a call to storage costs as much as an
-answer, and so neither is ever there without the other or of another version. The metadata make a page of history one
-listing call, and work idempotent: an upload is answered when its result carries its ETag.
+The picture of an upload that has a genre stands in its result's blob, as the last member ``picture``: so it is of the
+same version and there as soon, and a call to storage is saved, which costs more than working out an answer
+(docs/deploy.md). The metadata make a page of history one listing call, and work idempotent: an upload is answered when
+its result carries its ETag.
 """
 
 import json
@@ -158,10 +159,14 @@ def write(result: Result, picture: Picture | None = None, *, source_etag: str, o
 
     A block blob of this size is written by one call, so readers see the old result or the new one and nothing between.
     """
-    document = asdict(result) if picture is None else asdict(result) | {"picture": asdict(picture)}
+    body = (
+        result.to_json()
+        if picture is None
+        else json.dumps(asdict(result) | {"picture": asdict(picture)}, allow_nan=False)
+    )
     put = partial(
         _blob(result.id).upload_blob,
-        json.dumps(document, allow_nan=False).encode(),
+        body.encode(),
         content_settings=ContentSettings(content_type="application/json"),
         metadata=_packed(result, source_etag),
     )

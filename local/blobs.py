@@ -36,7 +36,7 @@ SCAN_INTERVAL_S = 0.25
 SCAN_PAUSE_MAX_S = 5.0
 SCAN_REST = 40
 """Between the begins of two scans lies this many times what the first took of the processor, up to the longest pause.
-An emulator on this machine takes four times as much, so scans are an eighth of a core, up to some thousand blobs."""
+An emulator on this machine takes four times as much, so scans are an eighth of a core, up to two thousand blobs."""
 LISTED_S = 30.0
 """What was listed longer ago is looked at again before it is worked on: it may be gone, or another. Not sooner, as to
 look is a call to storage for each blob."""

@@ -2,7 +2,7 @@
 
 Azure's client makes an object of some fifty fields of each blob, half a millisecond of the processor. Here a container
 is listed up to four times a second, so that this was a good part of a core from some hundred blobs on. So the client
-asks, with all that it knows of signing and errors, and what storage answers is read here: a tenth of the work.
+asks, with all that it knows of signing and errors, and what storage answers is read here: an eighth of the work.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from azure.core.exceptions import DecodeError
 from azure.storage.blob import ContainerClient
 
 
@@ -36,7 +37,10 @@ def blobs(container: ContainerClient, prefix: str) -> Iterator[ListedBlob]:
     """The blobs whose names begin with ``prefix``, in the order of their names. Raises AzureError."""
     marker: str | None = None
     while marker != "":
-        page = ElementTree.fromstring(_page(container, prefix, marker))  # noqa: S314 - from our own storage
+        try:
+            page = ElementTree.fromstring(_page(container, prefix, marker))  # noqa: S314 - from our own storage
+        except ElementTree.ParseError as error:  # said as the client says it
+            raise DecodeError("storage sent a listing that is no XML", error=error) from error
         for blob in page.iterfind("Blobs/Blob"):
             yield _listed(blob)
         marker = page.findtext("NextMarker") or ""

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import DecodeError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings
 
 from local.listing import blobs
@@ -68,6 +68,15 @@ def test_what_xml_cannot_hold_comes_back(container: ContainerClient, monkeypatch
         <Blob><Name>c%20d</Name><Properties /></Blob></Blobs><NextMarker /></EnumerationResults>"""
     monkeypatch.setattr("local.listing._page", lambda *_: page)
     assert [(each.name, each.etag) for each in blobs(container, "")] == [("a\ufffeb", "0x1"), ("c%20d", "")]
+
+
+def test_a_listing_that_breaks_off_is_an_error_of_storage(
+    container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listener waits after those, and asks again."""
+    monkeypatch.setattr("local.listing._page", lambda *_: b"<EnumerationResults><Blobs>")
+    with pytest.raises(DecodeError):
+        list(blobs(container, ""))
 
 
 def _http(time: Any) -> str:
