@@ -11,10 +11,11 @@ from io import BytesIO
 from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
 from annotated_types import MinLen
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobProperties, StorageStreamDownloader
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobProperties
 
-from functions import logs, pictures, records, storage
+from functions import blobs, logs, pictures, records, storage
+from functions.blobs import Opened
 from functions.engine import classifier
 from functions.records import Picture
 from functions.settings import settings
@@ -23,8 +24,10 @@ from tonearm.errors import AudioError
 
 _MAX_WRITE_TRIES = 5
 _MAX_VERSIONS = 5
+_SMALL_BYTES = 4 * 2**20
+"""Up to here an upload is held in memory, and read at once, whether it has its answer already or not."""
 _CURRENT_S = 1.0
-"""So long after it was read, an upload of one piece is taken to be as it was: writing its answer may take as long."""
+"""So long after it was read, a small upload is taken to be as it was: writing its answer may take as long."""
 
 
 class PoisonMessage(TypedDict):
@@ -71,32 +74,35 @@ def _answer_version(result_id: str) -> None:
     """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
     blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
     started_s = time.monotonic()
-    upload = _opened(blob)
-    etag, size_bytes = upload.properties.etag, upload.properties.size
+    try:
+        upload = blobs.opened(storage.UPLOADS, result_id)
+    except FileNotFoundError:
+        raise _GoneError from None
     # Calls to storage weigh beside a clip's own work, so it has two: its facts come with its bytes, and to ask each
     # time whether it has its answer already, or has been replaced, costs more than now and then to work in vain. What
     # is put into an empty place is in nobody's way: the answer to a newer version stands there already, so that this
     # fails, or comes later and replaces it.
-    whole = _is_whole(upload)
-    stored = None if whole else records.read(result_id)
-    if stored is not None and stored.answers(etag):
-        logs.event("upload_already_answered", result_id=result_id, etag=etag)
+    small = upload.size_bytes <= _SMALL_BYTES
+    stored = None if small else records.read(result_id)
+    if stored is not None and stored.answers(upload.etag):
+        logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
         return
-    logs.event("upload_started", result_id=result_id, etag=etag, size_bytes=size_bytes)
-    result, picture = _classified(blob, upload)
-    if not whole or time.monotonic() - started_s > _CURRENT_S:
-        _check_current(blob, etag)
+    logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
+    with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
+        result, picture = _classified(result_id, upload, file)
+    if not small or time.monotonic() - started_s > _CURRENT_S:
+        _check_current(blob, upload.etag)
     # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
-    written = records.write(result, picture, source_etag=etag, over=stored) or _write_if_current(
-        blob, result, picture, etag
+    written = records.write(result, picture, source_etag=upload.etag, over=stored) or _write_if_current(
+        blob, result, picture, upload.etag
     )
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
         result_id=result_id,
-        etag=etag,
+        etag=upload.etag,
         status=result.status,
         code=result.problem.code if isinstance(result, Failure) else None,
-        size_bytes=size_bytes,
+        size_bytes=upload.size_bytes,
         duration_ms=round(1000 * (time.monotonic() - started_s)),
         model_version=result.model_version,
     )
@@ -152,47 +158,24 @@ def _check_current(blob: BlobClient, upload_etag: str) -> None:
         raise _OutdatedError
 
 
-def _opened(blob: BlobClient) -> StorageStreamDownloader[bytes]:
-    """The upload with its first bytes read; the rest comes from the same version or not at all."""
-    try:
-        return blob.download_blob()
-    except ResourceNotFoundError:
-        raise _GoneError from None
-
-
-def _is_whole(upload: StorageStreamDownloader[bytes]) -> bool:
-    """Whether the first bytes are all."""
-    return upload.properties.size <= storage.READ_BYTES
-
-
-def _classified(blob: BlobClient, upload: StorageStreamDownloader[bytes]) -> tuple[Result, Picture | None]:
-    """The upload's result, and its picture if that has a genre."""
-    limit_bytes, size_bytes = settings().max_upload_bytes, upload.properties.size
+def _classified(result_id: str, upload: Opened, file: BinaryIO) -> tuple[Result, Picture | None]:
+    """The upload's result, and its picture if that has a genre. ``file``, empty, takes what is read of it."""
+    limit_bytes = settings().max_upload_bytes
     engine = classifier()
     from tonearm.overview import Overview  # here, as it brings in NumPy, which the other functions do without
 
     try:
-        if size_bytes > limit_bytes:
-            raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {size_bytes}.")
-        # What comes with the first call is in memory anyway.
-        with BytesIO() if _is_whole(upload) else tempfile.TemporaryFile(prefix="tonearm-") as file:
-            _download(upload, file)
-            overview, longest_s = Overview(), settings().max_duration_s
-            result = engine.classify(file, result_id=blob.blob_name, max_duration_s=longest_s, overview=overview)
-            return result, pictures.drawn(overview, result.id)
+        if upload.size_bytes > limit_bytes:
+            raise AudioError(
+                "too_large", f"An upload may have {limit_bytes} bytes and this one has {upload.size_bytes}."
+            )
+        file.writelines(upload.content)
+        file.seek(0)
+        overview, longest_s = Overview(), settings().max_duration_s
+        result = engine.classify(file, result_id=result_id, max_duration_s=longest_s, overview=overview)
+        return result, pictures.drawn(overview, result_id)
     except AudioError as error:
-        return _failure(blob.blob_name, error.code, error.title, error.detail, engine.model_version), None
-
-
-def _download(upload: StorageStreamDownloader[bytes], file: BinaryIO) -> None:
-    """Copy the upload to ``file`` in chunks."""
-    try:
-        upload.readinto(file)
-    except ResourceModifiedError:
-        raise _OutdatedError from None
-    except ResourceNotFoundError:
-        raise _GoneError from None
-    file.seek(0)
+        return _failure(result_id, error.code, error.title, error.detail, engine.model_version), None
 
 
 def _failure(result_id: str, code: str, title: str, detail: str, model_version: str | None = None) -> Failure:

@@ -9,21 +9,22 @@ its result carries its ETag.
 import json
 import re
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Literal, cast
 from urllib.parse import quote, unquote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContentSettings
 
-from functions import storage
+from functions import blobs, storage
 from functions.problems import ProblemError
 from tonearm.classification import Classification, Genre, Result
 
 SUFFIX = ".json"
 MAX_ID_CHARS = 1024 - len(SUFFIX)
 """A blob's name has at most 1,024 characters, and a result's is its upload's with the suffix."""
+
+_CONTENT_TYPE = "application/json"
 
 PROCESSING_FAILED = "processing_failed"
 """Problem code of an upload that was given up after passing faults; the only answer that a later one replaces."""
@@ -164,18 +165,19 @@ def write(result: Result, picture: Picture | None = None, *, source_etag: str, o
         if picture is None
         else json.dumps(asdict(result) | {"picture": asdict(picture)}, allow_nan=False)
     )
-    put = partial(
-        _blob(result.id).upload_blob,
-        body.encode(),
-        content_settings=ContentSettings(content_type="application/json"),
-        metadata=_packed(result, source_etag),
-    )
+    content, metadata = body.encode(), _packed(result, source_etag)
+    if over is None:
+        return blobs.create(storage.RESULTS, result.id + SUFFIX, content, content_type=_CONTENT_TYPE, metadata=metadata)
     try:
-        if over is None:
-            put(overwrite=False)
-        else:
-            put(overwrite=True, etag=over.etag, match_condition=MatchConditions.IfNotModified)
-    except (ResourceExistsError, ResourceModifiedError):
+        _blob(result.id).upload_blob(
+            content,
+            content_settings=ContentSettings(content_type=_CONTENT_TYPE),
+            metadata=metadata,
+            overwrite=True,
+            etag=over.etag,
+            match_condition=MatchConditions.IfNotModified,
+        )
+    except ResourceModifiedError:
         return False
     return True
 

@@ -1,13 +1,18 @@
 """The storage account: how it is reached, and its three containers."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ResourceExistsError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
 
 from functions.settings import IdentityAccess, KeyAccess, settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from obstore.store import AzureBearerToken, AzureStore
 
 UPLOADS = "uploads"
 RESULTS = "results"
@@ -20,7 +25,8 @@ _BACKOFF_S = 1
 _BACKOFF_JITTER_S = 1
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 30
-READ_BYTES = 4 * 2**20
+_STREAM_TIMEOUT_S = 1_200  # as long as a function may take
+_READ_BYTES = 4 * 2**20
 """Of a blob at once, at most. A read holds about nine times this; the default of 32 MiB is too much for 2,048 MB."""
 
 
@@ -43,19 +49,45 @@ def container(name: str) -> ContainerClient:
     return service().get_container_client(name)
 
 
+@cache
+def store(name: str) -> "AzureStore":
+    """One of CONTAINERS for functions.blobs. Raises AzureError when storage is away."""
+    from obstore.store import AzureStore
+
+    client = service()
+    by_key = isinstance(settings().storage, KeyAccess)
+    return AzureStore(
+        name,
+        account_name=client.account_name,
+        endpoint=client.url.rstrip("/"),
+        **({"account_key": client.credential.account_key} if by_key else {}),
+        credential_provider=None if by_key else lambda: _token(client.credential),
+        client_options={
+            "allow_http": client.url.startswith("http:"),
+            "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_S),
+            "read_timeout": timedelta(seconds=_READ_TIMEOUT_S),
+            "timeout": timedelta(seconds=_STREAM_TIMEOUT_S),
+        },
+        retry_config={
+            "max_retries": _RETRY_TOTAL,
+            "backoff": {"init_backoff": timedelta(seconds=_BACKOFF_S)},
+        },
+    )
+
+
 def connect(access: KeyAccess | IdentityAccess) -> BlobServiceClient:
     """A client for the account. Sends nothing yet."""
     options: dict[str, Any] = {
         "retry_policy": LinearRetry(
             backoff=_BACKOFF_S, retry_total=_RETRY_TOTAL, random_jitter_range=_BACKOFF_JITTER_S
         ),
-        "max_single_get_size": READ_BYTES,
-        "max_chunk_get_size": READ_BYTES,
+        "max_single_get_size": _READ_BYTES,
+        "max_chunk_get_size": _READ_BYTES,
         # Given to the client itself, timeouts and sizes are lost on a transport that is given too.
         "transport": RequestsTransport(
             connection_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=_READ_TIMEOUT_S,
-            connection_data_block_size=READ_BYTES,
+            connection_data_block_size=_READ_BYTES,
             # Azurite is on this machine: no look at proxies and ~/.netrc before every call, a tenth of its time.
             use_env_settings=isinstance(access, IdentityAccess),
         ),
@@ -66,3 +98,8 @@ def connect(access: KeyAccess | IdentityAccess) -> BlobServiceClient:
 
     credential = ManagedIdentityCredential(client_id=access.client_id)
     return BlobServiceClient(access.blob_service_url, credential=credential, **options)
+
+
+def _token(credential: "TokenCredential") -> "AzureBearerToken":
+    token = credential.get_token("https://storage.azure.com/.default")
+    return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}

@@ -34,6 +34,7 @@ GRACE_S = 5
 BACKLOG = 512
 """Connections that the system holds until they are accepted."""
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
+PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
 
 def main() -> int:
@@ -46,6 +47,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("azure", "azure.functions", "uvicorn"):  # the first logs whole request URLs, signatures included
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Storage is on this machine, and some of its clients would ask these for the way there.
+    for name in [name for name in os.environ if name.lower() in PROXIES]:
+        del os.environ[name]
     try:
         load_local_settings(arguments.app)
         asyncio.run(_serve(arguments.app, arguments.address, arguments.port))

@@ -62,6 +62,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         settings.cache_clear()
         storage.service.cache_clear()
         storage.container.cache_clear()
+        storage.store.cache_clear()
         monkeypatch.setattr(engine, "_loaded", None)
         monkeypatch.setattr(health, "_kept", health._Kept())
 
@@ -78,6 +79,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     settings.cache_clear()
     storage.service.cache_clear()
     storage.container.cache_clear()
+    storage.store.cache_clear()
 
 
 @pytest.fixture
@@ -98,10 +100,9 @@ def name() -> str:
 
 
 @pytest.fixture
-def in_pieces(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads are read in several pieces, as large ones are, and looked at before and after."""
-    monkeypatch.setattr(storage, "READ_BYTES", 10_000)
-    configure()
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are taken for large ones, which are put on disk and looked at before and after."""
+    monkeypatch.setattr(answering, "_SMALL_BYTES", 10_000)
 
 
 @pytest.fixture

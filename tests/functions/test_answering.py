@@ -2,9 +2,11 @@
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import obstore
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
@@ -38,7 +40,7 @@ class TestUpload:
         assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
         assert events()[-1]["event"] == "upload_answered_elsewhere"
 
-    @pytest.mark.usefixtures("in_pieces")
+    @pytest.mark.usefixtures("large")
     def test_a_large_upload_is_not_even_read_again(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
     ) -> None:
@@ -54,16 +56,22 @@ class TestUpload:
     ) -> None:
         """They weigh much beside its own work."""
         uploads.upload_blob(name, wav())
-        storage.service()
-        send, methods = RequestsTransport.send, []
+        calls = []
 
-        def counting(transport: RequestsTransport, request: Any, **options: Any) -> Any:
-            methods.append(request.method)
-            return send(transport, request, **options)
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def counting(*args: Any, **options: Any) -> Any:
+                calls.append(call.__name__)
+                return call(*args, **options)
 
-        monkeypatch.setattr(RequestsTransport, "send", counting)
+            return counting
+
+        for call in (obstore.get, obstore.put):
+            monkeypatch.setattr(obstore, call.__name__, counted(call))
+        monkeypatch.setattr(RequestsTransport, "send", counted(RequestsTransport.send))
+        storage.store(storage.RESULTS)
+        calls.clear()
         client.uploaded(name)
-        assert methods == ["GET", "PUT"]
+        assert calls == ["get", "put"]
 
     def test_a_new_version_gets_a_new_answer(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
@@ -140,6 +148,18 @@ class TestUpload:
     def test_names_that_cannot_have_a_result_are_logged(self, client: Client, bad: str, events: Events) -> None:
         client.uploaded(bad)
         assert events()[-1]["event"] == "upload_ignored"
+
+    @pytest.mark.parametrize("odd", ["{}//a.wav", "/{}.wav", "{}/"])
+    def test_names_with_empty_segments(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, odd: str
+    ) -> None:
+        """They are blobs of their own, not those whose names lack the segment."""
+        name = odd.format(uuid4().hex)
+        uploads.upload_blob(name.strip("/").replace("//", "/"), b"no audio")
+        uploads.upload_blob(name, wav())
+        client.uploaded(name)
+        client.uploaded(name)
+        assert stored(results, name)["status"] == "done"
 
     def test_the_longest_name(self, client: Client, uploads: ContainerClient, results: ContainerClient) -> None:
         name = uuid4().hex + "é" * (records.MAX_ID_CHARS - 32)

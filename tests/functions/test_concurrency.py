@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobClient, ContainerClient
+from azure.storage.blob import ContainerClient
 
-from functions import answering, records
+from functions import blobs, records
 from local.worker import InvocationError
 from tests.conftest import Storage
 from tests.functions.client import Client, poison, stored, wav
@@ -42,7 +42,7 @@ class TestMeanwhile:
         client.uploaded(name)
         assert client.result(name).json["problem"]["code"] == "too_short"
 
-    @pytest.mark.parametrize("how", ["at once", "slow", "in_pieces"])
+    @pytest.mark.parametrize("how", ["at once", "slow", "large"])
     def test_replaced_and_answered(
         self,
         client: Client,
@@ -66,7 +66,7 @@ class TestMeanwhile:
         client.uploaded(name)
         assert stored(results, name)["problem"]["code"] == "too_short"
 
-    @pytest.mark.parametrize("how", ["at once", "slow", "in_pieces"])
+    @pytest.mark.parametrize("how", ["at once", "slow", "large"])
     def test_replaced_and_answered_at_the_last_moment(
         self,
         client: Client,
@@ -95,7 +95,7 @@ class TestMeanwhile:
         assert len(writes) > 1
         assert stored(results, name)["problem"]["code"] == "too_short"
 
-    @pytest.mark.usefixtures("in_pieces")
+    @pytest.mark.usefixtures("large")
     def test_replaced_and_answered_at_the_first_moment(
         self,
         client: Client,
@@ -103,10 +103,8 @@ class TestMeanwhile:
         results: ContainerClient,
         name: str,
         monkeypatch: pytest.MonkeyPatch,
-        configure: Configure,
     ) -> None:
-        """Even when the newer answer comes between the upload's first piece and the look for an earlier answer."""
-        configure(TONEARM_MAX_UPLOAD_BYTES=len(wav()) - 1)  # so that the rest of it, which is gone, is not asked for
+        """Even when the newer answer comes between the upload's opening and the look for an earlier answer."""
         uploads.upload_blob(name, wav())
         read, reads = records.read, []
 
@@ -145,7 +143,7 @@ class TestMeanwhile:
         client.uploaded(name)
         assert not results.get_blob_client(f"{name}.json").exists()
 
-    @pytest.mark.usefixtures("in_pieces")
+    @pytest.mark.usefixtures("large")
     def test_deleted_before_it_is_read(
         self,
         client: Client,
@@ -156,18 +154,19 @@ class TestMeanwhile:
         events: Events,
     ) -> None:
         uploads.upload_blob(name, wav())
-        download = answering._download
+        opened = blobs.opened
 
-        def late(blob: BlobClient, *rest: Any) -> None:
+        def early(*where: str) -> blobs.Opened:
+            upload = opened(*where)
             uploads.delete_blob(name)
-            download(blob, *rest)
+            return upload
 
-        monkeypatch.setattr(answering, "_download", late)
+        monkeypatch.setattr(blobs, "opened", early)
         client.uploaded(name)
         assert events()[-1]["event"] == "upload_gone"
         assert not results.get_blob_client(f"{name}.json").exists()
 
-    @pytest.mark.usefixtures("in_pieces")
+    @pytest.mark.usefixtures("large")
     def test_replaced_before_it_is_read(
         self,
         client: Client,
@@ -179,32 +178,34 @@ class TestMeanwhile:
     ) -> None:
         """The newer version is answered at once: it may have no event of its own."""
         uploads.upload_blob(name, wav())
-        download = answering._download
+        opened = blobs.opened
         replacements = [b"newer"]
 
-        def late(blob: BlobClient, *rest: Any) -> None:
+        def early(*where: str) -> blobs.Opened:
+            upload = opened(*where)
             if replacements:
                 uploads.upload_blob(name, replacements.pop(), overwrite=True)
-            download(blob, *rest)
+            return upload
 
-        monkeypatch.setattr(answering, "_download", late)
+        monkeypatch.setattr(blobs, "opened", early)
         client.uploaded(name)
         assert [event["event"] for event in events()][-3:] == ["upload_outdated", "upload_started", "upload_answered"]
         assert stored(results, name)["problem"]["code"] == "unsupported_format"
 
-    @pytest.mark.usefixtures("in_pieces")
+    @pytest.mark.usefixtures("large")
     def test_replaced_again_and_again(
         self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It ends, and by an error, so that the host tries again later."""
         uploads.upload_blob(name, wav())
-        download = answering._download
+        opened = blobs.opened
 
-        def late(blob: BlobClient, *rest: Any) -> None:
+        def early(*where: str) -> blobs.Opened:
+            upload = opened(*where)
             uploads.upload_blob(name, wav(), overwrite=True)
-            download(blob, *rest)
+            return upload
 
-        monkeypatch.setattr(answering, "_download", late)
+        monkeypatch.setattr(blobs, "opened", early)
         with pytest.raises(InvocationError, match="was replaced 5 times"):
             client.uploaded(name)
 
@@ -267,7 +268,7 @@ def test_storage_away_raises_and_nothing_is_lost(
     uploads.upload_blob(name, wav(0.3))
     azurite.stop()
     try:
-        with pytest.raises(InvocationError, match="ServiceRequestError"):
+        with pytest.raises(InvocationError, match="error sending request"):
             client.uploaded(name)
         with pytest.raises(InvocationError, match="ServiceRequestError"):
             client.poisoned(poison(name))

@@ -13,17 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.storage.blob import BlobServiceClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from functions import history, storage, tickets
 from functions.problems import ProblemError
@@ -35,31 +31,6 @@ from tests.functions.client import Client
 from tests.functions.conftest import Configure
 
 PATIENCE_S = 20
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that only these tests trust, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = folder / "certificate.pem", folder / "key.pem"
-    certificate_path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
 
 
 class TokenEndpoint(BaseHTTPRequestHandler):
@@ -144,14 +115,18 @@ class Cloud:
     """Storage that takes identities."""
 
     url: str
-    certificate: Path
+    authority: Path
+    """Whose certificate it shows."""
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     tmp_path = tmp_path_factory.mktemp("cloud")
-    certificate_path, key_path = certificate(tmp_path)
-    trusted = ssl.create_default_context(cafile=str(certificate_path))
+    authority = trustme.CA()
+    authority_path, issued_path = tmp_path / "authority.pem", tmp_path / "issued.pem"
+    authority.cert_pem.write_to_path(authority_path)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(issued_path)
+    trusted = ssl.create_default_context(cafile=str(authority_path))
     (port,) = free_ports(1)
 
     def answers() -> bool:
@@ -167,11 +142,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
     command = [f"{emulator.COMMAND}-blob", "--silent", "--disableTelemetry", "--inMemoryPersistence"]
     command += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    command += ["--oauth", "basic", "--cert", str(certificate_path), "--key", str(key_path)]
+    command += ["--oauth", "basic", "--cert", str(issued_path), "--key", str(issued_path)]
     azurite = Child("Azurite with identities", command, log_path=tmp_path / "azurite.log", probe=answers)
     azurite.launch()
     azurite.wait_ready(READY_TIMEOUT_S)
-    yield Cloud(f"https://127.0.0.1:{port}/{emulator.ACCOUNT}", certificate_path)
+    yield Cloud(f"https://127.0.0.1:{port}/{emulator.ACCOUNT}", authority_path)
     azurite.stop()
 
 
@@ -186,14 +161,15 @@ def with_identity(cloud: Cloud, token_endpoint: str, configure: Configure) -> No
         AzureWebJobsStorage__clientId="client-7",
         IDENTITY_ENDPOINT=f"{token_endpoint}/token",
         IDENTITY_HEADER="secret",
-        REQUESTS_CA_BUNDLE=str(cloud.certificate),
+        REQUESTS_CA_BUNDLE=str(cloud.authority),
+        SSL_CERT_FILE=str(cloud.authority),
     )
 
 
-def send(method: str, url: str, certificate_path: Path) -> tuple[int, bytes]:
+def send(method: str, url: str, authority: Path) -> tuple[int, bytes]:
     parts = urlsplit(url)
     connection = http.client.HTTPSConnection(
-        parts.netloc, timeout=20, context=ssl.create_default_context(cafile=str(certificate_path))
+        parts.netloc, timeout=20, context=ssl.create_default_context(cafile=str(authority))
     )
     try:
         body = b"audio" if method == "PUT" else None
@@ -204,8 +180,8 @@ def send(method: str, url: str, certificate_path: Path) -> tuple[int, bytes]:
         connection.close()
 
 
-def put(url: str, certificate_path: Path) -> int:
-    return send("PUT", url, certificate_path)[0]
+def put(url: str, authority: Path) -> int:
+    return send("PUT", url, authority)[0]
 
 
 @pytest.mark.usefixtures("with_identity")
@@ -215,26 +191,32 @@ class TestIdentity:
         assert {each.name for each in storage.service().list_containers()} == set(storage.CONTAINERS)
         assert "client_id=client-7" in TokenEndpoint.asked_for
 
+    def test_an_upload_is_answered(self, client: Client, cloud: Cloud) -> None:
+        ticket = client.create_upload(b'{"filename": "a.wav"}').json
+        assert put(ticket["upload_url"], cloud.authority) == 201
+        client.uploaded(ticket["id"])
+        assert client.result(ticket["id"]).json["problem"]["code"] == "unsupported_format"
+
     def test_upload_urls_are_signed_with_a_delegated_key(self, client: Client, cloud: Cloud) -> None:
         url = client.create_upload(b'{"filename": "a.wav"}').json["upload_url"]
         assert "skoid=" in url
         assert "spr=https&" in url
-        assert put(url, cloud.certificate) == 201
+        assert put(url, cloud.authority) == 201
         address, _, signature = url.partition("?")
-        assert put(f"{address}x?{signature}", cloud.certificate) == 403
+        assert put(f"{address}x?{signature}", cloud.authority) == 403
 
     def test_so_are_those_to_read(self, client: Client, cloud: Cloud) -> None:
         ticket = client.create_upload(b'{"filename": "a.wav"}').json
-        assert put(ticket["upload_url"], cloud.certificate) == 201
+        assert put(ticket["upload_url"], cloud.authority) == 201
         url = client.recording(ticket["id"]).json["url"]
         assert "skoid=" in url
         assert "spr=https&" in url
-        assert send("GET", url, cloud.certificate) == (200, b"audio")
-        assert put(url, cloud.certificate) == 403
+        assert send("GET", url, cloud.authority) == (200, b"audio")
+        assert put(url, cloud.authority) == 403
 
     def test_they_end(self, cloud: Cloud) -> None:
         late = tickets.upload_url("a.wav", datetime.now(UTC) - timedelta(seconds=30))
-        assert put(late, cloud.certificate) == 403
+        assert put(late, cloud.authority) == 403
 
 
 def test_containers_are_made_where_they_are_missing(

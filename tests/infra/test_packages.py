@@ -29,7 +29,7 @@ from tests.conftest import REPOSITORY, Storage, free_ports
 from tests.local.conftest import wait_until
 
 READY_TIMEOUT_S = 60
-NATIVE = {"av", "cryptography", "numpy", "onnxruntime", "pydantic_core", "soxr"}
+NATIVE = {"av", "cryptography", "numpy", "obstore", "onnxruntime", "pydantic_core", "soxr"}
 # The Python under the virtual environment here: with -S it sees its own library and nothing that was installed.
 BARE_PYTHON = Path(sys.base_prefix, "bin", "python3.13")
 
