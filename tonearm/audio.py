@@ -1,7 +1,8 @@
 """Bytes in, float32 mono at 22,050 Hz out, a window at a time, so that memory stays bounded whatever the length.
 
 FFmpeg (through PyAV) decides by content what a file is; its name counts for nothing. Channels are averaged, then the
-rate is converted by soxr. Formats that can point at other files or addresses (playlists, scripts) are not opened.
+rate is converted by soxr. Formats that can point at other files or addresses (playlists, scripts) are not opened. The
+plainest files are read without it (:mod:`tonearm.wav`).
 """
 
 import io
@@ -21,7 +22,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from tonearm import mp4
+from tonearm import mp4, wav
 from tonearm.classification import Audio
 from tonearm.constants import (
     MIN_DURATION_S,
@@ -62,6 +63,7 @@ SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_S = 1.0
+PLAIN_BLOCK_BYTES = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,36 +164,55 @@ class AudioReader:
         )
 
     def _blocks(self) -> Iterator[Samples]:
-        """Mono blocks at 22,050 Hz, of about a second each."""
+        """Mono blocks at 22,050 Hz, of a second or more each."""
         resampler: soxr.ResampleStream | None = None
         current: _Layout | None = None
         try:
-            with _container(self._file) as container:
-                for layout, frames in self._layouts(container):
-                    if layout != current:
-                        if resampler is not None:
-                            yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-                        current = layout
-                        self._layout = self._layout or layout
-                        resampler = _resampler(layout.rate_hz)
-                    mono = self._sane(_mono(layout, frames))
-                    self._decoded_s += len(mono) / layout.rate_hz
-                    if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
-                        raise _too_long(self._max_duration_s)
-                    yield mono if resampler is None else resampler.resample_chunk(mono)
+            plain = wav.plain_samples(self._file)
+            for layout, mono in self._decoded() if plain is None else self._read(plain):
+                if layout != current:
+                    if resampler is not None:
+                        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+                    current = layout
+                    self._layout = self._layout or layout
+                    resampler = _resampler(layout.rate_hz)
+                self._decoded_s += len(mono) / layout.rate_hz
+                if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
+                    raise _too_long(self._max_duration_s)
+                yield mono if resampler is None else resampler.resample_chunk(mono)
             if resampler is not None:
                 yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
         finally:
             if self._owned:
                 self._file.close()
 
+    def _state(self, codec: str, stated_s: float | None) -> None:
+        """Take down what the file says of itself."""
+        self._codec = codec
+        self._stated_s = stated_s
+        if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
+            raise _too_long(self._max_duration_s or 0)
+
+    def _read(self, plain: wav.PlainSamples) -> Iterator[tuple[_Layout, Samples]]:
+        """Samples that need no decoding, in blocks of which a window of GTZAN's rate has one."""
+        self._state("pcm_s16le", plain.size_bytes / wav.SAMPLE_BYTES / plain.rate_hz)
+        layout = _checked(_Layout("s16", packed=True, channels=1, rate_hz=plain.rate_hz))
+        self._file.seek(plain.start)
+        left = plain.size_bytes
+        while left and (content := self._file.read(min(left, PLAIN_BLOCK_BYTES))):
+            left -= len(content)
+            yield layout, _scaled(np.frombuffer(content, SAMPLE_TYPES["s16"]).astype(np.float32), SAMPLE_TYPES["s16"])
+
+    def _decoded(self) -> Iterator[tuple[_Layout, Samples]]:
+        """FFmpeg's frames, joined to blocks of about a second."""
+        with _container(self._file) as container:
+            for layout, frames in self._layouts(container):
+                yield layout, self._sane(_mono(layout, frames))
+
     def _layouts(self, container: InputContainer) -> Iterator[tuple[_Layout, list[AudioFrame]]]:
         """Decoded frames in runs of one layout, each about a second long."""
         stream = _audio_stream(container)
-        self._codec = stream.codec_context.codec.canonical_name
-        self._stated_s = _stated_s(container, stream)
-        if (self._stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
-            raise _too_long(self._max_duration_s or 0)
+        self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
         run: list[AudioFrame] = []
         run_layout: _Layout | None = None
         run_samples = 0
@@ -259,6 +280,7 @@ def _window(samples: Samples, start: int, end: int) -> Window:
 
 
 def _container(file: BinaryIO) -> InputContainer:
+    file.seek(0)
     head = file.read(16)
     if not head:
         raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
@@ -310,13 +332,16 @@ def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
 
 
 def _layout(frame: AudioFrame) -> _Layout:
-    rate_hz = frame.sample_rate
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+    return _checked(_Layout(frame.format.name, frame.format.is_packed, frame.layout.nb_channels, frame.sample_rate))
+
+
+def _checked(layout: _Layout) -> _Layout:
+    if not LOWEST_RATE_HZ <= layout.rate_hz <= HIGHEST_RATE_HZ:
         raise AudioError(
             "unsupported_format",
-            f"Its sample rate of {rate_hz} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
+            f"Its sample rate of {layout.rate_hz} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
         )
-    return _Layout(frame.format.name, frame.format.is_packed, frame.layout.nb_channels, rate_hz)
+    return layout
 
 
 def _mono(layout: _Layout, frames: list[AudioFrame]) -> Samples:
@@ -328,10 +353,15 @@ def _mono(layout: _Layout, frames: list[AudioFrame]) -> Samples:
         mono += channel.astype(np.float32)
     if layout.channels > 1:
         mono /= np.float32(layout.channels)
+    return _scaled(mono, dtype)
+
+
+def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
+    """``mono`` itself, of values of ``dtype``, made so that full scale is 1."""
     if dtype.kind == "u":
         mono -= np.float32(128)
     if dtype.kind in "iu":
-        mono /= np.float32(2 ** (8 * dtype.itemsize - 1))
+        mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
     return mono
 
 
