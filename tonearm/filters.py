@@ -15,7 +15,7 @@ _LINEAR_STEP_HZ = 200 / 3
 _LOG_FROM_HZ = 1_000.0
 _LOG_STEP = np.log(6.4) / 27
 
-MEL_BLOCKS = 8
+MEL_BLOCKS = 4
 
 BIN_HZ: Floats = (np.arange(SPECTRUM_BINS) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMPLES)).astype(np.float32)
 """The frequency of each bin of the spectrum, in Hz, shape (1025,)."""
