@@ -33,6 +33,7 @@ from tonearm.constants import (
     WINDOW_SLACK_SAMPLES,
 )
 from tonearm.errors import AudioError
+from tonearm.joined import UnjoinableError, joined_frames
 from tonearm.types import Samples
 
 av.logging.set_level(None)  # FFmpeg's own chatter about hostile files is no use in our logs
@@ -204,15 +205,32 @@ class AudioReader:
             yield layout, _scaled(np.frombuffer(content, SAMPLE_TYPES["s16"]).astype(np.float32), SAMPLE_TYPES["s16"])
 
     def _decoded(self) -> Iterator[tuple[_Layout, Samples]]:
-        """FFmpeg's frames, joined to blocks of about a second."""
+        """What FFmpeg decodes, in blocks of a second or more."""
         with _container(self._file) as container:
-            for layout, frames in self._layouts(container):
-                yield layout, self._sane(_mono(layout, frames))
+            stream = _audio_stream(container)
+            self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
+            done = 0
+            try:
+                for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
+                    for readable in _readable(frame):
+                        layout = _layout(readable)
+                        mono = self._sane(_mono(layout, [readable]))
+                        yield layout, mono
+                        done += len(mono)
+            except UnjoinableError:
+                pass
+            else:
+                return
+            # From the start again, by packets, of which those that are broken can be left out and counted.
+            for layout, frames in self._layouts(container, stream):
+                mono = self._sane(_mono(layout, frames))
+                again = min(done, len(mono))
+                done -= again
+                if again < len(mono):
+                    yield layout, mono[again:]
 
-    def _layouts(self, container: InputContainer) -> Iterator[tuple[_Layout, list[AudioFrame]]]:
+    def _layouts(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, list[AudioFrame]]]:
         """Decoded frames in runs of one layout, each about a second long."""
-        stream = _audio_stream(container)
-        self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
         run: list[AudioFrame] = []
         run_layout: _Layout | None = None
         run_samples = 0
