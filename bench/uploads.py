@@ -99,7 +99,7 @@ class _Door:
         while left := BURST - self.answered(f"{group}/"):
             if time.monotonic() - started_s > PATIENCE_S:
                 raise RuntimeError(f"{left} of {BURST} uploads have no answer after {PATIENCE_S} s")
-            time.sleep(max(LOOK_INTERVAL_S, left / pace / 2))
+            time.sleep(max(LOOK_INTERVAL_S, 0.8 * left / pace))
         took_s = time.monotonic() - started_s
         dropper_s = time.process_time() - dropper_s
         host_s, storage_s = (now - before for now, before in zip(self._used_s(), used_s, strict=True))

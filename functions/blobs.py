@@ -14,11 +14,12 @@ from azure.storage.blob import ContentSettings
 from functions import storage
 
 _PIECE_BYTES = 64 * 2**10
+_AT_ONCE_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A blob of which nothing has been read yet but what it is."""
+    """A blob that is about to be read."""
 
     etag: str
     size_bytes: int
@@ -40,7 +41,9 @@ def opened(container: str, name: str) -> Opened:
     import obstore
 
     found = obstore.get(storage.store(container), name)
-    return Opened(str(found.meta["e_tag"]), found.meta["size"], found.stream(min_chunk_size=_PIECE_BYTES))
+    size_bytes = found.meta["size"]
+    content = [found.bytes()] if size_bytes <= _AT_ONCE_BYTES else found.stream(min_chunk_size=_PIECE_BYTES)
+    return Opened(str(found.meta["e_tag"]), size_bytes, content)
 
 
 def create(container: str, name: str, content: bytes, *, content_type: str, metadata: dict[str, str]) -> bool:
