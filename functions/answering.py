@@ -5,11 +5,9 @@ once, and never over the answer to a newer one.
 """
 
 import logging
-import os
 import tempfile
 import time
 from io import BytesIO
-from threading import Semaphore
 from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
 from annotated_types import MinLen
@@ -24,9 +22,6 @@ from functions.settings import settings
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
 
-# More uploads than these are in hand (host.json), so that some talk to storage meanwhile; more that compute would only
-# wait for each other. Two on a single core too, or a recording of hours would hold up all others.
-_computing = Semaphore(max(2, os.process_cpu_count() or 1))
 _MAX_WRITE_TRIES = 5
 _MAX_VERSIONS = 5
 _SMALL_BYTES = 4 * 2**20
@@ -177,9 +172,8 @@ def _classified(result_id: str, upload: Opened, file: BinaryIO) -> tuple[Result,
         file.writelines(upload.content)
         file.seek(0)
         overview, longest_s = Overview(), settings().max_duration_s
-        with _computing:
-            result = engine.classify(file, result_id=result_id, max_duration_s=longest_s, overview=overview)
-            return result, pictures.drawn(overview, result_id)
+        result = engine.classify(file, result_id=result_id, max_duration_s=longest_s, overview=overview)
+        return result, pictures.drawn(overview, result_id)
     except AudioError as error:
         return _failure(result_id, error.code, error.title, error.detail, engine.model_version), None
 

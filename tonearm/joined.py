@@ -1,7 +1,7 @@
 """Decoded frames joined to large ones inside FFmpeg, so that recordings are decoded side by side.
 
 PyAV hands out packets, and gives Python's lock away and takes it back for each of them: 2,300 times for 30 s of MP3.
-Two threads that do so wait for each other so much that both together decode no more than one alone. FFmpeg's own
+Two threads that do so wait for each other so much that both together decode hardly more than one. FFmpeg's own
 filters (``amovie``, ``asetnsamples``) read, decode and join without it, a dozen times a clip. What they give is the
 same to the bit, but they end at the first thing that is wrong with a file.
 """

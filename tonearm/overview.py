@@ -93,8 +93,7 @@ class Overview:
         slots_s = np.minimum(np.arange(n_slots + 1) * self._slot_s, self._end_s)
         energy = _between(columns_s, slots_s, self._energy[:n_slots])
         loudest = max(float(energy.max()), _LEAST_POWER)
-        # In float32, of which NumPy takes eight logarithms in the time of one.
-        level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)).astype(np.float32))
+        level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
         levels = np.round((level_db - MIN_DB) * (255 / (MAX_DB - MIN_DB))).astype(np.uint8)
         return Picture(self._end_s, _bands_hz(), np.ascontiguousarray(levels.T))
 
