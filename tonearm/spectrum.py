@@ -13,19 +13,17 @@ from tonearm.constants import (
     FIRST_COLUMN_FRAME,
     FRAME_LENGTH_SAMPLES,
     HOP_LENGTH_SAMPLES,
-    MEL_BANDS,
     MIN_FRAMES_PER_COLUMN,
     SPECTRUM_BINS,
     TOP_DB,
     WINDOW_COLUMNS,
 )
 from tonearm.filters import mel_power
+from tonearm.fourier import FRAMES_AT_ONCE, frame_transform
 from tonearm.types import Floats, Integers, Samples
 
 LOUDEST_FRAMES = 16
 QUIETEST_FRAMES = 4
-FRAMES_AT_ONCE = 64
-"""So many, with what comes of them on the way, stay in a core's cache."""
 _LEAST_POWER = np.float32(1e-10)
 _HANN: Floats = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_LENGTH_SAMPLES) / FRAME_LENGTH_SAMPLES)).astype(
     np.float32
@@ -76,12 +74,12 @@ def spectrum(samples: Samples) -> Spectrum:
     starts = chosen * HOP_LENGTH_SAMPLES
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)
     magnitude = np.empty((len(chosen), SPECTRUM_BINS), np.float32)
-    mel = np.empty((len(chosen), MEL_BANDS), np.float32)
+    transform = frame_transform()
     for first in range(0, len(chosen), FRAMES_AT_ONCE):
-        some = slice(first, first + FRAMES_AT_ONCE)
-        np.abs(np.fft.rfft(frames[starts[some]] * _HANN, axis=1), out=magnitude[some])
-        mel[some] = mel_power(np.square(magnitude[some]))
-    mel_db = 10 * np.log10(np.maximum(mel, _LEAST_POWER))
+        some = starts[first : first + FRAMES_AT_ONCE]
+        np.multiply(frames[some], _HANN, out=transform.frames[: len(some)])
+        np.abs(transform.spectra(len(some)), out=magnitude[first : first + len(some)])
+    mel_db = 10 * np.log10(np.maximum(mel_power(np.square(magnitude)), _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
     n = len(columns)

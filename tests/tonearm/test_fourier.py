@@ -1,0 +1,69 @@
+"""FFmpeg's Fourier transform answers as NumPy's, in any thread, and NumPy's stands in where it is missing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.audio_samples import music
+from tonearm import fourier
+from tonearm.constants import FRAME_LENGTH_SAMPLES, SPECTRUM_BINS
+from tonearm.fourier import FRAMES_AT_ONCE, FrameTransform, frame_transform
+from tonearm.spectrum import spectrum
+from tonearm.types import Floats
+
+
+def frames(seed: int, n: int, level: float = 1.0) -> Floats:
+    return (level * np.random.default_rng(seed).normal(size=(n, FRAME_LENGTH_SAMPLES))).astype(np.float32)
+
+
+def transformed(some: Floats, transform: FrameTransform | None = None) -> np.ndarray:
+    of = transform or frame_transform()
+    of.frames[: len(some)] = some
+    return of.spectra(len(some)).copy()
+
+
+def test_it_is_ffmpegs() -> None:
+    assert frame_transform().by_ffmpeg
+    assert frame_transform() is frame_transform()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, FRAMES_AT_ONCE), st.floats(1e-6, 1e4))
+def test_it_is_the_fourier_transform(seed: int, n: int, level: float) -> None:
+    some = frames(seed, n, level)
+    found = transformed(some)
+    exact = np.fft.rfft(some.astype(np.float64), axis=1)
+    assert found.shape == (n, SPECTRUM_BINS)
+    # A few of float32's last places, of the longest frame's length as a vector, which no bin exceeds by much.
+    assert np.abs(found - exact).max() < 2**-19 * np.linalg.norm(some.astype(np.float64), axis=1).max()
+
+
+def test_single_tones_stand_in_their_bins() -> None:
+    bins = np.arange(1, SPECTRUM_BINS - 1, 16)
+    tones = np.cos(2 * np.pi * bins[:, None] * np.arange(FRAME_LENGTH_SAMPLES) / FRAME_LENGTH_SAMPLES)
+    found = transformed(tones[:FRAMES_AT_ONCE].astype(np.float32))
+    wanted = np.zeros((len(bins), SPECTRUM_BINS))
+    wanted[np.arange(len(bins)), bins] = FRAME_LENGTH_SAMPLES / 2
+    assert np.abs(found - wanted[:FRAMES_AT_ONCE]).max() < 1e-3
+    assert not transformed(np.zeros((2, FRAME_LENGTH_SAMPLES), np.float32)).any()
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    inputs = [frames(seed, FRAMES_AT_ONCE) for seed in range(8)]
+    alone = [transformed(each) for each in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            assert all(map(np.array_equal, pool.map(transformed, inputs), alone))
+
+
+def test_numpy_stands_in_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = music(10)
+    by_ffmpeg = spectrum(samples)
+    monkeypatch.setattr(fourier, "_ffmpeg", lambda: None)
+    monkeypatch.setattr("tonearm.spectrum.frame_transform", FrameTransform)
+    by_numpy = spectrum(samples)
+    assert not FrameTransform().by_ffmpeg
+    np.testing.assert_allclose(by_ffmpeg.magnitude, by_numpy.magnitude, atol=1e-6 * by_numpy.magnitude.max())
+    np.testing.assert_allclose(by_ffmpeg.image, by_numpy.image, atol=0.05)
