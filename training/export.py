@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from tonearm.constants import MEL_BANDS, TILE_COLUMNS
 from tonearm.types import Floats
+from training.abreast import abreast
 from training.rounding import rounded
 
 OPSET = 18  # tf2onnx fails from 19 on
@@ -71,7 +72,7 @@ def quantized(model: onnx.ModelProto, tiles: Floats) -> onnx.ModelProto:
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=INT8_OPERATIONS,
         )
-        return rounded(onnx.load(prepared), onnx.load(small), tiles[:ROUNDING_TILES])
+        return abreast(rounded(onnx.load(prepared), onnx.load(small), tiles[:ROUNDING_TILES]))
 
 
 class _Tiles(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no types

@@ -83,7 +83,7 @@ def test_listed() -> None:
 
 def test_plain_leaves_letters_and_points_alone() -> None:
     assert plain("früh 1.5 s, (a-b); c/d") == "früh 1.5 s, (a-b); c/d"
-    assert plain("2026.11.5") == "2026.11.5"
+    assert plain("2026.11.6") == "2026.11.6"
     assert plain("<b>_a_</b> &amp;") == r"\<b\>\_a\_\</b\> \&amp;"
 
 

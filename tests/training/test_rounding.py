@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tonearm.types import Floats
 from training import export
+from training.abreast import WIDTH, abreast
 from training.rounding import LIMIT, rounded
 
 CHANNELS = (1, 12, 24, 12)
@@ -62,6 +63,7 @@ def weights(model: onnx.ModelProto) -> list[np.ndarray]:
 def test_it_is_nearer_to_float32_than_the_nearest(network: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {}
     monkeypatch.setattr(export, "rounded", lambda *given: made.setdefault("given", given)[1])
+    monkeypatch.setattr(export, "abreast", lambda model: model)
     nearest = export.quantized(network, tiles(0))
     float32, int8, of = made["given"]
     again = rounded(float32, int8, of)
@@ -76,3 +78,14 @@ def test_it_is_nearer_to_float32_than_the_nearest(network: onnx.ModelProto, monk
     assert len(weights(again)) == 3
     steps = [each for each in nearest.graph.initializer if each.data_type == TensorProto.FLOAT]
     assert steps == [each for each in again.graph.initializer if each.data_type == TensorProto.FLOAT]
+
+
+def test_columns_abreast_answer_the_same_to_the_bit(network: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "rounded", lambda _float32, int8, _tiles: int8)
+    with monkeypatch.context() as without:
+        without.setattr(export, "abreast", lambda model: model)
+        one_by_one = export.quantized(network, tiles(0))
+    others = tiles(2)
+    assert np.array_equal(answers(abreast(one_by_one), others), answers(one_by_one, others))
+    shapes = [each.shape for each in weights(export.quantized(network, tiles(0)))]
+    assert (WIDTH * CHANNELS[1], WIDTH, 3, 3) in shapes
