@@ -76,7 +76,7 @@ async def _serve(app_dir: Path, address: str, port: int) -> None:
     server = _Server(
         uvicorn.Config(
             HttpFront(worker, settings),
-            http="h11",
+            http="httptools",
             ws="none",
             lifespan="off",
             log_config=None,
