@@ -3,7 +3,7 @@
 Azure's host keeps a receipt a blob and an internal queue of messages: six calls to storage a blob, beside those that
 the function makes. This one notes the same in a journal, a line for each try and one for the end, many lines a call. So
 a blob is worked on once, over restarts too; an overwritten blob has a new ETag and is worked on again; and a blob on
-whose work the process dies each time ends in the poison queue, like any other that fails.
+whose work the process dies each time ends in the poison queue, like any other that fails, and takes no other with it.
 """
 
 import asyncio
@@ -43,6 +43,9 @@ look is a call to storage for each blob."""
 RETRY_DELAY_MAX_S = 60
 JOURNAL_CALLS_MAX = 20_000
 """Then the journal is written anew, shorter; storage allows 50,000."""
+BEGUN_A_PLACE = 4
+"""So many blobs are noted as begun by one call for each that may be worked on at once: a call weighs as much as a tenth
+of an answer."""
 _LINES_A_CALL = 5_000  # below 4 MiB even of the longest names
 
 Version = tuple[str, str]
@@ -227,10 +230,19 @@ class BlobListener:
         return {each.version: each for each in listed}, time.thread_time() - begun_s
 
     async def _begin_some(self) -> None:
-        """Begin as many as may be worked on at once; none before half of what was begun has its place."""
-        while len(self._first_tries) > self._settings.blobs_at_once:
+        """Begin the next few, when all that were begun have their places.
+
+        What was begun by a process that died may be what it died of, so it is worked on alone: it takes no other blob's
+        tries with it, however many were begun by one call.
+        """
+        suspected = self._suspected(self._waiting[0])
+        most_before = 0 if suspected else self._settings.blobs_at_once
+        while len(self._first_tries) > most_before:
             await asyncio.wait(self._first_tries, return_when=asyncio.FIRST_COMPLETED)
-        some = [self._waiting.popleft() for _ in range(min(self._settings.blobs_at_once, len(self._waiting)))]
+        some = [self._waiting.popleft()]
+        most = 1 if suspected else BEGUN_A_PLACE * self._settings.blobs_at_once
+        while len(some) < most and self._waiting and not self._suspected(self._waiting[0]):
+            some.append(self._waiting.popleft())
         begun = [(listed, self._journal.tries.get(listed.version, 0) + 1) for listed in some]
         for listed, tries in begun:
             self._journal.note(listed.version, tries)
@@ -238,6 +250,12 @@ class BlobListener:
         await self._journal.write()
         for listed, tries in begun:
             _keep(self._first_tries, self._try(listed, tries))
+        while suspected and self._first_tries:
+            await asyncio.wait(self._first_tries)
+
+    def _suspected(self, listed: _Listed) -> bool:
+        """Whether an earlier process began it, and did not note its end."""
+        return self._journal.tries.get(listed.version, 0) > 0
 
     async def _try(self, listed: _Listed, tries: int) -> None:
         """Work on a blob for the ``tries``th time; whatever is left to do after that is a task of its own."""

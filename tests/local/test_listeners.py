@@ -138,6 +138,25 @@ def test_work_in_which_the_process_died_each_time_is_given_up(fed: Sample) -> No
     assert journals(fed)[0] > before[0]
 
 
+def test_what_the_process_dies_of_takes_no_other_blob_with_it(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
+    fed.stop()
+    # In the order of their names: three are worked on when it dies, and four more have been begun.
+    beside, behind = [f"death-{number}.wav" for number in range(3)], [f"death-y{number}.wav" for number in range(4)]
+    for name in [*beside, *behind]:
+        fed.upload(name, b"slow")
+    fed.upload("death-x.wav", b"deadly")
+    for _ in range(5):
+        fed.start()
+        wait_until(lambda: not fed.alive, "the process to die")
+        fed.kill()
+    fed.start()
+    assert fed.wait_result("death-x.wav")["status"] == "failed"
+    assert [fed.wait_result(name)["status"] for name in [*beside, *behind]] == ["done"] * 7
+    wait_until(lambda: all(fed.count("ended", name) for name in behind), "the end of the function")
+    assert [fed.count("began", name) for name in [*beside, "death-x.wav", *behind]] == [2, 2, 2, 5, 1, 1, 1, 1]
+
+
 def test_a_stop_lets_work_end_and_the_next_start_repeats_nothing(fed: Sample) -> None:
     wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
     fed.upload("stopped.wav", b"slow")

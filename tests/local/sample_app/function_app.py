@@ -111,6 +111,9 @@ def on_upload(blob: BlobClient) -> None:
         raise RuntimeError("told to fail")
     if content == b"slow":
         time.sleep(1.5)
+    if content == b"deadly":
+        time.sleep(1)
+        os._exit(1)
     tenths = dict.fromkeys(GENRES, 0.1)
     write_result(blob.blob_name, {"status": "done", "genre": "rock", "confidence": 0.1, "probabilities": tenths})
     note("ended", blob.blob_name)
