@@ -44,8 +44,8 @@ RETRY_DELAY_MAX_S = 60
 JOURNAL_CALLS_MAX = 20_000
 """Then the journal is written anew, shorter; storage allows 50,000."""
 BEGUN_A_PLACE = 4
-"""So many blobs are noted as begun by one call for each that may be worked on at once: a call weighs as much as a tenth
-of an answer."""
+"""So many blobs are noted as begun by one call for each that may be worked on at once: a call takes some milliseconds
+of the processor here, and some in the emulator."""
 _LINES_A_CALL = 5_000  # below 4 MiB even of the longest names
 
 Version = tuple[str, str]

@@ -1,7 +1,7 @@
 """The first convolution, computed for a few neighbouring columns of the picture at once.
 
 It has one channel, so its kernel sees nine bytes at each of 16,384 places, which ONNX Runtime gathers one by one: a
-quarter of the time of the whole network. As a convolution of ``WIDTH`` channels (as many columns abreast) into as many
+fifth of the time of the whole network. As a convolution of ``WIDTH`` channels (as many columns abreast) into as many
 times the maps, it has a ``WIDTH``th of the places and whole words to gather. Most of the larger kernel is zeros, and
 whole numbers are added: what comes out is the same, to the bit.
 """
@@ -33,9 +33,11 @@ def abreast(int8: onnx.ModelProto) -> onnx.ModelProto:
     maps = constants[kernel.input[0]].dims[0]
     bands, columns = (each.dim_value for each in graph.input[0].type.tensor_type.shape.dim[-2:])
 
-    _replace(constants[kernel.input[0]], _wide(numpy_helper.to_array(constants[kernel.input[0]])))
+    changed = {kernel.input[0]: _wide(numpy_helper.to_array(constants[kernel.input[0]]))}
     for name in (*kernel.input[1:], *bias.input):
-        _replace(constants[name], np.tile(numpy_helper.to_array(constants[name]), WIDTH))
+        changed[name] = np.tile(numpy_helper.to_array(constants[name]), WIDTH)
+    for name, values in changed.items():
+        constants[name].CopyFrom(numpy_helper.from_array(values, name))
 
     def shaped(source: str, target: str, name: str, *shape: int) -> list[onnx.NodeProto]:
         """What makes maps ``target`` of maps ``source``: the same bytes, channels last, in another shape."""
@@ -70,7 +72,3 @@ def _wide(kernel: NDArray[np.int8]) -> NDArray[np.int8]:
             group, channel = divmod(column + place - 1, WIDTH)
             wide[column, :, channel, :, group + 1] = kernel[:, 0, :, place]
     return cast("NDArray[np.int8]", wide.reshape(WIDTH * maps, WIDTH, 3, 3))
-
-
-def _replace(constant: onnx.TensorProto, values: NDArray[np.generic]) -> None:
-    constant.CopyFrom(numpy_helper.from_array(values, constant.name))
