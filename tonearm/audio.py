@@ -136,7 +136,7 @@ class AudioReader:
             fresh += len(block)
             if fresh < WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
                 continue
-            held = np.concatenate(pieces)
+            held = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             while fresh >= WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
                 start = len(held) - fresh
                 yield _window(held[start : start + WINDOW_SAMPLES], emitted, emitted + WINDOW_SAMPLES)
@@ -146,7 +146,7 @@ class AudioReader:
         if emitted + fresh < MIN_SAMPLES:
             raise self._too_little(emitted + fresh)
         if fresh:
-            held = np.concatenate(pieces)
+            held = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
 
     def facts(self) -> Audio:

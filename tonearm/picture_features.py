@@ -5,6 +5,7 @@ It can so be computed for recordings of which only the picture is at hand, as in
 """
 
 import itertools
+from functools import cache
 
 import numpy as np
 
@@ -141,15 +142,25 @@ def _sustain(picture: Floats) -> Floats:
 
     Sung and bowed notes hold for seconds, plucked ones for less, noise for no column at all. Then its strength.
     """
-    sums = np.cumsum(np.pad(picture, ((1, 0), (0, 0))), axis=0)
-    around = (sums[DETAIL_BANDS:] - sums[:-DETAIL_BANDS]) / DETAIL_BANDS
-    margin = DETAIL_BANDS // 2
-    detail = (picture[margin:-margin] - around).reshape(DETAIL_GROUPS, -1, picture.shape[1])
-    power = np.square(detail).mean((1, 2))
+    detail = (_detail_bank() @ picture).reshape(DETAIL_GROUPS, -1, picture.shape[1])
+    power = _mean_products(detail, detail)
     held = [
-        (detail[:, :, lag:] * detail[:, :, :-lag]).mean((1, 2)) / (power + 1e-3)
+        _mean_products(detail[:, :, lag:], detail[:, :, :-lag]) / (power + 1e-3)
         if lag < picture.shape[1]
         else np.zeros_like(power)
         for lag in SUSTAIN_LAGS
     ]
     return np.concatenate([*held, np.sqrt(power)])
+
+
+def _mean_products(a: Floats, b: Floats) -> Floats:
+    """The mean of each group's products: both have shape (n_groups, n_bands, n_columns)."""
+    return np.einsum("gbc,gbc->g", a, b) / np.float32(a[0].size)
+
+
+@cache
+def _detail_bank() -> Floats:
+    """A band less the mean of the nine around it: shape (120, 128), without the four bands at each end."""
+    band, of = np.arange(DETAIL_BANDS // 2, MEL_BANDS - DETAIL_BANDS // 2)[:, None], np.arange(MEL_BANDS)
+    around = np.abs(of - band) <= DETAIL_BANDS // 2
+    return ((of == band) - around / DETAIL_BANDS).astype(np.float32)

@@ -35,14 +35,16 @@ class Spectrum:
     """A window's columns, in time (rows) by frequency.
 
     ``starts`` (n_columns,): each column's first sample in ``padded``, the window with 1,024 zeros on either side;
-    ``energies`` (n_columns,): the sum of its 2,048 samples' squares, before windowing. ``magnitude`` (n_columns, 1025);
-    ``mel_db`` (n_columns, 128): power per mel band in dB, not below ``loudest_db`` - 80; ``quietest_db``: the least.
+    ``energies`` (n_columns,): the sum of its 2,048 samples' squares, before windowing. ``magnitude`` (n_columns, 1025),
+    and ``power``, its square; ``mel_db`` (n_columns, 128): power per mel band in dB, not below ``loudest_db`` - 80;
+    ``quietest_db``: the least.
     """
 
     padded: Floats
     starts: Integers
     energies: Floats
     magnitude: Floats
+    power: Floats
     mel_db: Floats
     loudest_db: float
     quietest_db: float
@@ -66,20 +68,24 @@ def column_frames(n_samples: int) -> Integers:
 def spectrum(samples: Samples) -> Spectrum:
     """Transforms a window of shape (n,), float32 mono at 22,050 Hz, at least 1 s of it."""
     half = FRAME_LENGTH_SAMPLES // 2
-    padded = np.zeros(len(samples) + FRAME_LENGTH_SAMPLES, np.float32)
-    padded[half : half + len(samples)] = samples
+    padded = np.empty(len(samples) + FRAME_LENGTH_SAMPLES, np.float32)
+    padded[:half] = padded[-half:] = 0
+    padded[half:-half] = samples
     energies = _energies(padded)
     columns = column_frames(len(samples))
     chosen = np.concatenate([columns, _extreme_frames(energies)])
     starts = chosen * HOP_LENGTH_SAMPLES
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)
     magnitude = np.empty((len(chosen), SPECTRUM_BINS), np.float32)
+    power = np.empty_like(magnitude)
     transform = frame_transform()
     for first in range(0, len(chosen), FRAMES_AT_ONCE):
-        some = starts[first : first + FRAMES_AT_ONCE]
+        rows = slice(first, min(first + FRAMES_AT_ONCE, len(chosen)))
+        some = starts[rows]
         np.multiply(frames[some], _HANN, out=transform.frames[: len(some)])
-        np.abs(transform.spectra(len(some)), out=magnitude[first : first + len(some)])
-    mel_db = 10 * np.log10(np.maximum(mel_power(np.square(magnitude)), _LEAST_POWER))
+        np.abs(transform.spectra(len(some)), out=magnitude[rows])
+        np.square(magnitude[rows], out=power[rows])
+    mel_db = 10 * np.log10(np.maximum(mel_power(power), _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
     n = len(columns)
@@ -88,6 +94,7 @@ def spectrum(samples: Samples) -> Spectrum:
         starts=starts[:n],
         energies=energies[columns],
         magnitude=magnitude[:n],
+        power=power[:n],
         mel_db=mel_db[:n],
         loudest_db=loudest_db,
         quietest_db=float(mel_db.min()),
