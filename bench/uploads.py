@@ -45,6 +45,7 @@ def measured(system: System, clips: Path, http: Callable[[], dict[str, Any]]) ->
                 door.drop_all(group)
             begin = system.resume if kind == "waiting" else partial(door.drop_all, group)
             figures = door.burst(group, begin)
+            door.clear(group)
             after = http()
             pace, cost_ms = ((before[name] + after[name]) / 2 for name in ("answered_a_second", "host_ms_an_answer"))
             figures["of_http"] = round(figures["answered_a_second"] / pace, 3)
@@ -85,6 +86,11 @@ class _Door:
     def drop_all(self, group: str) -> None:
         with ThreadPoolExecutor(DROPPING) as pool:
             list(pool.map(self.drop, [group] * BURST, range(BURST)))
+
+    def clear(self, group: str) -> None:
+        """Delete the uploads of ``group``: else each round would begin with more for the host to list."""
+        with ThreadPoolExecutor(DROPPING) as pool:
+            list(pool.map(self._uploads.delete_blob, self._uploads.list_blob_names(name_starts_with=f"{group}/")))
 
     def answered(self, prefix: str) -> int:
         return sum(1 for _ in self._results.list_blob_names(name_starts_with=prefix))

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
 from annotated_types import MinLen
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobProperties
+from azure.storage.blob import BlobProperties
 
 from functions import blobs, logs, pictures, records, storage
 from functions.blobs import Opened
@@ -72,7 +72,6 @@ def answer_upload(result_id: str) -> None:
 
 def _answer_version(result_id: str) -> None:
     """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
-    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
     started_s = time.monotonic()
     try:
         upload = blobs.opened(storage.UPLOADS, result_id)
@@ -91,10 +90,10 @@ def _answer_version(result_id: str) -> None:
     with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
         result, picture = _classified(result_id, upload, file)
     if not small or time.monotonic() - started_s > _CURRENT_S:
-        _check_current(blob, upload.etag)
+        _check_current(result_id, upload.etag)
     # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
     written = records.write(result, picture, source_etag=upload.etag, over=stored) or _write_if_current(
-        blob, result, picture, upload.etag
+        result, picture, upload.etag
     )
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
@@ -124,9 +123,8 @@ def answer_poisoned(message: bytes) -> None:
     if poison["ContainerName"] != storage.UPLOADS or records.id_fault(result_id) is not None:
         logs.event("poison_ignored", level=logging.ERROR, container=poison["ContainerName"], result_id=result_id)
         return
-    blob = storage.container(storage.UPLOADS).get_blob_client(result_id)
     try:
-        upload = _properties(blob)
+        upload = _properties(result_id)
         if poison_etag is not None and _bare(poison_etag) != _bare(upload.etag):
             raise _OutdatedError
         stored = records.read(result_id)
@@ -139,22 +137,23 @@ def answer_poisoned(message: bytes) -> None:
             "Processing failed",
             "The file could not be processed in several tries, for a reason on this side. Upload it again later.",
         )
-        _write_if_current(blob, failure, None, upload.etag)
+        _write_if_current(failure, None, upload.etag)
     except (_OutdatedError, _GoneError):
         logs.event("poison_outdated", result_id=result_id)
         return
     logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)
 
 
-def _properties(blob: BlobClient) -> BlobProperties:
+def _properties(result_id: str) -> BlobProperties:
+    """The upload's. Raises _GoneError."""
     try:
-        return blob.get_blob_properties()
+        return storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
     except ResourceNotFoundError:
         raise _GoneError from None
 
 
-def _check_current(blob: BlobClient, upload_etag: str) -> None:
-    if _properties(blob).etag != upload_etag:
+def _check_current(result_id: str, upload_etag: str) -> None:
+    if _properties(result_id).etag != upload_etag:
         raise _OutdatedError
 
 
@@ -182,7 +181,7 @@ def _failure(result_id: str, code: str, title: str, detail: str, model_version: 
     return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
 
 
-def _write_if_current(blob: BlobClient, result: Result, picture: Picture | None, upload_etag: str) -> bool:
+def _write_if_current(result: Result, picture: Picture | None, upload_etag: str) -> bool:
     """Write ``result`` if the upload is still of ``upload_etag``; False if that version has its answer already.
 
     The standing result is read before the upload's ETag, and only that standing result is replaced: the answer to a
@@ -193,7 +192,7 @@ def _write_if_current(blob: BlobClient, result: Result, picture: Picture | None,
         stored = records.read(result.id)
         if stored is not None and stored.answers(upload_etag):
             return False
-        _check_current(blob, upload_etag)
+        _check_current(result.id, upload_etag)
         if records.write(result, picture, source_etag=upload_etag, over=stored):
             return True
     raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")

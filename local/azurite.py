@@ -43,12 +43,14 @@ class Ports:
         )
 
 
-def azurite(data_dir: Path, log_path: Path, ports: Ports) -> Child:
+def azurite(data_dir: Path | None, log_path: Path, ports: Ports) -> Child:
     """Azurite on ``ports`` with its data in ``data_dir``, not started yet. It needs ``node`` on the PATH.
 
-    Ended by `Child.stop` it keeps its data; killed, it loses the last few seconds.
+    Ended by `Child.stop` it keeps its data; killed, it loses the last few seconds. Without ``data_dir`` it holds all in
+    memory, and nothing is kept.
     """
-    command = [str(COMMAND), "--silent", "--disableTelemetry", "--location", str(data_dir)]
+    command = [str(COMMAND), "--silent", "--disableTelemetry"]
+    command += ["--inMemoryPersistence"] if data_dir is None else ["--location", str(data_dir)]
     for service, port in (("blob", ports.blob), ("queue", ports.queue), ("table", ports.table)):
         command += [f"--{service}Host", HOST, f"--{service}Port", str(port)]
     return Child(

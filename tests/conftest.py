@@ -32,12 +32,12 @@ def free_ports(count: int) -> list[int]:
 
 
 class Storage:
-    """Azurite on ports of its own; data stays over `stop` and `start`."""
+    """Azurite on ports of its own; data stays over `stop` and `start`, unless it is held in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, in_memory: bool = False) -> None:
         ports = emulator.Ports(*free_ports(3))
         self.connection_string = ports.connection_string
-        self._child = emulator.azurite(folder / "storage", folder / "azurite.log", ports)
+        self._child = emulator.azurite(None if in_memory else folder / "storage", folder / "azurite.log", ports)
 
     @property
     def pid(self) -> int:
@@ -53,13 +53,20 @@ class Storage:
 
 
 class System:
-    """The functions host in a process of its own, on a free port, with storage of its own.
+    """The functions host in a process of its own, on a free port, with ``storage``, by default one of its own.
 
     `kill` is SIGKILL. After `stop` or `kill`, `start` brings the same system back.
     """
 
-    def __init__(self, folder: Path, app_dir: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.storage = Storage(folder)
+    def __init__(
+        self,
+        folder: Path,
+        app_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        storage: Storage | None = None,
+    ) -> None:
+        self.storage = storage or Storage(folder)
         self.connection_string = self.storage.connection_string
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self.api_url = f"http://{self.address}/api"
