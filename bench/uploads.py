@@ -14,7 +14,7 @@ from azure.storage.blob import BlobServiceClient
 from tests.conftest import System
 
 BURST = 200
-ROUNDS = 3
+ROUNDS = 5
 SINGLES = 20
 LOOK_INTERVAL_S = 0.05
 LOG_INTERVAL_S = 0.02
