@@ -67,7 +67,7 @@ class Overview:
     def __init__(self) -> None:
         self._end_s = 0.0
         self._newest: _Columns | None = None
-        """Not in the slots yet: a recording of one window, as most are, is drawn from its own columns."""
+        """Not in the slots yet: a recording of one window, as a clip is, is drawn from its own columns."""
         self._slot_s = _FIRST_SLOT_S
         self._energy: Powers = np.zeros((0, BANDS))
         """Of each slot, power times seconds; no slots while there is nothing in them."""
