@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the hundred users (default: %(default)s)")
     parser.add_argument("--step", action="append", choices=STEPS, help="which (default: all)")
     parser.add_argument(
-        "--on-disk", action="store_true", help="storage on disk, as `make run` has it (in memory it needs 4 GB)"
+        "--on-disk", action="store_true", help="storage on disk, as `make run` has it; in memory they come to 3 GB"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
     options = parser.parse_args()

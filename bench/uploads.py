@@ -18,6 +18,8 @@ ROUNDS = 5
 SINGLES = 20
 LOOK_INTERVAL_S = 0.05
 LOG_INTERVAL_S = 0.02
+ANSWERED = b'"event": "upload_answered"'
+"""What the host logs of an upload when its result is stored."""
 DROPPING = 8
 """Threads that drop files."""
 PATIENCE_S = 600
@@ -64,10 +66,6 @@ def measured(system: System, clips: Path, http: Callable[[], dict[str, Any]]) ->
             "p95": round(statistics.quantiles(singles_s, n=20, method="inclusive")[-1], 3),
         },
     }
-
-
-_ANSWERED = b'"event": "upload_answered"'
-"""What the host logs of an upload when its result is stored."""
 
 
 class _Door:
@@ -132,7 +130,7 @@ class _Door:
     def _said_answered(self, group: str, said_before: int) -> int:
         with self._log_path.open("rb") as log:
             log.seek(said_before)
-            return sum(_ANSWERED in line and f'"{group}/'.encode() in line for line in log)
+            return sum(ANSWERED in line and f'"{group}/'.encode() in line for line in log)
 
     def _used_s(self) -> list[float]:
         """Of the processor: by the host, and by the emulator of storage."""

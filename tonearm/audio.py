@@ -136,7 +136,7 @@ class AudioReader:
             fresh += len(block)
             if fresh < WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
                 continue
-            held = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            held = np.concatenate(pieces)
             while fresh >= WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
                 start = len(held) - fresh
                 yield _window(held[start : start + WINDOW_SAMPLES], emitted, emitted + WINDOW_SAMPLES)

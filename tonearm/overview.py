@@ -26,7 +26,6 @@ _SLOTS = 2 * MAX_COLUMNS
 _FIRST_SLOT_S = 1 / 32
 _COLUMN_S = WINDOW_S / WINDOW_COLUMNS
 _LEAST_POWER = 1e-30
-_DB = 10 / np.log(10)  # NumPy's natural logarithm is several times as fast as that to the base of ten
 _QUIETEST_DB = -100.0  # of a column's mel band, however little sounds in it
 
 Powers = NDArray[np.float64]
@@ -111,12 +110,13 @@ class Overview:
             slots_s = np.minimum(np.arange(n_slots + 1) * self._slot_s, self._end_s)
             energy = _between(columns_s, slots_s, self._energy[:n_slots])
         loudest = max(float(energy.max()), _LEAST_POWER)
-        level_db = _DB * np.log(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
+        level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
         levels = np.round((level_db - MIN_DB) * (255 / (MAX_DB - MIN_DB))).astype(np.uint8)
         return Picture(self._end_s, _bands_hz(), np.ascontiguousarray(levels.T))
 
     def _fill_slots(self) -> None:
-        if self._newest is None and not self._end_s:
+        """Put into the slots what is not in them yet."""
+        if not self._end_s:
             return
         if not len(self._energy):
             self._energy = np.zeros((_SLOTS, BANDS))

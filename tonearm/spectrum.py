@@ -80,7 +80,7 @@ def spectrum(samples: Samples) -> Spectrum:
     power = np.empty_like(magnitude)
     transform = frame_transform()
     for first in range(0, len(chosen), FRAMES_AT_ONCE):
-        rows = slice(first, min(first + FRAMES_AT_ONCE, len(chosen)))
+        rows = slice(first, first + FRAMES_AT_ONCE)
         some = starts[rows]
         np.multiply(frames[some], _HANN, out=transform.frames[: len(some)])
         np.abs(transform.spectra(len(some)), out=magnitude[rows])
