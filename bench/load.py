@@ -31,8 +31,8 @@ CLIPS = 24
 CLIP_S = 30
 USERS, SECONDS = 100, 60
 CROWD, CROWD_SECONDS = 300, 20
-SOAKING, SOAKED_CLIPS = 8, 5_000
-"""So many users send so many clips: memory must not grow over them."""
+SOAKING, SOAKED_CLIPS = 8, 6_000
+"""So many users send so many clips, five thousand where the pace falls meanwhile: memory must not grow over them."""
 PACE_S = 10
 LOOK_INTERVAL_S = 0.05
 STEPS = ("wav", "mp3", "soak", "one_user", "crowd", "after_the_crowd", "uploads")

@@ -266,7 +266,8 @@ def test_a_length_left_open_is_no_damage() -> None:
 def test_silence_is_seen() -> None:
     for samples in (np.zeros(2 * RATE_HZ), np.full(2 * RATE_HZ, 0.5), 1e-5 * music(2)):
         assert read(wav(samples))[0][0].silent
-    assert not read(wav(music(2, level=1e-3)))[0][0].silent
+    for samples in (music(2, level=1e-3), np.concatenate([np.zeros(3 * RATE_HZ), music(2, level=1e-3)])):
+        assert not read(wav(samples))[0][0].silent
 
 
 def test_too_long_is_refused_at_once_or_on_the_way() -> None:
