@@ -31,7 +31,7 @@ from tonearm.tiles import tiles
 RESULTS = Path(__file__).with_name("results.json")
 MINUTES = (0.5, 1, 2, 5, 10, 30)
 THREADS = (1, 2, 4, 8)
-ROUNDS, THREAD_ROUNDS = 15, 7
+ROUNDS, THREAD_ROUNDS = 15, 21
 
 
 def main() -> None:

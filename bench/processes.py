@@ -97,7 +97,7 @@ def _cold_start_ms(storage: Storage, body: bytes) -> float:
         host.wait()
 
 
-def clips_a_second(classifier: Classifier, threads: int, seconds: float = 2) -> float:
+def clips_a_second(classifier: Classifier, threads: int, seconds: float = 1) -> float:
     """How many 30 s WAV clips so many threads of one process name in a second."""
     source, done, stop = clip(), [0] * threads, threading.Event()
 
