@@ -1,9 +1,10 @@
 """``make load``: the whole system under load, on this machine: HTTP, too much of it, and uploads.
 
-Starts storage and the functions host, lets a hundred users send unique clips for a minute, then three hundred, then
-drops a few files one by one and two hundred at once. Prints what came of it and writes ``bench/load.json``. The load
-generator and the storage emulator run on the same cores; what they take is told beside each figure. The emulator holds
-its files in memory, as its work for a disk would be on those cores too, where in the cloud storage is elsewhere.
+Starts storage and the functions host, lets a hundred users send unique clips for a minute, each the next at once, then
+each one every two seconds, then three hundred users, then drops a few files one by one and two hundred at once. Prints
+what came of it and writes ``bench/load.json``. The load generator and the storage emulator run on the same cores; what
+they take is told beside each figure. The emulator holds its files in memory, as its work for a disk would be on those
+cores too, where in the cloud storage is elsewhere.
 """
 
 import argparse
@@ -30,12 +31,14 @@ RESULTS = Path(__file__).with_name("load.json")
 CLIPS = 24
 CLIP_S = 30
 USERS, SECONDS = 100, 60
+EVERY_S = 2.0
+"""Paced users begin a clip so often: fifty clips a second of a hundred of them."""
 CROWD, CROWD_SECONDS = 300, 20
 SOAKING, SOAKED_CLIPS = 8, 6_000
 """So many users send so many clips, five thousand where the pace falls meanwhile: memory must not grow over them."""
 PACE_S = 10
 LOOK_INTERVAL_S = 0.05
-STEPS = ("wav", "mp3", "soak", "one_user", "crowd", "after_the_crowd", "uploads")
+STEPS = ("wav", "paced", "mp3", "soak", "one_user", "crowd", "after_the_crowd", "uploads")
 IDLE_S, IDLE_PERCENT = 1.0, 20
 
 
@@ -85,6 +88,7 @@ def _measured(
         figures: dict[str, Any] = {"memory_at_rest_mb": _resident_mb(host)}
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "wav": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds)),
+            "paced": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds, EVERY_S)),
             "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
             "soak": lambda: _soaked(system, wav, host),
             "one_user": lambda: _users(system, wav, 1, seconds / 6),
@@ -107,9 +111,10 @@ def _wait_until_idle(host: psutil.Process) -> None:
         pass
 
 
-def _users(system: System, clips: Path, users: int, seconds: float) -> dict[str, Any]:
+def _users(system: System, clips: Path, users: int, seconds: float, every_s: float = 0) -> dict[str, Any]:
     options = ["--host", f"http://{system.address}", "--clips", str(clips), "--users", str(users)]
-    command = [sys.executable, "-m", "bench.users", *options, "--seconds", str(seconds)]
+    times = ["--seconds", str(seconds), "--every", str(every_s)]
+    command = [sys.executable, "-m", "bench.users", *options, *times]
     done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout))
 

@@ -1,7 +1,14 @@
 """The measuring tools measure what they say. Speed itself is tested nowhere."""
 
+import hashlib
 import json
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +19,7 @@ from bench.bodies import unique
 from bench.measure import in_turns, ratio, summary, timed
 from bench.stages import clip, growth
 from tests.audio_samples import encode, music
+from tests.conftest import REPOSITORY
 from tonearm import manifest
 from tonearm.audio import AudioReader
 from tonearm.classifier import Classifier
@@ -97,3 +105,61 @@ def test_the_figures_kept_can_be_shown() -> None:
     kept = json.loads(load.RESULTS.read_text())
     for mode in ("fast", "accurate"):
         assert "uploads" in load.table(kept[mode])
+
+
+class _Host(ThreadingHTTPServer):
+    """Answers each clip after 50 ms, the tenth with 503, and keeps their hashes."""
+
+    def __init__(self) -> None:
+        hashes: list[str] = []
+        lock = threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                clip = self.rfile.read(int(self.headers["Content-Length"]))
+                with lock:
+                    hashes.append(hashlib.sha256(clip).hexdigest())
+                    status = 503 if len(hashes) == 10 else 200
+                time.sleep(0.05)
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.send_header("Retry-After", "7")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Keep the tests' output clean."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.hashes = hashes
+
+
+@pytest.fixture
+def host() -> Iterator[_Host]:
+    with _Host() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_users_with_a_pace_keep_to_it_and_hasty_ones_do_not_wait(host: _Host, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(encode("wav", music(1, 22_050), 22_050))
+
+    def seen(users: int, *options: str) -> dict[str, object]:
+        command = [sys.executable, "-m", "bench.users", "--host", f"http://127.0.0.1:{host.server_port}"]
+        command += ["--clips", str(tmp_path), "--users", str(users), "--seconds", "2", *options]
+        found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+        return dict(json.loads(found.stdout))
+
+    paced = seen(8, "--every", "1")
+    asked = len(host.hashes)
+    assert 8 < asked <= 8 * 4  # half a second apart at the least
+    assert paced["statuses"]["503"] == 1  # type: ignore[index]
+    assert (paced["without_retry_after"], paced["longest_retry_after_s"]) == (0, 7)
+    assert paced["latency_ms"]["p50"] >= 50  # type: ignore[index]
+    seen(8)
+    assert len(host.hashes) - asked > 8 * 4
+    assert len(set(host.hashes[:asked])) == asked
