@@ -8,8 +8,9 @@ run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
 	@exec $(VENV)/python -m local
 
+# Two processes: a file's tests stay together, and files begin in the order of tests/conftest.py.
 test: setup lint types check-infra
-	@$(VENV)/pytest --cov --cov-report=term
+	@$(VENV)/pytest --cov --cov-report=term -n 2 --dist loadfile --no-loadscope-reorder
 
 # The web app alone, in a browser, against the running system; a part of `test`.
 test-e2e:

@@ -18,6 +18,16 @@ from local.worker import Function, HttpRequest, HttpResponse, Worker
 
 REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60
+LONGEST = "tests/training/test_training.py"
+BESIDE_IT = "tests/tonearm/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that neither of two processes waits for the other in the end.
+
+    It keeps both cores busy, so that tests which wait for nothing run beside it, and those with a browser later.
+    """
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), not item.nodeid.startswith(BESIDE_IT)))
 
 
 def free_ports(count: int) -> list[int]:
