@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument(
-        "--every", type=float, default=0, help="seconds from a user's clip to its next, if answered (default: at once)"
+        "--every", type=float, default=0, help="mean seconds from a user's clip to its next (default: at once)"
     )
     options = parser.parse_args()
     clips = [path.read_bytes() for path in sorted(options.clips.iterdir())]
@@ -44,7 +44,7 @@ def main() -> None:
 def crowd(host: str, clips: list[bytes], users: int, seconds: float, every_s: float = 0) -> dict[str, Any]:
     """What ``users`` saw who sent clips for ``seconds``.
 
-    Each sends the next ``every_s`` after the last on the average, and not before the last is answered.
+    Each begins a clip every ``every_s`` on the average, but none before its last is answered; then it catches up.
     """
     statuses: Counter[int] = Counter()
     answered_ms: list[float] = []

@@ -25,7 +25,7 @@ BESIDE_IT = "tests/tonearm/"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest file first, so that neither of two processes waits for the other in the end.
 
-    It keeps both cores busy, so that tests which wait for nothing run beside it, and those with a browser later.
+    It computes all the while. Beside it begin tests that compute as well: those with a browser have limits of time.
     """
     items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), not item.nodeid.startswith(BESIDE_IT)))
 
