@@ -9,7 +9,19 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import azure.functions as func
 
-from functions import classify, downloads, feedback, health, history, limits, model, openapi, pictures, results, uploads
+from functions import (
+    classify,
+    feedback,
+    health,
+    history,
+    limits,
+    model_info,
+    openapi,
+    preview_spectrograms,
+    recordings,
+    results,
+    uploads,
+)
 from functions.settings import settings
 
 # Threads that compute let those that talk to storage and clients have their turn sooner than after Python's 5 ms.
@@ -19,5 +31,17 @@ settings()  # a wrong setting ends the start, by its name, and not the first req
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
-for module in (classify, uploads, limits, results, history, pictures, downloads, feedback, model, health, openapi):
+for module in (
+    classify,
+    uploads,
+    limits,
+    results,
+    history,
+    preview_spectrograms,
+    recordings,
+    feedback,
+    model_info,
+    health,
+    openapi,
+):
     app.register_functions(module.blueprint)

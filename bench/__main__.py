@@ -3,12 +3,9 @@
 Prints tables and writes ``bench/results.json``. It takes three to eight minutes; nothing else should run meanwhile.
 """
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the function app has it: one core an answer
-
 import argparse
 import json
+import os
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -23,10 +20,12 @@ from bench import baselines, machine, processes, report, stages
 from bench.measure import Ratio, Timing, in_turns, ratio, summary, timed
 from tests.conftest import Storage
 from tonearm.classifier import Classifier
+from tonearm.features.spectrum import spectrum
+from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
 from tonearm.models import VGG19_FILE
-from tonearm.spectrum import spectrum
-from tonearm.tiles import tiles
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the function app has it: one core an answer
 
 RESULTS = Path(__file__).with_name("results.json")
 MINUTES = (0.5, 1, 2, 5, 10, 30)
@@ -81,7 +80,7 @@ def _rows(timings: dict[str, Timing]) -> dict[str, Any]:
 
 def _baselines(classifier: Classifier) -> dict[str, Callable[[], object]]:
     samples = stages.samples_of(stages.clip())
-    cut = tiles(spectrum(samples).image)
+    cut = tiles(spectrum(samples).mel)
     whole = baselines.whole_vgg19()
     float32 = baselines.float32_vgg19(classifier.manifest.read(VGG19_FILE))
     make_tiles = baselines.naive_tiles(samples)

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from tqdm import tqdm
 
-from bench import uploads
+from bench import upload_speed
 from bench.machine import machine
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY, Storage, System
@@ -94,7 +94,7 @@ def _measured(
             "one_user": lambda: _users(system, wav, 1, seconds / 6),
             "crowd": lambda: _watched(host, lambda: _users(system, wav, CROWD, CROWD_SECONDS)),
             "after_the_crowd": lambda: _users(system, wav, 1, seconds / 6),
-            "uploads": lambda: uploads.measured(system, wav, lambda: _pace(system, wav, host)),
+            "uploads": lambda: upload_speed.measured(system, wav, lambda: _pace(system, wav, host)),
         }
         for name in tqdm([name for name in STEPS if name in chosen], desc=mode, leave=False):
             figures[name] = steps[name]()

@@ -9,13 +9,13 @@ import numpy as np
 
 from bench.measure import Timing, timed
 from tests.audio_samples import FORMATS, encode, music
-from tonearm import features
-from tonearm.audio import AudioReader
 from tonearm.classification import Mode
 from tonearm.classifier import Classifier
+from tonearm.decoding.audio import AudioReader
+from tonearm.features import svm_features
+from tonearm.features.spectrum import spectrum
+from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
-from tonearm.spectrum import spectrum
-from tonearm.tiles import tiles
 from tonearm.types import Floats
 
 CLIP_S = 30.0
@@ -46,8 +46,8 @@ def _decode(source: bytes) -> None:
 def small(classifiers: dict[Mode, Classifier]) -> dict[str, Timing]:
     """What takes less than a millisecond."""
     columns = spectrum(samples_of(clip()))
-    picture = columns.image
-    vector = features.vector(columns, picture)[None]
+    picture = columns.mel
+    vector = svm_features.vector(columns, picture)[None]
     classifier = classifiers["accurate"]
     answer = classifier.classify(clip())
     return {
@@ -62,13 +62,13 @@ def large(classifiers: dict[Mode, Classifier]) -> dict[str, Callable[[], object]
     source = clip()
     samples = samples_of(source)
     columns = spectrum(samples)
-    picture = columns.image
+    picture = columns.mel
     one, three = tiles(picture, 1), tiles(picture)
     network = classifiers["accurate"].vgg19
     return {
         "decode": lambda: _decode(source),
-        "spectrum": lambda: spectrum(samples).image,
-        "features": lambda: features.vector(columns, picture),
+        "spectrum": lambda: spectrum(samples).mel,
+        "features": lambda: svm_features.vector(columns, picture),
         "vgg19_1_tile": lambda: network.scores(one),
         "vgg19_3_tiles": lambda: network.scores(three),
         **{mode: partial(classifiers[mode].classify, source) for mode in MODES},

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import httpx
 
-from frontend import faults
-from frontend.faults import ApiError
-from frontend.results import PICTURE_SCHEMA, SCHEMA, Feedback, Limits, Model, Picture, Result, Summary
+from frontend import errors
+from frontend.api_types import PICTURE_SCHEMA, SCHEMA, Feedback, Limits, Model, Picture, Result, Summary
+from frontend.errors import ApiError
 
 __all__ = ["Api", "ApiError", "Page", "Pending", "Recording", "Upload"]
 
@@ -96,9 +96,9 @@ class Api:
                 verify=tls(),
             )
         except UnicodeError:  # the key holds what no header can
-            raise ApiError(faults.BAD_KEY) from None
+            raise ApiError(errors.BAD_KEY) from None
         except httpx.InvalidURL:
-            raise ApiError(faults.BAD_ADDRESS) from None
+            raise ApiError(errors.BAD_ADDRESS) from None
 
     def __enter__(self) -> Self:
         return self
@@ -115,8 +115,8 @@ class Api:
         """A place to put the file called ``filename``."""
         answer = self._request("POST", "/api/uploads", json={"filename": filename})
         if answer.status_code != httpx.codes.CREATED:
-            raise faults.refusal(answer)
-        body = faults.json_object(answer)
+            raise errors.refusal(answer)
+        body = errors.json_object(answer)
         try:
             return Upload(
                 id=str(body["id"]),
@@ -126,7 +126,7 @@ class Api:
                 expires=datetime.fromisoformat(body["expires_at"]),
             )
         except (KeyError, TypeError, ValueError):
-            raise ApiError(faults.NOT_TONEARM) from None
+            raise ApiError(errors.NOT_TONEARM) from None
 
     def put(self, upload: Upload, source: BinaryIO, on_progress: Callable[[float], object]) -> None:
         """Send ``source``, from its start, to the upload's URL, a chunk at a time.
@@ -138,7 +138,7 @@ class Api:
         size_bytes = source.seek(0, 2)
         source.seek(0)
         if size_bytes > upload.max_bytes:
-            raise ApiError(faults.too_large(size_bytes, upload.max_bytes))
+            raise ApiError(errors.too_large(size_bytes, upload.max_bytes))
         # The storage asks for a Content-Length; with one, httpx does not send the generator in HTTP chunks.
         headers = {**upload.headers, "Content-Length": str(size_bytes)}
         content = _chunks(source, size_bytes, on_progress)
@@ -147,25 +147,25 @@ class Api:
             with httpx.Client(timeout=STORAGE_TIMEOUT, mounts=DIRECT, verify=tls()) as storage:
                 answer = storage.put(upload.url, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise ApiError(faults.STORAGE_AWAY) from None
+            raise ApiError(errors.STORAGE_AWAY) from None
         if not answer.is_success:
-            raise faults.storage_refusal(answer.status_code)
+            raise errors.storage_refusal(answer.status_code)
 
     def result(self, result_id: str) -> Result | Pending:
         """The result as it stands. Raises :class:`ApiError` with status 404 where the service knows no such upload."""
         answer = self._request("GET", f"/api/results/{_quoted(result_id)}")
         match answer.status_code:
             case 200:
-                body = faults.json_object(answer)
+                body = errors.json_object(answer)
                 if body.get("schema") != SCHEMA:
-                    raise ApiError(faults.NOT_TONEARM)
+                    raise ApiError(errors.NOT_TONEARM)
                 return cast("Result", body)
             case 202:
                 return Pending(_retry_after_s(answer))
             case 404:
-                raise ApiError(faults.UNKNOWN_RESULT, status=404)
+                raise ApiError(errors.UNKNOWN_RESULT, status=404)
             case _:
-                raise faults.refusal(answer)
+                raise errors.refusal(answer)
 
     def results(
         self,
@@ -198,7 +198,7 @@ class Api:
         """The mel-spectrogram of a recording; None where the service has none."""
         body = self._looked_for(f"/api/pictures/{_quoted(result_id)}")
         if body is not None and body.get("schema") != PICTURE_SCHEMA:
-            raise ApiError(faults.NOT_TONEARM)
+            raise ApiError(errors.NOT_TONEARM)
         return cast("Picture | None", body)
 
     def recording(self, result_id: str) -> Recording | None:
@@ -211,7 +211,7 @@ class Api:
                 id=str(body["id"]), url=str(body["url"]), expires=datetime.fromisoformat(body["expires_at"])
             )
         except (KeyError, TypeError, ValueError):
-            raise ApiError(faults.NOT_TONEARM) from None
+            raise ApiError(errors.NOT_TONEARM) from None
 
     def feedback(self, result_id: str) -> Feedback | None:
         """What the listener said of a result; None where nothing was said."""
@@ -223,8 +223,8 @@ class Api:
         if genre is None and answer.status_code == httpx.codes.NO_CONTENT:
             return None
         if answer.status_code != httpx.codes.OK:
-            raise faults.refusal(answer)
-        return cast("Feedback", faults.json_object(answer))
+            raise errors.refusal(answer)
+        return cast("Feedback", errors.json_object(answer))
 
     def model(self, version: str | None = None) -> Model:
         """A model version: the one in service where none is named."""
@@ -235,25 +235,25 @@ class Api:
         """The object at ``path``."""
         answer = self._request("GET", path, params=parameters)
         if answer.status_code != httpx.codes.OK:
-            raise faults.refusal(answer)
-        return faults.json_object(answer)
+            raise errors.refusal(answer)
+        return errors.json_object(answer)
 
     def _looked_for(self, path: str) -> dict[str, Any] | None:
         """The object at ``path``; None where the service says itself that there is none."""
         answer = self._request("GET", path)
-        if answer.status_code == httpx.codes.NOT_FOUND and faults.problem(answer).get("code") == "not_found":
+        if answer.status_code == httpx.codes.NOT_FOUND and errors.problem(answer).get("code") == "not_found":
             return None
         if answer.status_code != httpx.codes.OK:
-            raise faults.refusal(answer)
-        return faults.json_object(answer)
+            raise errors.refusal(answer)
+        return errors.json_object(answer)
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **options)
         except httpx.UnsupportedProtocol:
-            raise ApiError(faults.BAD_ADDRESS) from None
+            raise ApiError(errors.BAD_ADDRESS) from None
         except httpx.HTTPError:
-            raise ApiError(faults.AWAY, passing=True) from None
+            raise ApiError(errors.AWAY, passing=True) from None
 
 
 def _quoted(result_id: str) -> str:
@@ -263,7 +263,7 @@ def _quoted(result_id: str) -> str:
 def _with(body: dict[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:
     """``body`` itself. Raises :class:`ApiError` unless it has all of ``names``."""
     if not names <= body.keys():
-        raise ApiError(faults.NOT_TONEARM)
+        raise ApiError(errors.NOT_TONEARM)
     return body
 
 

@@ -7,8 +7,8 @@ from importlib import import_module
 
 import streamlit as st
 
-from frontend import relay, screens, shell
-from frontend.screens import about, classify, history, model, result  # noqa: F401
+from frontend import screens, shell, upload_proxy
+from frontend.screens import about_page, classify_page, history_page, model_page, result_page  # noqa: F401
 
 # What draws the pages is imported before anybody asks for one. Else the first visitor waits for it; and plotly and
 # Streamlit import these two at first use, where a click meanwhile can find one half imported, which is an error.
@@ -17,4 +17,4 @@ for name in ("pandas", "pyarrow"):
 
 PAGES = (screens.HISTORY, screens.MODEL, screens.ABOUT, screens.RESULT)
 
-app = st.App("main.py", routes=[*relay.routes(), *shell.routes(PAGES)])
+app = st.App("main.py", routes=[*upload_proxy.routes(), *shell.routes(PAGES)])

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO
 
-from frontend import faults
-from frontend.results import Limits, Result
+from frontend import errors
+from frontend.api_types import Limits, Result
 
 
 class State(StrEnum):
@@ -179,9 +179,9 @@ class Batch:
             if entry.stored:
                 entry.state = State.CLASSIFYING
             elif entry.size_bytes == 0:
-                entry.fail(faults.EMPTY, final=True)
+                entry.fail(errors.EMPTY, final=True)
             elif limits is not None and entry.size_bytes > limits["max_upload_bytes"]:
-                entry.fail(faults.too_large(entry.size_bytes, limits["max_upload_bytes"]), final=True)
+                entry.fail(errors.too_large(entry.size_bytes, limits["max_upload_bytes"]), final=True)
         # Who tries one file after another wants to see the last.
         if len(new) == 1 and self.alone is not None and not self.alone.under_way:
             self.entries = []

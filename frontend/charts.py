@@ -14,7 +14,7 @@ from plotly.colors import sequential
 from plotly.subplots import make_subplots
 
 from frontend import palette
-from frontend.results import Picture, Segment
+from frontend.api_types import Picture, Segment
 from frontend.text import clock, genre_name, hertz, percent, short_percent
 
 # For st.plotly_chart: no buttons over the picture.

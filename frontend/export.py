@@ -9,8 +9,8 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from frontend.api_types import Done, Result
 from frontend.batch import Entry
-from frontend.results import Done, Result
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from frontend.screens import ABOUT, HISTORY, MODEL, RESULT, about, classify, history, model, result
+from frontend.screens import (
+    ABOUT,
+    HISTORY,
+    MODEL,
+    RESULT,
+    about_page,
+    classify_page,
+    history_page,
+    model_page,
+    result_page,
+)
 
 ICON = Path(__file__).parent / "icon.svg"
 MAX_WIDTH_PX = 1120
@@ -13,11 +23,11 @@ HOUR_S = 3600
 st.set_page_config(page_title="Tonearm", page_icon=ICON, layout="wide")
 opened = st.navigation(
     [
-        st.Page(classify.page, title="Classify", icon=":material/graphic_eq:", default=True),
-        st.Page(history.page, title="History", icon=":material/history:", url_path=HISTORY),
-        st.Page(model.page, title="Model", icon=":material/insights:", url_path=MODEL),
-        st.Page(about.page, title="About", icon=":material/info:", url_path=ABOUT),
-        st.Page(result.page, title="Result", url_path=RESULT, visibility="hidden"),
+        st.Page(classify_page.page, title="Classify", icon=":material/graphic_eq:", default=True),
+        st.Page(history_page.page, title="History", icon=":material/history:", url_path=HISTORY),
+        st.Page(model_page.page, title="Model", icon=":material/insights:", url_path=MODEL),
+        st.Page(about_page.page, title="About", icon=":material/info:", url_path=ABOUT),
+        st.Page(result_page.page, title="Result", url_path=RESULT, visibility="hidden"),
     ],
     position="top",
 )

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from frontend import charts, export, palette
+from frontend.api_types import Done
 from frontend.batch import Action, Entry, State
-from frontend.results import Done
 from frontend.text import clock, genre_name, plain, shortened
 from frontend.views import chart
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from frontend import charts, export, palette
-from frontend.results import Done, Failed, Picture, Result
+from frontend.api_types import Done, Failed, Picture, Result
 from frontend.text import SMALL_SHARE, clock, file_name, genre_name, listed, moment, percent, plain
 
 RUNNERS_UP = 3

@@ -12,9 +12,9 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from functions import logs
-from functions.admission import Admission
-from functions.engine import classifier
-from functions.http import json_answer
+from functions.concurrency import Admission
+from functions.json_http import json_answer
+from functions.model_loader import classifier
 from functions.problems import ProblemError, guarded_async
 from functions.settings import settings
 from tonearm.classification import Classification

@@ -10,9 +10,9 @@ from annotated_types import Len
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContentSettings
 
-from functions import logs, records, storage
+from functions import logs, result_store, storage
 from functions.classify import DIRECT_ID_PREFIX
-from functions.http import JsonRequest, json_answer, read_json
+from functions.json_http import JsonRequest, json_answer, read_json
 from functions.problems import ProblemError, guarded
 from tonearm.classification import Genre, now_iso
 
@@ -55,7 +55,7 @@ class Feedback:
 def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
     """Store, replace or withdraw a verdict."""
     request = read_json(req.get_body(), FeedbackRequest)
-    blob = _blob(records.checked_id(request.result_id))
+    blob = _blob(result_store.checked_id(request.result_id))
     if request.genre is None:
         withdraw(blob)
         logs.event("feedback_withdrawn", result_id=request.result_id)
@@ -72,7 +72,7 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def get_feedback(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with the verdict on a result."""
-    blob = _blob(records.checked_id(req.route_params.get("id") or ""))
+    blob = _blob(result_store.checked_id(req.route_params.get("id") or ""))
     try:
         return json_answer(blob.download_blob().readall())
     except ResourceNotFoundError:
@@ -95,7 +95,7 @@ def judged(request: FeedbackRequest, genre: Genre) -> Feedback:
             genre=genre,
             verified=False,
         )
-    found = records.current(request.result_id)
+    found = result_store.current(request.result_id)
     if found is None:
         raise ProblemError("not_found", "There is no result of this id.")
     if found == "pending":

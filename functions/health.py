@@ -13,8 +13,8 @@ from typing import Literal
 import azure.functions as func
 
 from functions import logs, storage
-from functions.engine import classifier
-from functions.http import json_answer
+from functions.json_http import json_answer
+from functions.model_loader import classifier
 from functions.problems import guarded
 from tonearm.classification import now_iso
 

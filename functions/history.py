@@ -13,10 +13,10 @@ import azure.functions as func
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobProperties
 
-from functions import records, storage, tickets
-from functions.http import json_answer
+from functions import result_store, storage, upload_urls
+from functions.json_http import json_answer
 from functions.problems import ProblemError, guarded
-from functions.records import ResultSummary
+from functions.result_store import ResultSummary
 from tonearm.classification import Genre
 
 DEFAULT_LIMIT = 50
@@ -70,7 +70,7 @@ class Wanted:
     def _is_named(self, result_id: str) -> bool:
         searched = _folded(self.search)
         # One id in eight has "b7" somewhere in its random part, and all of one month begin with the same digits.
-        name = result_id if len(searched) >= _MIN_ID_SEARCH_CHARS else tickets.own_name(result_id)
+        name = result_id if len(searched) >= _MIN_ID_SEARCH_CHARS else upload_urls.own_name(result_id)
         return searched in _folded(name)
 
 
@@ -120,7 +120,7 @@ def page(request: PageRequest) -> ResultPage:
                 return ResultPage(results=found, next_cursor=cursor_of(after, request.wanted))
             after = blob.name
             looked_at += 1
-            summary = records.summary(blob.name, blob.metadata)
+            summary = result_store.summary(blob.name, blob.metadata)
             if summary is not None and request.wanted.includes(summary):
                 found.append(summary)
         if more and (len(found) == request.limit or looked_at >= _MAX_LOOKED_AT):
@@ -168,7 +168,7 @@ def after_of(cursor: str, wanted: Wanted) -> str:
             raise _bad_cursor()
         match json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)):
             case [str(after), str(made_for)] if (
-                after and made_for == _fingerprint(wanted) and not records.UNSENDABLE.search(after)
+                after and made_for == _fingerprint(wanted) and not result_store.UNSENDABLE.search(after)
             ):
                 return after
     except (ValueError, binascii.Error, RecursionError):
@@ -183,7 +183,7 @@ def _fingerprint(wanted: Wanted) -> str:
 
 def _text(params: Mapping[str, str], name: str, which_part: str) -> str:
     text = params.get(name, "")
-    if len(text) > records.MAX_ID_CHARS or records.UNSENDABLE.search(text):
+    if len(text) > result_store.MAX_ID_CHARS or result_store.UNSENDABLE.search(text):
         raise ProblemError("bad_parameter", f"{name} must be {which_part} of an id, without control characters.")
     return text
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import azure.functions as func
 
-from functions.http import json_answer
+from functions.json_http import json_answer
 from functions.problems import guarded
 from functions.settings import settings
 from tonearm.constants import MIN_DURATION_S

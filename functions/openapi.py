@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import azure.functions as func
 
-from functions.http import json_answer
+from functions.json_http import json_answer
 from functions.operations import OPERATIONS, Operation
 from functions.problems import STATUS, ProblemDocument, guarded
 
@@ -68,7 +68,7 @@ class _Schemas:
 
     def of(self, kind: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
         """The schema of ``kind`` as it is read (validation) or written (serialization)."""
-        from pydantic import TypeAdapter  # here, as in functions.http
+        from pydantic import TypeAdapter  # here, as in functions.json_http
 
         schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
         self.components |= schema.pop("$defs", {})

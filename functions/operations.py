@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from functions.downloads import Recording
 from functions.feedback import Feedback, FeedbackRequest
 from functions.health import Health
 from functions.history import DEFAULT_LIMIT, MAX_LIMIT, ResultPage, Status
 from functions.limits import Limits
-from functions.model import ModelFacts
+from functions.model_info import ModelFacts
 from functions.problems import ErrorCode
-from functions.records import Picture
+from functions.recordings import Recording
+from functions.result_store import Picture
 from functions.results import Pending
 from functions.uploads import UploadRequest, UploadTicket
 from tonearm.classification import Classification, Genre, Result

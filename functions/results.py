@@ -6,8 +6,8 @@ from typing import Literal
 
 import azure.functions as func
 
-from functions import records
-from functions.http import json_answer
+from functions import result_store
+from functions.json_http import json_answer
 from functions.problems import ProblemError, guarded
 
 _PENDING_RETRY_AFTER_S = 1
@@ -28,8 +28,8 @@ class Pending:
 @guarded
 def get_result(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with the result of an upload."""
-    result_id = records.checked_id(req.route_params.get("id") or "")
-    found = records.current(result_id)
+    result_id = result_store.checked_id(req.route_params.get("id") or "")
+    found = result_store.current(result_id)
     if found is None:
         raise ProblemError("not_found", "There is neither a result nor an upload of this id.")
     if found == "pending":

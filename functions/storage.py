@@ -51,7 +51,7 @@ def container(name: str) -> ContainerClient:
 
 @cache
 def store(name: str) -> "AzureStore":
-    """One of CONTAINERS for functions.blobs. Raises AzureError when storage is away."""
+    """One of CONTAINERS for functions.blob_transfer. Raises AzureError when storage is away."""
     from obstore.store import AzureStore
 
     client = service()

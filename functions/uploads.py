@@ -8,10 +8,10 @@ from urllib.parse import quote
 import azure.functions as func
 from annotated_types import MaxLen
 
-from functions import answering, logs, storage, tickets
-from functions.http import JsonRequest, json_answer, read_json
+from functions import logs, process_upload, storage, upload_urls
+from functions.blob_reference import BlobReference
+from functions.json_http import JsonRequest, json_answer, read_json
 from functions.problems import guarded
-from functions.references import BlobReference
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
 
 POISON_QUEUE = "webjobs-blobtrigger-poison"
@@ -57,26 +57,26 @@ def create_upload(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
 def answer_upload(blob: BlobReference) -> None:
     """Classify an upload and write its result."""
-    answering.answer_upload(blob.name)
+    process_upload.answer_upload(blob.name)
 
 
 @blueprint.function_name("answer_poisoned")
 @blueprint.queue_trigger("message", POISON_QUEUE, STORAGE_CONNECTION)
 def answer_poisoned(message: func.QueueMessage) -> None:
     """Write a failed result for an upload that the host gave up on."""
-    answering.answer_poisoned(message.get_body())
+    process_upload.answer_poisoned(message.get_body())
 
 
 def new_ticket(request: UploadRequest, request_url: str) -> UploadTicket:
     """A ticket for ``request``, which came in at ``request_url``."""
-    result_id = tickets.new_id(request.filename)
-    expires_at = tickets.expiry()
+    result_id = upload_urls.new_id(request.filename)
+    expires_at = upload_urls.expiry()
     api_url = request_url.partition("?")[0].removesuffix("/").rpartition("/")[0]
     return UploadTicket(
         id=result_id,
-        upload_url=tickets.upload_url(result_id, expires_at),
+        upload_url=upload_urls.upload_url(result_id, expires_at),
         upload_headers={"x-ms-blob-type": "BlockBlob"},
-        expires_at=tickets.stamp(expires_at),
+        expires_at=upload_urls.stamp(expires_at),
         result_url=f"{api_url}/results/{quote(result_id)}",
         max_bytes=settings().max_upload_bytes,
     )

@@ -20,7 +20,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.storage.blob import BlobServiceClient
 
 from local.azurite import Ports
-from local.settings import HOST_STORAGE
+from local.host_settings import HOST_STORAGE
 
 Result = dict[str, Any]
 """A result as it stands in the container ``results``."""

@@ -20,11 +20,11 @@ import uvicorn
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
-from local.blobs import POISON_QUEUE, BlobListener, Journal
+from local.blob_listener import POISON_QUEUE, BlobListener, Journal
+from local.host_settings import HOST_STORAGE, HostSettings, SettingsError, connection_string, load_local_settings
 from local.http_front import HttpFront
-from local.queues import Delivery, QueueListener
-from local.settings import HOST_STORAGE, HostSettings, SettingsError, connection_string, load_local_settings
-from local.storage import Outage, blob_service, call, queue_service
+from local.queue_listener import Delivery, QueueListener
+from local.storage_clients import Outage, blob_service, call, queue_service
 from local.worker import AppError, Function, Worker
 
 logger = logging.getLogger(__name__)

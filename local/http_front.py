@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from local.host_settings import HostSettings
 from local.routes import Route, Routes
-from local.settings import HostSettings
 from local.worker import HttpRequest, InvocationError, Worker
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from azure.core.exceptions import AzureError
 
 from local import azurite, clip, drop
 from local.child import Child, ChildError
-from local.leftovers import AlreadyRunningError, Register
+from local.host_settings import HOST_STORAGE
 from local.ports import ADDRESS, Claim, PortError, check_free
-from local.settings import HOST_STORAGE
+from local.previous_run import AlreadyRunningError, Register
 
 REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 120

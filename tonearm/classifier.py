@@ -8,17 +8,18 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from tonearm import ensemble, features, manifest
-from tonearm.audio import AudioReader, Window
+from tonearm import ensemble, manifest
 from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment
 from tonearm.constants import GENRES
+from tonearm.decoding.audio import AudioReader, Window
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
+from tonearm.features import svm_features
+from tonearm.features.preview_spectrogram import PreviewBuilder
+from tonearm.features.spectrum import spectrum
+from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
 from tonearm.models import OnnxModel, SvmModel, load_svm, load_vgg19
-from tonearm.overview import Overview
-from tonearm.spectrum import spectrum
-from tonearm.tiles import tiles
 
 
 class Stopwatch:
@@ -42,7 +43,7 @@ class Stopwatch:
 
 @dataclass(slots=True, kw_only=True)
 class _Judged:
-    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10), and its familiarity.
+    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10), and its similarity.
 
     Not the window itself: hours of samples must not pile up.
     """
@@ -52,7 +53,7 @@ class _Judged:
     end_s: float
     svm: LogProbabilities
     vgg19: LogProbabilities
-    familiarity: float
+    similarity: float
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class Classifier:
         *,
         result_id: str | None = None,
         max_duration_s: float | None = None,
-        overview: Overview | None = None,
+        preview: PreviewBuilder | None = None,
     ) -> Classification:
         """Names the genre of a recording.
 
@@ -113,7 +114,7 @@ class Classifier:
             source: the file's bytes, its path, or an open seekable binary file.
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
-            overview: a new one, to gather a picture of the whole recording on the way.
+            preview: a new builder that gathers a small mel spectrogram of the whole recording.
 
         Raises:
             AudioError: if there is nothing to judge; its ``code`` says why.
@@ -124,9 +125,9 @@ class Classifier:
         for window in reader.windows():
             watch.lap("decode")
             if not window.silent:
-                judged.append(self._judge(window, watch, overview))
-            elif overview is not None:
-                overview.add(window, None)
+                judged.append(self._judge(window, watch, preview))
+            elif preview is not None:
+                preview.add(window, None)
         watch.lap("decode")
         if not judged:
             raise AudioError(
@@ -134,7 +135,7 @@ class Classifier:
             )
         svm, vgg19, probabilities, segments = self._pool(judged)
         weights = [each.end_s - each.start_s for each in judged]
-        familiarity = float(np.average([each.familiarity for each in judged], weights=weights))
+        similarity = float(np.average([each.similarity for each in judged], weights=weights))
         audio = reader.facts()
         heard_s = sum(weights)
         named = _named(probabilities)
@@ -144,7 +145,7 @@ class Classifier:
             id=result_id or uuid.uuid4().hex,
             genre=genre,
             confidence=named[genre],
-            uncertain=named[genre] < self.numbers.uncertain_below or familiarity < self.manifest.unfamiliar_below,
+            uncertain=named[genre] < self.numbers.uncertain_below or similarity < self.manifest.min_similarity,
             probabilities=named,
             models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
             segments=segments,
@@ -154,16 +155,16 @@ class Classifier:
             timings_ms=watch.read_ms(),
         )
 
-    def _judge(self, window: Window, watch: Stopwatch, overview: Overview | None) -> _Judged:
+    def _judge(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _Judged:
         columns = spectrum(window.samples)
-        picture = columns.image
+        picture = columns.mel
         watch.lap("spectrum")
-        if overview is not None:
-            overview.add(window, columns)
+        if preview is not None:
+            preview.add(window, columns)
             watch.lap("overview")
-        vector = features.vector(columns, picture)
+        vector = svm_features.vector(columns, picture)
         watch.lap("features")
-        svm, familiarity = self.svm.judge(vector[None])
+        svm, similarity = self.svm.judge(vector[None])
         watch.lap("svm")
         vgg19 = self.vgg19.scores(tiles(picture, self.numbers.tiles))
         watch.lap("vgg19")
@@ -174,7 +175,7 @@ class Classifier:
             end_s=window.end_s,
             svm=ensemble.calibrated(svm, scales["svm"])[0],
             vgg19=ensemble.calibrated(vgg19, scales["vgg19"]),
-            familiarity=float(familiarity[0]),
+            similarity=float(similarity[0]),
         )
 
     def _pool(

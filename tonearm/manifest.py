@@ -35,13 +35,13 @@ class ModeNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A version's facts. An answer whose familiarity is below ``unfamiliar_below`` is uncertain in every mode."""
+    """A version's facts. An answer whose similarity is below ``min_similarity`` is uncertain in every mode."""
 
     folder: Path
     version: str
     files: dict[str, str]
     modes: dict[Mode, ModeNumbers]
-    unfamiliar_below: float
+    min_similarity: float
 
     def read(self, name: str) -> bytes:
         """A file's bytes, verified.
@@ -94,7 +94,7 @@ def load(folder: Path) -> Manifest:
             version=str(content["version"]),
             files={name: str(file["sha256"]) for name, file in content["files"].items()},
             modes={mode: _numbers(content["modes"][mode]) for mode in MODES},
-            unfamiliar_below=float(content["unfamiliar_below"]),
+            min_similarity=float(content["min_similarity"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error

@@ -39,12 +39,12 @@ class OnnxModel:
 
 
 class SvmModel(OnnxModel):
-    """The SVM: vectors (n, 1246) to one-against-rest decision values (n, 10), with a second output ``familiarity``."""
+    """The SVM: vectors (n, 1246) to one-against-rest decision values (n, 10), with a second output ``similarity``."""
 
     def judge(self, rows: Floats) -> tuple[Floats, Floats]:
         """Scores (n, 10), and the kernel (n,) with the support vector most like each row: 0 unheard of, 1 learnt."""
-        scores, familiarity = self._session.run(["scores", "familiarity"], {self._input: rows})
-        return scores, familiarity
+        scores, similarity = self._session.run(None, {self._input: rows})
+        return scores, similarity
 
 
 def load_svm(manifest: Manifest) -> SvmModel:

@@ -22,32 +22,23 @@ from tonearm import manifest
 from tonearm.classification import Mode
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
-from tonearm.features import NAMES
+from tonearm.features.svm_features import NAMES
+from tonearm.features.tiles import tiles
 from tonearm.models import SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
-from tonearm.tiles import tiles
 from tonearm.types import Floats, Integers
-from training import (
-    ablation,
-    calibrate,
-    export,
-    figures,
-    held_out,
-    nonmusic,
-    predictions,
-    protocols,
-    robustness,
-    svm,
-    vgg19,
-    work,
-)
-from training.calibrate import Calibration
-from training.card import CALIBRATION_PLOT, card
-from training.degrade import encoded
-from training.plots import calibration_plot
-from training.predictions import Predictions
-from training.protocols import Protocol
-from training.vgg19 import Stopping
-from training.work import Work
+from training import experiment
+from training.data import nonmusic
+from training.data.corruptions import encoded
+from training.evaluation import ablation, calibration, cross_validation, figures, predictions, protocols, robustness
+from training.evaluation.calibration import Calibration
+from training.evaluation.card import CALIBRATION_PLOT, card
+from training.evaluation.plots import calibration_plot
+from training.evaluation.predictions import Predictions
+from training.evaluation.protocols import Protocol
+from training.experiment import Work
+from training.export import onnx_export
+from training.models import svm, vgg19
+from training.models.vgg19 import Stopping
 
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
@@ -59,7 +50,7 @@ INT8_ON = protocols.FILTERED
 def main(arguments: list[str] | None = None) -> None:
     """Runs the whole training; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    work.add_options(parser)
+    experiment.add_options(parser)
     parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
     parser.add_argument("--folds", type=int, default=10, help="how many folds are held out in turn")
@@ -80,9 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     log = logging.FileHandler(unfinished / "training.log")
     logger.addHandler(log)
 
-    ready = work.prepare(options)
+    ready = experiment.prepare(options)
     kinds = protocols.protocols(ready.data, options.data, options.folds, ready.config.seed)
-    scores = {protocol.name: held_out.score(ready, protocol) for protocol in kinds}
+    scores = {protocol.name: cross_validation.score(ready, protocol) for protocol in kinds}
     chosen = next(protocol for protocol in kinds if protocol.name.startswith(figures.CALIBRATED_ON))
     everything = tuple(fold.number for fold in chosen.folds)
     said: dict[Mode, dict[str, Predictions]] = {}
@@ -93,12 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
         }
         file = unfinished / predictions.FILES[mode]
         predictions.write(
-            file, {each.name: held_out.predictions(ready.data, each, of_mode[each.name]) for each in kinds}
+            file, {each.name: cross_validation.predictions(ready.data, each, of_mode[each.name]) for each in kinds}
         )
         said[mode] = predictions.read(file)  # what is rounded there is what the figures are of
-        shipped[mode] = held_out.calibration_of(ready.data, chosen, of_mode[chosen.name], everything)
-    familiarity = np.concatenate([each.familiarity for each in scores[chosen.name].values()])
-    unfamiliar_below = calibrate.familiarity_threshold(familiarity)
+        shipped[mode] = cross_validation.calibration_of(ready.data, chosen, of_mode[chosen.name], everything)
+    similarity = np.concatenate([each.similarity for each in scores[chosen.name].values()])
+    min_similarity = calibration.similarity_threshold(similarity)
     found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
     exported, stopping = _export(ready, found, unfinished)
 
@@ -111,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
             "vgg19": asdict(stopping),
             "vgg19_by_fold": {name: [asdict(each.stopping) for each in of.values()] for name, of in scores.items()},
         },
-        "unfamiliar_below": round(unfamiliar_below, 4),
+        "min_similarity": round(min_similarity, 4),
         **figures.of_predictions(said),
         "ablation": {"protocol": chosen.name, "rows": ablation.measure(ready, chosen, found)},
         "robustness": {
@@ -124,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
         protocols.write(unfinished / f"folds_{protocol.name}.txt", ready.data, protocol)
     shutil.copyfile(options.config, unfinished / "config.toml")
     (unfinished / "manifest.json").write_text(
-        _manifest(options.version, unfinished, shipped, figures.thresholds(metrics), unfamiliar_below)
+        _manifest(options.version, unfinished, shipped, figures.thresholds(metrics), min_similarity)
     )
     metrics["export"]["int8"] = _int8(ready, kinds, shipped["accurate"].vgg19_scale)
     metrics["export"]["cost"] = _cost(unfinished)
@@ -166,20 +157,20 @@ def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, A
     everything = np.arange(len(data.tracks))
     trained, stopping = vgg19.train(ready.vgg19_side(everything, config.seed))
     logger.info("exporting")
-    model = vgg19.joined(trained, config.vgg19, ready.weights)
-    svm_onnx = export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
-    float32 = export.vgg19_to_onnx(model)
-    int8 = export.quantized(float32, _first_tiles(ready, everything))
+    model = vgg19.combine(trained, config.vgg19, ready.weights)
+    svm_onnx = onnx_export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
+    float32 = onnx_export.vgg19_to_onnx(model)
+    int8 = onnx_export.quantized(float32, _first_tiles(ready, everything))
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
 
     float32_session = OnnxModel(float32.SerializeToString(), threads=2)
     sample = _first_tiles(ready, everything)[:COMPARED_TILES]
-    margins, familiarity = SvmModel(svm_onnx).judge(ready.vectors)
+    margins, similarity = SvmModel(svm_onnx).judge(ready.vectors)
     differences = {
-        "svm_difference": export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
-        "familiarity_difference": float(np.abs(familiarity - svm.familiarity(machine, ready.vectors)).max()),
-        "vgg19_difference": export.check_same(
+        "svm_difference": onnx_export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
+        "similarity_difference": float(np.abs(similarity - svm.similarity(machine, ready.vectors)).max()),
+        "vgg19_difference": onnx_export.check_same(
             "VGG19", float32_session.scores(sample), np.asarray(model.predict(sample, verbose=0))
         ),
     }
@@ -190,14 +181,14 @@ def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
     """VGG19's accuracy on a protocol's last fold, as it was trained and after it was rounded to eight bits."""
     protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
     fold = protocol.folds[-1]
-    _, trained = held_out.models_of(ready, protocol, fold)
-    float32 = export.vgg19_to_onnx(vgg19.joined(trained, ready.config.vgg19, ready.weights))
-    int8 = export.quantized(float32, _first_tiles(ready, fold.train))
+    _, trained = cross_validation.models_of(ready, protocol, fold)
+    float32 = onnx_export.vgg19_to_onnx(vgg19.combine(trained, ready.config.vgg19, ready.weights))
+    int8 = onnx_export.quantized(float32, _first_tiles(ready, fold.train))
     truth, rates = ready.data.truth[fold.test], {}
     for name, model in (("float32", float32), ("int8", int8)):
         session = OnnxModel(model.SerializeToString(), threads=2)
         cut = (tiles(ready.data.pictures[i].astype(np.float32)) for i in fold.test)
-        said = calibrate.tile_mean(np.array([session.scores(each) for each in cut]), scale).argmax(axis=1)
+        said = calibration.tile_mean(np.array([session.scores(each) for each in cut]), scale).argmax(axis=1)
         rates[name] = round(float((said == truth).mean()), 4)
     return {protocol.name: {"n": len(truth), **rates}}
 
@@ -232,7 +223,7 @@ def _manifest(
     folder: Path,
     calibrations: Mapping[Mode, Calibration],
     uncertain_below: Mapping[Mode, float],
-    unfamiliar_below: float,
+    min_similarity: float,
 ) -> str:
     files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE)}
     content = {
@@ -243,14 +234,14 @@ def _manifest(
         "inputs": {"svm": {"vector": [None, len(NAMES)]}, "vgg19": {"mel": [None, MEL_BANDS, TILE_COLUMNS]}},
         "modes": {
             mode: {
-                "tiles": held_out.TILES[mode],
+                "tiles": cross_validation.TILES[mode],
                 "scales": {"svm": round(each.svm_scale, 6), "vgg19": round(each.vgg19_scale, 6)},
                 "weights": {"svm": round(each.svm_weight, 6), "vgg19": round(each.vgg19_weight, 6)},
                 "uncertain_below": uncertain_below[mode],
             }
             for mode, each in calibrations.items()
         },
-        "unfamiliar_below": round(unfamiliar_below, 4),
+        "min_similarity": round(min_similarity, 4),
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
             for name, content in files.items()

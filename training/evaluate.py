@@ -19,12 +19,14 @@ import numpy as np
 
 from tonearm import manifest
 from tonearm.classification import Mode
-from training import config, dataset, figures, held_out, predictions, protocols, work
-from training.calibrate import Calibration
-from training.card import CALIBRATION_PLOT, card
-from training.dataset import Dataset
-from training.plots import calibration_plot
-from training.predictions import Predictions
+from training import config, experiment
+from training.data import dataset
+from training.data.dataset import Dataset
+from training.evaluation import cross_validation, figures, predictions, protocols
+from training.evaluation.calibration import Calibration
+from training.evaluation.card import CALIBRATION_PLOT, card
+from training.evaluation.plots import calibration_plot
+from training.evaluation.predictions import Predictions
 
 LARGEST_DIFFERENCE = 0.03
 SMALL = 1e-3
@@ -33,7 +35,7 @@ SMALL = 1e-3
 def main(arguments: list[str] | None = None) -> None:
     """Prints the comparison; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    work.add_options(parser)
+    experiment.add_options(parser)
     parser.add_argument("--version", help="a folder below models/ (default: the one that is served)")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
     parser.add_argument("--refit", metavar="PROTOCOL/FOLD", help="for example artist10/3")
@@ -132,7 +134,7 @@ def refit(options: argparse.Namespace, folder: Path, said: dict[str, Predictions
     if number not in folds or name not in said:
         raise SystemExit(f"--refit {options.refit}: there are {', '.join(said)}, each with folds from 0")
     fold = folds[number]
-    ready = work.prepare(options, fold.train if options.own_factors else None)
+    ready = experiment.prepare(options, fold.train if options.own_factors else None)
     numbers = manifest.load(folder).modes["accurate"]
     calibration = Calibration(
         svm_scale=numbers.scales["svm"],
@@ -140,7 +142,7 @@ def refit(options: argparse.Namespace, folder: Path, said: dict[str, Predictions
         svm_weight=numbers.weights["svm"],
         vgg19_weight=numbers.weights["vgg19"],
     )
-    scores = held_out.score_fold(ready, fold)
+    scores = cross_validation.score_fold(ready, fold)
     truth = ready.data.truth[fold.test]
     stale = []
     inside = said[name].fold == fold.number

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tonearm import ensemble, features
-from tonearm.audio import AudioReader
+from tonearm import ensemble
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from tonearm.spectrum import spectrum
-from tonearm.tiles import tiles
+from tonearm.decoding.audio import AudioReader
+from tonearm.features import svm_features
+from tonearm.features.spectrum import spectrum
+from tonearm.features.tiles import tiles
 from tonearm.types import Floats
-from training import calibrate, dataset
+from training.data import dataset
+from training.evaluation import calibration
 
 
 def main() -> None:
@@ -32,15 +34,15 @@ def main() -> None:
     for file in dataset.audio_files(folder):
         row = published.tracks.index(file.stem)
         computed = spectrum(next(AudioReader(file).windows()).samples)
-        pictures.append(np.abs(computed.image - published.pictures[row]).mean() / 255)
-        columns.append(np.abs(features.librosa_group(computed) - published.table[row]) / deviation)
+        pictures.append(np.abs(computed.mel - published.pictures[row]).mean() / 255)
+        columns.append(np.abs(svm_features.librosa_statistics(computed) - published.table[row]) / deviation)
         same.append(classifier.classify(file).genre == answer(classifier, vectors[row], published.pictures[row]))
     print(
         f"{len(pictures)} tracks; pictures: mean {np.mean(pictures):.2%} of range, worst track {np.max(pictures):.2%}"
     )
     print(f"{sum(same)} of {len(same)} answers are the same ({classifier.model_version}, {classifier.mode})")
     print(f"{'column':28} {'mean':>6} {'median':>6} {'worst':>6}  tracks beyond 0.1")
-    for name, errors in zip(features.LIBROSA_NAMES, np.transpose(columns), strict=True):
+    for name, errors in zip(svm_features.LIBROSA_NAMES, np.transpose(columns), strict=True):
         beyond = int((errors > 0.1).sum())
         print(f"{name:28} {errors.mean():6.3f} {np.median(errors):6.3f} {errors.max():6.3f}  {beyond or ''}")
 
@@ -51,7 +53,7 @@ def answer(classifier: Classifier, vector: Floats, picture: np.ndarray) -> str:
     margins, _ = classifier.svm.judge(vector[None])
     logits = classifier.vgg19.scores(tiles(picture.astype(np.float32), numbers.tiles))
     svm = ensemble.calibrated(margins, numbers.scales["svm"])
-    vgg19 = calibrate.tile_mean(logits[None], numbers.scales["vgg19"])
+    vgg19 = calibration.tile_mean(logits[None], numbers.scales["vgg19"])
     return GENRES[int(np.argmax(ensemble.pooled(svm, vgg19, numbers.weights)))]
 
 

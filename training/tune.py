@@ -13,9 +13,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from tonearm import manifest
 from tonearm.classification import Mode
-from training import calibrate, held_out, metrics, protocols, work
-from training.protocols import Fold
-from training.work import Work
+from training import experiment
+from training.evaluation import calibration, cross_validation, metrics, protocols
+from training.evaluation.protocols import Fold
+from training.experiment import Work
 
 FOLDS = 5
 
@@ -23,11 +24,11 @@ FOLDS = 5
 def main(arguments: list[str] | None = None) -> None:
     """Prints the accuracies."""
     parser = argparse.ArgumentParser(prog="python -m training.tune", description=__doc__)
-    work.add_options(parser)
+    experiment.add_options(parser)
     parser.add_argument("--splits", type=int, default=1, help="how many times the artists are parted anew")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = parser.parse_args(arguments)
-    report(work.prepare(options), options.splits)
+    report(experiment.prepare(options), options.splits)
 
 
 def report(ready: Work, n_splits: int = 1) -> dict[str, dict[str, float]]:
@@ -49,7 +50,7 @@ def report(ready: Work, n_splits: int = 1) -> dict[str, dict[str, float]]:
         scores = []
         order = []
         for number, (inside, outside) in enumerate(splitter.split(own, data.truth[own], data.groups[own])):
-            scores.append(held_out.score_fold(ready, Fold(number, own[inside], own[outside], ())))
+            scores.append(cross_validation.score_fold(ready, Fold(number, own[inside], own[outside], ())))
             order.append(own[outside])
             print(f"split {split}, fold {number}: {scores[-1].found}, {scores[-1].stopping}", flush=True)
         truth = data.truth[np.concatenate(order)]
@@ -57,7 +58,7 @@ def report(ready: Work, n_splits: int = 1) -> dict[str, dict[str, float]]:
             svm = np.concatenate([each.svm for each in scores])
             vgg19 = np.concatenate([each.in_mode(mode).vgg19 for each in scores])
             row = {}
-            for model, probabilities in calibrate.fit(svm, vgg19, truth).apply(svm, vgg19).items():
+            for model, probabilities in calibration.fit(svm, vgg19, truth).apply(svm, vgg19).items():
                 figures = metrics.of_model(probabilities, truth)
                 row[model], row[f"{model}_loss"] = figures["accuracy"], figures["negative_log_likelihood"]
             rows[mode].append(row)

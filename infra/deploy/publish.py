@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infra.deploy import http
+from infra.deploy import http_client
 from infra.deploy.azure import az
 from infra.deploy.environments import Colour, Environment
 from infra.deploy.errors import DeployError
@@ -63,8 +63,8 @@ def publish_web(environment: Environment, package: Path) -> None:
         *("--src-path", str(package), "--type", "zip", "--clean", "true", "--restart", "true"),
         tries=TRIES,
     )
-    http.wait_for(
-        lambda: http.send("GET", f"{resources.staging_url}/_stcore/health"),
+    http_client.wait_for(
+        lambda: http_client.send("GET", f"{resources.staging_url}/_stcore/health"),
         status=200,
         patience_s=WEB_PATIENCE_S,
         hint=f"Look at the slot's log: az webapp log tail -g {environment.group} -n {resources.web_app} --slot {SLOT}",
@@ -95,7 +95,7 @@ def _deployment_service(environment: Environment, app: str) -> str:
 
 
 def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
-    accepted = http.send(
+    accepted = http_client.send(
         "POST",
         f"{service}/api/publish?RemoteBuild=false&Deployer=tonearm",
         headers={**headers, "Content-Type": "application/zip"},
@@ -108,10 +108,10 @@ def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
             raise DeployError(f"The deployment {_FAILED[status]}.")
         if time.monotonic() >= deadline:
             raise DeployError(f"The deployment had not ended after {PATIENCE_S:.0f} s.")
-        time.sleep(http.POLL_S)
+        time.sleep(http_client.POLL_S)
 
 
-def _status(service: str, headers: dict[str, str], accepted: http.Answer) -> Any:
+def _status(service: str, headers: dict[str, str], accepted: http_client.Answer) -> Any:
     """The deployment's status; None while the service itself is away, which it is when the app restarts."""
     try:
         deployment = json.loads(accepted.body)
@@ -119,7 +119,7 @@ def _status(service: str, headers: dict[str, str], accepted: http.Answer) -> Any
         deployment = None
     path = deployment if isinstance(deployment, str) and deployment else "latest"
     try:
-        answer = http.send("GET", f"{service}/api/deployments/{path}", headers=headers)
-    except http.UnreachableError:
+        answer = http_client.send("GET", f"{service}/api/deployments/{path}", headers=headers)
+    except http_client.UnreachableError:
         return None
     return answer.json().get("status") if answer.status == 200 else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from infra.deploy import clip, http
+from infra.deploy import clip, http_client
 from infra.deploy.azure import az
 from infra.deploy.environments import Colour, Environment
 from infra.deploy.errors import DeployError
@@ -30,10 +30,10 @@ class Service:
     url: str
     key: str | None
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> http.Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None) -> http_client.Answer:
         """One request to the API."""
         headers = {"x-functions-key": self.key} if self.key else {}
-        return http.send(method, f"{self.url}/api/{path}", headers=headers, body=body)
+        return http_client.send(method, f"{self.url}/api/{path}", headers=headers, body=body)
 
 
 def smoke_colour(environment: Environment, colour: Colour | None, model_version: str | None) -> None:
@@ -47,7 +47,7 @@ def smoke(service: Service, model_version: str | None) -> None:
 
     Nothing is uploaded: the upload would be the live colour's to answer, and say nothing of this one.
     """
-    http.wait_for(
+    http_client.wait_for(
         lambda: service.ask("GET", "health"),
         status=200,
         patience_s=START_PATIENCE_S,
@@ -85,9 +85,9 @@ def verify_colour(environment: Environment, colour: Colour, model_version: str |
 def upload(service: Service) -> None:
     """Put a clip into storage by a ticket and wait for its result. Raises DeployError if none comes."""
     ticket = _ticket(service)
-    http.send("PUT", ticket["upload_url"], headers=ticket["upload_headers"], body=clip.wav()).expect(201)
+    http_client.send("PUT", ticket["upload_url"], headers=ticket["upload_headers"], body=clip.wav()).expect(201)
     started_s = time.monotonic()
-    result = http.wait_for(
+    result = http_client.wait_for(
         lambda: service.ask("GET", f"results/{quote(ticket['id'])}"),
         status=200,
         patience_s=RESULT_PATIENCE_S,
@@ -126,8 +126,8 @@ def _storage_is_private(environment: Environment, resources: Resources) -> bool:
 
 
 def _verify_web(environment: Environment, resources: Resources) -> None:
-    http.wait_for(
-        lambda: http.send("GET", f"{resources.web_url}/_stcore/health"),
+    http_client.wait_for(
+        lambda: http_client.send("GET", f"{resources.web_url}/_stcore/health"),
         status=200,
         patience_s=START_PATIENCE_S,
         hint=f"Look at the page's log: az webapp log tail -g {environment.group} -n {resources.web_app}",
@@ -139,5 +139,5 @@ def _verify_web(environment: Environment, resources: Resources) -> None:
                 f"The web app cannot read its function key from Key Vault ({status}). "
                 "Its identity needs the role Key Vault Secrets User on the vault, and the vault the key's secret."
             )
-        time.sleep(http.POLL_S)
+        time.sleep(http_client.POLL_S)
     print(f"The page is up at {resources.web_url} and has its key.", flush=True)

@@ -21,8 +21,8 @@ from bench.stages import clip, growth
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY
 from tonearm import manifest
-from tonearm.audio import AudioReader
 from tonearm.classifier import Classifier
+from tonearm.decoding.audio import AudioReader
 from tonearm.models import VGG19_FILE, OnnxModel
 
 

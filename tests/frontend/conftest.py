@@ -13,9 +13,9 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from frontend import faults, relay
+from frontend import errors, upload_proxy
 from frontend.batch import Chosen
-from frontend.courier import Courier
+from frontend.upload_queue import Courier
 from frontend.uploader import Report
 from local.child import Child
 from tests.conftest import READY_TIMEOUT_S, REPOSITORY, free_ports
@@ -244,12 +244,12 @@ class Browser:
     def send(self, courier: Courier) -> None:
         """Send all that is wanted, as the relay would pass it on."""
         for token in courier.sending:
-            transfer = relay._transfers.find(token)
+            transfer = upload_proxy._transfers.find(token)
             assert transfer is not None
             transfer.start(10)
             answer = httpx.put(transfer.upload.url, content=bytes(10), headers=transfer.upload.headers)
             transfer.moved_bytes = 10
-            transfer.end(None if answer.is_success else str(faults.storage_refusal(answer.status_code)))
+            transfer.end(None if answer.is_success else str(errors.storage_refusal(answer.status_code)))
             self.ended.add(token)
 
 

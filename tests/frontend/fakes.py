@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from frontend.results import Done, Failed, Model, Picture, Segment, Summary
+from frontend.api_types import Done, Failed, Model, Picture, Segment, Summary
 from tests.frontend.conftest import GENRES, LIMITS, SECRET
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -285,7 +285,7 @@ def feedback(result_id: str, genre: str) -> dict[str, Any]:
 
 def screen(name: str, **query: str) -> AppTest:
     """A page of ``frontend.screens`` before it was drawn, as a browser in Berlin would ask for it."""
-    app = AppTest.from_string(f"from frontend.screens import {name}\n\n{name}.page()\n", default_timeout=60)
+    app = AppTest.from_string(f"from frontend.screens import {name}_page\n\n{name}_page.page()\n", default_timeout=60)
     app.context = {"url": "https://tonearm.example/app/", "timezone": "Europe/Berlin"}
     app.query_params.update(query)
     return app

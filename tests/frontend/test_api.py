@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 import frontend
-from frontend import api, faults
+from frontend import api, errors
 from frontend.api import Api, ApiError, Pending, Upload
 from tests.frontend.conftest import LIMITS, NOT_FOUND, SECRET, Answer, Service, done, problem
 
@@ -132,33 +132,33 @@ def test_retry_after(service: Service, header: dict[str, str], expected_s: float
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(401), faults.BAD_KEY),
-        (problem(401, "unauthorized", "No key", "internal words"), faults.BAD_KEY),
-        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), faults.REFUSED),
-        (Answer(404, b"nginx", {"Content-Type": "text/html"}), faults.NOT_TONEARM),
-        (Answer(413), faults.TOO_LARGE),
-        (Answer(429), faults.BUSY),
-        (problem(503, "busy", "Busy", "internal words"), faults.BUSY),
-        (problem(503, "storage_unavailable", "Storage does not answer", "internal words"), faults.STORAGE_AWAY),
-        (problem(500, "internal", "Fault", "Traceback in /home/site"), faults.FAULT),
+        (Answer(401), errors.BAD_KEY),
+        (problem(401, "unauthorized", "No key", "internal words"), errors.BAD_KEY),
+        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), errors.REFUSED),
+        (Answer(404, b"nginx", {"Content-Type": "text/html"}), errors.NOT_TONEARM),
+        (Answer(413), errors.TOO_LARGE),
+        (Answer(429), errors.BUSY),
+        (problem(503, "busy", "Busy", "internal words"), errors.BUSY),
+        (problem(503, "storage_unavailable", "Storage does not answer", "internal words"), errors.STORAGE_AWAY),
+        (problem(500, "internal", "Fault", "Traceback in /home/site"), errors.FAULT),
         (problem(413, "too_large", "The file is too large", "Send less."), "The file is too large. Send less."),
         (problem(400, "bad_filename", "The name is no file name", ""), "The name is no file name."),
-        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), faults.NOT_TONEARM),
-        (Answer(400, b"{}", {"Content-Type": "application/problem+json"}), faults.NOT_TONEARM),
-        (Answer(200, b"hello"), faults.NOT_TONEARM),
-        (Answer(302, b"", {"Location": "https://login.example"}), faults.NOT_TONEARM),
-        (Answer(201, b"hello"), faults.NOT_TONEARM),
-        (Answer(201, b"[]"), faults.NOT_TONEARM),
-        (Answer(201, {"id": "x"}), faults.NOT_TONEARM),
+        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), errors.NOT_TONEARM),
+        (Answer(400, b"{}", {"Content-Type": "application/problem+json"}), errors.NOT_TONEARM),
+        (Answer(200, b"hello"), errors.NOT_TONEARM),
+        (Answer(302, b"", {"Location": "https://login.example"}), errors.NOT_TONEARM),
+        (Answer(201, b"hello"), errors.NOT_TONEARM),
+        (Answer(201, b"[]"), errors.NOT_TONEARM),
+        (Answer(201, {"id": "x"}), errors.NOT_TONEARM),
         (
             Answer(
                 201, {"id": "x", "upload_url": "y", "upload_headers": 7, "max_bytes": 1, "expires_at": "2100-01-01"}
             ),
-            faults.NOT_TONEARM,
+            errors.NOT_TONEARM,
         ),
         (
             Answer(201, {"id": "x", "upload_url": "y", "upload_headers": {}, "max_bytes": 1, "expires_at": "soon"}),
-            faults.NOT_TONEARM,
+            errors.NOT_TONEARM,
         ),
     ],
 )
@@ -173,14 +173,14 @@ def test_a_result_of_another_version_is_refused(service: Service) -> None:
     service.results = [Answer(200, done(schema="tonearm.result/2"))]
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.result("id")
-    assert str(caught.value) == faults.NOT_TONEARM
+    assert str(caught.value) == errors.NOT_TONEARM
 
 
 def test_an_unknown_upload(service: Service) -> None:
     service.results = [NOT_FOUND]
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.result("id")
-    assert str(caught.value) == faults.UNKNOWN_RESULT
+    assert str(caught.value) == errors.UNKNOWN_RESULT
     assert caught.value.status == 404
     assert not caught.value.passing
 
@@ -241,7 +241,7 @@ class TestWhatMayNotBeThere:
         )
         with Api(service.url) as client, pytest.raises(ApiError) as caught:
             ask(client, "a")
-        assert str(caught.value) == faults.NOT_TONEARM
+        assert str(caught.value) == errors.NOT_TONEARM
 
     def test_away(self, away_url: str, ask: Callable[[Api, str], object]) -> None:
         with Api(away_url) as client, pytest.raises(ApiError, match="does not answer"):
@@ -287,13 +287,13 @@ def test_answers_of_another_version(
     service.others[path] = Answer(200, body)
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         ask(client)
-    assert str(caught.value) == faults.NOT_TONEARM
+    assert str(caught.value) == errors.NOT_TONEARM
 
 
 def test_service_away(away_url: str) -> None:
     with Api(away_url) as client, pytest.raises(ApiError) as caught:
         client.create_upload("a.wav")
-    assert str(caught.value) == faults.AWAY
+    assert str(caught.value) == errors.AWAY
     assert caught.value.passing
 
 
@@ -301,24 +301,24 @@ def test_service_away(away_url: str) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ApiError) as caught, Api(address) as client:
         client.create_upload("a.wav")
-    assert str(caught.value) == faults.BAD_ADDRESS
+    assert str(caught.value) == errors.BAD_ADDRESS
 
 
 def test_a_key_that_no_header_can_hold(service: Service) -> None:
     with pytest.raises(ApiError) as caught, Api(service.url, "k€y") as client:
         client.create_upload("a.wav")
-    assert str(caught.value) == faults.BAD_KEY
+    assert str(caught.value) == errors.BAD_KEY
 
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), faults.LINK_EXPIRED),
-        (Answer(401), faults.LINK_EXPIRED),
-        (Answer(413), faults.TOO_LARGE),
-        (Answer(409), faults.STORAGE_FAULT),
-        (Answer(500), faults.STORAGE_FAULT),
-        (Answer(302, b"", {"Location": "https://login.example"}), faults.STORAGE_FAULT),
+        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), errors.LINK_EXPIRED),
+        (Answer(401), errors.LINK_EXPIRED),
+        (Answer(413), errors.TOO_LARGE),
+        (Answer(409), errors.STORAGE_FAULT),
+        (Answer(500), errors.STORAGE_FAULT),
+        (Answer(302, b"", {"Location": "https://login.example"}), errors.STORAGE_FAULT),
     ],
 )
 def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: str) -> None:
@@ -333,7 +333,7 @@ def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: st
 def test_storage_away(service: Service, away_url: str, path: str) -> None:
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.put(upload_to(service, away_url + path), io.BytesIO(b"a"), lambda _: None)
-    assert str(caught.value) == faults.STORAGE_AWAY
+    assert str(caught.value) == errors.STORAGE_AWAY
     assert caught.value.__cause__ is None
 
 

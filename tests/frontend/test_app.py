@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.web.server.app_discovery import discover_asgi_app
 
 import frontend
-from frontend import relay
+from frontend import upload_proxy
 from tests.frontend.conftest import Service, Web
 
 FOLDER = Path(frontend.__file__).parent
@@ -61,8 +61,8 @@ def test_routes_and_pages_on_one_server(tmp_path: Path, service: Service) -> Non
     try:
         for path in ("/", "/history", "/model", "/about", "/result?id=x"):
             assert "<title>Streamlit</title>" in httpx.get(web.address + path).text
-        for method, path in (("PUT", f"/{relay.UPLOADS}/x"), ("GET", f"/{relay.AUDIO}/x")):
+        for method, path in (("PUT", f"/{upload_proxy.UPLOADS}/x"), ("GET", f"/{upload_proxy.AUDIO}/x")):
             answer = httpx.request(method, web.address + path, content=b"a")
-            assert (answer.status_code, answer.json()) == (404, {"error": relay.GONE})
+            assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.GONE})
     finally:
         web.stop()

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from frontend import courier as courier_module
-from frontend import errands, faults, relay
+from frontend import background, errors, upload_proxy
+from frontend import upload_queue as courier_module
 from frontend.batch import Action, Batch, Chosen, Entry, State
-from frontend.courier import Courier
-from frontend.transfers import Stage
+from frontend.upload_queue import Courier
+from frontend.upload_sessions import Stage
 from frontend.uploader import Report
 from tests.frontend.conftest import LIMITS, NOT_FOUND, PENDING, Answer, Browser, Service, done, failed, problem
 from tests.local.conftest import wait_until
@@ -72,9 +72,9 @@ class TestBatch:
         sizes_bytes = [0, 3 * 1024 * 1024, 3 * 1024 * 1024 + 1]
         batch.take([Chosen(n, f"{n}.wav", size) for n, size in enumerate(sizes_bytes, 1)], SMALL)
         empty, largest, too_large = batch.entries
-        assert (empty.state, empty.reason) == (State.FAILED, faults.EMPTY)
+        assert (empty.state, empty.reason) == (State.FAILED, errors.EMPTY)
         assert largest.state is State.WAITING
-        assert too_large.reason == f"The file has 4 MB, and the service takes up to 3 MB. {faults.SMALLER}"
+        assert too_large.reason == f"The file has 4 MB, and the service takes up to 3 MB. {errors.SMALLER}"
         assert not empty.retryable
         assert not too_large.retryable
 
@@ -194,7 +194,7 @@ class Halting(io.BytesIO):
 def soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets the courier's time pass without waiting."""
     passed_s = 0.0
-    for module in (courier_module, errands):
+    for module in (courier_module, background):
         monkeypatch.setattr(module, "now_s", lambda: time.monotonic() + passed_s)
 
     def later(seconds: float) -> None:
@@ -223,7 +223,7 @@ class TestCourier:
         browser = Page(courier)
         browser.step()
         (token,) = courier.sending
-        transfer = relay._transfers.find(token)
+        transfer = upload_proxy._transfers.find(token)
         assert transfer is not None
         transfer.start(100)
         transfer.moved_bytes = 43
@@ -310,12 +310,12 @@ class TestCourier:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         for _ in range(20):
             assert browser.step() == [State.CLASSIFYING]
-            assert courier.trouble == faults.AWAY
+            assert courier.trouble == errors.AWAY
             later(courier_module.MAX_PAUSE_S)
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(503), PENDING, Answer(200, done())]
         browser.step()
-        assert courier.trouble == faults.BUSY
+        assert courier.trouble == errors.BUSY
         later(courier_module.MAX_PAUSE_S)
         browser.step()
         assert courier.trouble is None
@@ -331,8 +331,8 @@ class TestCourier:
         service.answers.clear()
         assert browser.step() == [State.WAITING]
         assert courier.trouble is None
-        later(errands.SLOW_AFTER_S + 1)
-        assert courier.trouble == faults.SERVICE_SLOW
+        later(background.SLOW_AFTER_S + 1)
+        assert courier.trouble == errors.SERVICE_SLOW
         service.answers.set()
         wait_until(lambda: browser.step() == [State.UPLOADING], "a place")
         assert courier.trouble is None
@@ -340,8 +340,8 @@ class TestCourier:
         service.answers.clear()
         assert browser.step() == [State.CLASSIFYING]
         assert courier.trouble is None
-        later(errands.SLOW_AFTER_S + 1)
-        assert courier.trouble == faults.SERVICE_SLOW
+        later(background.SLOW_AFTER_S + 1)
+        assert courier.trouble == errors.SERVICE_SLOW
         courier.cancel(courier.batch.entries)
         assert courier.trouble is None, "nothing waits any more"
         courier.retry(courier.batch.entries)
@@ -356,13 +356,13 @@ class TestCourier:
         browser = Page(courier)
         browser.step()
         (token,) = courier.sending
-        later(errands.SLOW_AFTER_S + 1)
+        later(background.SLOW_AFTER_S + 1)
         assert courier.trouble is None, "nothing was sent yet"
-        transfer = relay._transfers.find(token)
+        transfer = upload_proxy._transfers.find(token)
         assert transfer is not None
         transfer.start(10)
-        later(errands.SLOW_AFTER_S + 1)
-        assert courier.trouble == faults.STORAGE_SLOW
+        later(background.SLOW_AFTER_S + 1)
+        assert courier.trouble == errors.STORAGE_SLOW
         transfer.end(None)
         browser.step()
         assert courier.trouble is None
@@ -377,8 +377,8 @@ class TestCourier:
         entry = courier.batch.record("Recording.wav", io.BytesIO(b"RIFF"), None)
         wait_until(lambda: courier.step(None) or entry.state is State.UPLOADING, "a place")
         assert courier.trouble is None
-        later(errands.SLOW_AFTER_S + 1)
-        assert courier.trouble == faults.STORAGE_SLOW
+        later(background.SLOW_AFTER_S + 1)
+        assert courier.trouble == errors.STORAGE_SLOW
         service.reads.set()
         wait_until(lambda: courier.step(None) or entry.state is State.DONE, "the answer")
         assert courier.trouble is None
@@ -405,7 +405,7 @@ class TestCourier:
         service.results = [Answer(503)]
         browser.step()
         assert len(service.paths("GET")) == 1
-        assert all(way.trouble == faults.BUSY for way in courier._ways.values())
+        assert all(way.trouble == errors.BUSY for way in courier._ways.values())
 
     def test_another_ones_end_is_not_theirs(self, courier: Courier, service: Service) -> None:
         browser = Page(courier, 3)
@@ -442,14 +442,14 @@ class TestCourier:
         service.upload = Answer(500)
         browser = Page(courier)
         assert browser.step() == [State.WAITING]
-        assert courier.trouble == faults.FAULT
+        assert courier.trouble == errors.FAULT
         assert browser.step() == [State.WAITING]
         assert len(service.asked) == 1, "not before its time"
         later(1)
         assert browser.step() == [State.WAITING]
         later(2)
         assert browser.step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == faults.FAULT
+        assert courier.batch.entries[0].reason == errors.FAULT
         assert courier.trouble is None
         service.upload = None
         courier.retry(courier.batch.entries)
@@ -458,8 +458,8 @@ class TestCourier:
     @pytest.mark.parametrize(
         ("answer", "sentence"),
         [
-            (Answer(401), faults.BAD_KEY),
-            (Answer(403), faults.REFUSED),
+            (Answer(401), errors.BAD_KEY),
+            (Answer(403), errors.REFUSED),
             (problem(400, "bad_request", "The name is no name", ""), "The name is no name."),
         ],
     )
@@ -478,12 +478,12 @@ class TestCourier:
         browser.send()
         monkeypatch.setenv("TONEARM_API_URL", "http://[::1")
         assert browser.step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == faults.BAD_ADDRESS
+        assert courier.batch.entries[0].reason == errors.BAD_ADDRESS
 
     def test_the_places_own_limit_counts(self, courier: Courier, service: Service) -> None:
         service.max_bytes = 9
         assert Page(courier).step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == faults.too_large(10, 9)
+        assert courier.batch.entries[0].reason == errors.too_large(10, 9)
 
     def test_a_storage_that_refuses_is_tried_again_with_a_new_link(self, courier: Courier, service: Service) -> None:
         service.put = Answer(403)
@@ -493,7 +493,7 @@ class TestCourier:
         browser.send()
         assert browser.step() == [State.FAILED]
         (entry,) = courier.batch.entries
-        assert entry.reason == faults.LINK_EXPIRED
+        assert entry.reason == errors.LINK_EXPIRED
         service.put = Answer(201)
         courier.retry([entry])
         browser.step()
@@ -506,17 +506,17 @@ class TestCourier:
         browser.step()
         browser.ended |= courier.sending.keys()
         assert browser.step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == relay.BROKEN_OFF
+        assert courier.batch.entries[0].reason == upload_proxy.BROKEN_OFF
 
     def test_a_browser_that_never_sends(self, courier: Courier, monkeypatch: pytest.MonkeyPatch) -> None:
         browser = Page(courier)
         browser.step()
         (token,) = courier.sending
-        transfer = relay._transfers.find(token)
+        transfer = upload_proxy._transfers.find(token)
         assert transfer is not None
         monkeypatch.setattr(type(transfer), "startable", False)
         assert browser.step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == faults.LINK_EXPIRED
+        assert courier.batch.entries[0].reason == errors.LINK_EXPIRED
 
     def test_a_file_that_the_browser_lost(self, courier: Courier, service: Service) -> None:
         browser = Page(courier, 2)
@@ -538,7 +538,7 @@ class TestCourier:
         browser.step()
         browser.send()
         assert browser.step() == [State.FAILED]
-        assert courier.batch.entries[0].reason == faults.UNKNOWN_RESULT
+        assert courier.batch.entries[0].reason == errors.UNKNOWN_RESULT
         service.results = [Answer(200, done())]
         courier.retry(courier.batch.entries)
         assert browser.step() == [State.UPLOADING]
@@ -601,7 +601,7 @@ class TestCourier:
         entry = courier.batch.record("Recording.wav", io.BytesIO(b"RIFF"), None)
         courier.step(None)
         courier.step(None)
-        assert (entry.state, entry.reason) == (State.FAILED, faults.LINK_EXPIRED)
+        assert (entry.state, entry.reason) == (State.FAILED, errors.LINK_EXPIRED)
         service.put, service.results = Answer(201), [Answer(200, done())]
         courier.retry([entry])
         while courier.batch.under_way:

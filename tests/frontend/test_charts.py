@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from frontend import charts, palette
-from frontend.results import Done
+from frontend.api_types import Done
 from frontend.text import genre_name
 from tests.frontend.conftest import GENRES
 from tests.frontend.fakes import medley, picture, segments, shares

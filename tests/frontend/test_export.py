@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from frontend import export
+from frontend.api_types import Result
 from frontend.batch import Entry
-from frontend.results import Result
 from tests.frontend.conftest import GENRES
 from tests.frontend.fakes import failure, medley
 

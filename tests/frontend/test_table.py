@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from frontend.api_types import Result
 from frontend.batch import Entry, State
-from frontend.results import Result
 from frontend.table import MARKS, NOTHING, button, models_words, pressed, state_words
 from tests.frontend.fakes import charts_told, failure, medley, shares, words
 

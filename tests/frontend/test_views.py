@@ -1,7 +1,7 @@
 import pytest
 
 from frontend import views
-from frontend.results import Done
+from frontend.api_types import Done
 from tests.frontend.fakes import medley, shares
 
 

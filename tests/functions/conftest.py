@@ -12,7 +12,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from functions import answering, engine, health, storage
+from functions import health, model_loader, process_upload, storage
 from functions.settings import settings
 from tests.conftest import Storage, SyncWorker
 from tests.functions.client import Client
@@ -63,7 +63,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         storage.service.cache_clear()
         storage.container.cache_clear()
         storage.store.cache_clear()
-        monkeypatch.setattr(engine, "_loaded", None)
+        monkeypatch.setattr(model_loader, "_loaded", None)
         monkeypatch.setattr(health, "_kept", health._Kept())
 
     def set_all(**values: Any) -> None:
@@ -102,13 +102,13 @@ def name() -> str:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads are taken for large ones, which are put on disk and looked at before and after."""
-    monkeypatch.setattr(answering, "_SMALL_BYTES", 10_000)
+    monkeypatch.setattr(process_upload, "_SMALL_BYTES", 10_000)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naming a genre takes so long that an upload is looked at again before its answer is written."""
-    monkeypatch.setattr(answering, "_CURRENT_S", 0)
+    monkeypatch.setattr(process_upload, "_CURRENT_S", 0)
 
 
 class Interrupted:
@@ -131,6 +131,6 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
     """Makes something happen while the next upload is being classified."""
 
     def arrange(interruption: Callable[[], object]) -> None:
-        monkeypatch.setattr(engine, "_loaded", Interrupted(engine.classifier(), interruption))
+        monkeypatch.setattr(model_loader, "_loaded", Interrupted(model_loader.classifier(), interruption))
 
     return arrange

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from functions import classify, engine
+from functions import classify, model_loader
 from functions.problems import ProblemError
 from tests.audio_samples import encode, music, png, video
 from tests.functions.client import Client, wav
@@ -140,7 +140,7 @@ def test_too_long(client: Client, configure: Configure) -> None:
 
 
 def test_models_that_are_not_there(client: Client, configure: Configure) -> None:
-    elsewhere = f"../{MODELS_FOLDER.name}/{engine.classifier().directory.name}"
+    elsewhere = f"../{MODELS_FOLDER.name}/{model_loader.classifier().directory.name}"
     for version in ("no-such-version", "..", elsewhere):
         configure(TONEARM_MODEL=version)
         answer = client.classify(wav())
@@ -152,7 +152,7 @@ def test_models_that_are_not_there(client: Client, configure: Configure) -> None
 
 def test_a_version_by_name(client: Client, configure: Configure) -> None:
     version = client.classify(wav()).json["model_version"]
-    folder = engine.classifier().directory.name
+    folder = model_loader.classifier().directory.name
     configure(TONEARM_MODEL=folder)
     assert client.classify(wav()).json["model_version"] == version
 
@@ -160,7 +160,7 @@ def test_a_version_by_name(client: Client, configure: Configure) -> None:
 def test_models_are_loaded_once(client: Client, configure: Configure, events: Events) -> None:
     configure()
     with ThreadPoolExecutor(8) as pool:
-        loaded = list(pool.map(lambda _: engine.classifier(), range(8)))
+        loaded = list(pool.map(lambda _: model_loader.classifier(), range(8)))
     assert all(each is loaded[0] for each in loaded)
     assert [event["event"] for event in events()].count("models_loaded") == 1
 

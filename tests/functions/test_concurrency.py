@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient
 
-from functions import blobs, records
+from functions import blob_transfer, result_store
 from local.worker import InvocationError
 from tests.conftest import Storage
 from tests.functions.client import Client, poison, stored, wav
@@ -81,7 +81,7 @@ class TestMeanwhile:
         if how != "at once":
             request.getfixturevalue(how)
         uploads.upload_blob(name, wav())
-        write, writes = records.write, []
+        write, writes = result_store.write, []
 
         def late(*args: Any, **options: Any) -> bool:
             writes.append(1)
@@ -90,7 +90,7 @@ class TestMeanwhile:
                 client.uploaded(name)
             return write(*args, **options)
 
-        monkeypatch.setattr(records, "write", late)
+        monkeypatch.setattr(result_store, "write", late)
         client.uploaded(name)
         assert len(writes) > 1
         assert stored(results, name)["problem"]["code"] == "too_short"
@@ -106,16 +106,16 @@ class TestMeanwhile:
     ) -> None:
         """Even when the newer answer comes between the upload's opening and the look for an earlier answer."""
         uploads.upload_blob(name, wav())
-        read, reads = records.read, []
+        read, reads = result_store.read, []
 
-        def late(result_id: str) -> records.StoredResult | None:
+        def late(result_id: str) -> result_store.StoredResult | None:
             reads.append(1)
             if len(reads) == 1:
                 uploads.upload_blob(name, wav(0.3), overwrite=True)
                 client.uploaded(name)
             return read(result_id)
 
-        monkeypatch.setattr(records, "read", late)
+        monkeypatch.setattr(result_store, "read", late)
         client.uploaded(name)
         assert stored(results, name)["problem"]["code"] == "too_short"
 
@@ -154,14 +154,14 @@ class TestMeanwhile:
         events: Events,
     ) -> None:
         uploads.upload_blob(name, wav())
-        opened = blobs.opened
+        opened = blob_transfer.opened
 
-        def early(*where: str) -> blobs.Opened:
+        def early(*where: str) -> blob_transfer.Opened:
             upload = opened(*where)
             uploads.delete_blob(name)
             return upload
 
-        monkeypatch.setattr(blobs, "opened", early)
+        monkeypatch.setattr(blob_transfer, "opened", early)
         client.uploaded(name)
         assert events()[-1]["event"] == "upload_gone"
         assert not results.get_blob_client(f"{name}.json").exists()
@@ -178,16 +178,16 @@ class TestMeanwhile:
     ) -> None:
         """The newer version is answered at once: it may have no event of its own."""
         uploads.upload_blob(name, wav())
-        opened = blobs.opened
+        opened = blob_transfer.opened
         replacements = [b"newer"]
 
-        def early(*where: str) -> blobs.Opened:
+        def early(*where: str) -> blob_transfer.Opened:
             upload = opened(*where)
             if replacements:
                 uploads.upload_blob(name, replacements.pop(), overwrite=True)
             return upload
 
-        monkeypatch.setattr(blobs, "opened", early)
+        monkeypatch.setattr(blob_transfer, "opened", early)
         client.uploaded(name)
         assert [event["event"] for event in events()][-3:] == ["upload_outdated", "upload_started", "upload_answered"]
         assert stored(results, name)["problem"]["code"] == "unsupported_format"
@@ -198,14 +198,14 @@ class TestMeanwhile:
     ) -> None:
         """It ends, and by an error, so that the host tries again later."""
         uploads.upload_blob(name, wav())
-        opened = blobs.opened
+        opened = blob_transfer.opened
 
-        def early(*where: str) -> blobs.Opened:
+        def early(*where: str) -> blob_transfer.Opened:
             upload = opened(*where)
             uploads.upload_blob(name, wav(), overwrite=True)
             return upload
 
-        monkeypatch.setattr(blobs, "opened", early)
+        monkeypatch.setattr(blob_transfer, "opened", early)
         with pytest.raises(InvocationError, match="was replaced 5 times"):
             client.uploaded(name)
 
@@ -214,7 +214,7 @@ class TestMeanwhile:
     ) -> None:
         """It ends, and by an error, so that the host tries again later."""
         uploads.upload_blob(name, wav(0.3))
-        monkeypatch.setattr(records, "write", lambda *_, **__: False)
+        monkeypatch.setattr(result_store, "write", lambda *_, **__: False)
         with pytest.raises(InvocationError, match="others keep writing"):
             client.uploaded(name)
 

@@ -6,7 +6,7 @@ import pytest
 
 from functions.operations import OPERATIONS, Operation
 from functions.problems import STATUS
-from functions.records import PROCESSING_FAILED
+from functions.result_store import PROCESSING_FAILED
 from functions.settings import read_settings
 from tests.conftest import REPOSITORY
 

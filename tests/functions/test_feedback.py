@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from functions.http import MAX_JSON_BYTES
+from functions.json_http import MAX_JSON_BYTES
 from tests.functions.client import Client, wav
 
 DIRECT = "direct-" + "0" * 32

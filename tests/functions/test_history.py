@@ -15,12 +15,12 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import history as module
-from functions import records, tickets
+from functions import result_store, upload_urls
 from functions.history import PageRequest, Wanted
 from functions.problems import ProblemError
-from functions.records import ResultSummary
+from functions.result_store import ResultSummary
 from tests.functions.client import Client
-from tests.functions.test_records import classification, failure
+from tests.functions.test_result_store import classification, failure
 from tonearm.classification import Genre, Result
 from tonearm.constants import GENRES
 
@@ -30,8 +30,8 @@ def folder(worker: Any, blob_service: Any) -> str:
     """Five results in a folder of their own, one of them failed, and a blob that is no result."""
     folder = f"{uuid4().hex}/"
     for name in ("a.wav", "b ü#.wav", "c.wav", "e/f.wav"):
-        records.write(classification(folder + name), source_etag="1", over=None)
-    records.write(failure(folder + "d.wav", "corrupt"), source_etag="1", over=None)
+        result_store.write(classification(folder + name), source_etag="1", over=None)
+    result_store.write(failure(folder + "d.wav", "corrupt"), source_etag="1", over=None)
     blob_service.get_blob_client("results", folder + "c.wav.txt").upload_blob(b"{}")
     return folder
 
@@ -105,10 +105,10 @@ class TestPages:
         with pytest.MonkeyPatch.context() as patch:
             ids = []
             for at_ms in (1_900_000_000_000, 1_900_000_000_500, 2_000_000_000_000):
-                patch.setattr(tickets.time, "time_ns", lambda at_ms=at_ms: at_ms * 1_000_000)
-                ids.append(tickets.new_id("order.wav"))
+                patch.setattr(upload_urls.time, "time_ns", lambda at_ms=at_ms: at_ms * 1_000_000)
+                ids.append(upload_urls.new_id("order.wav"))
         for each in ids:
-            records.write(classification(each), source_etag="1", over=None)
+            result_store.write(classification(each), source_etag="1", over=None)
         found = [each["id"] for page in pages(client, search="order.wav") for each in page]
         assert [each for each in found if each in ids] == ids[::-1]
 
@@ -238,7 +238,7 @@ def mixed(worker: Any, blob_service: Any) -> tuple[str, list[Result]]:
     folder = f"mixed {uuid4().hex}/"
     written = various(folder)
     for result in written:
-        records.write(result, source_etag="1", over=None)
+        result_store.write(result, source_etag="1", over=None)
     for name in NAMES[::3]:
         blob_service.get_blob_client("results", f"{folder}{name}/w.txt").upload_blob(b"{}")
     return folder, written
@@ -298,7 +298,7 @@ class TestMeanwhile:
     def folder(self, worker: Any) -> str:
         folder = f"meanwhile {uuid4().hex}/"
         for name in NAMES:
-            records.write(classification(folder + name), source_etag="1", over=None)
+            result_store.write(classification(folder + name), source_etag="1", over=None)
         return folder
 
     @budget(max_examples=25)
@@ -307,7 +307,7 @@ class TestMeanwhile:
         folder = f"meanwhile {uuid4().hex}/"
         stayed = {folder + name for name in NAMES}
         for result_id in stayed:
-            records.write(classification(result_id), source_etag="1", over=None)
+            result_store.write(classification(result_id), source_etag="1", over=None)
         found: list[str] = []
         query: dict[str, object] = {"prefix": folder, "limit": 3, "status": "done"}
         while True:
@@ -321,7 +321,7 @@ class TestMeanwhile:
                 stayed.remove(gone)
                 results.delete_blob(f"{gone}.json")
             new = folder + data.draw(st.text(st.sampled_from("!0az~é🎵！"), min_size=2, max_size=3))
-            records.write(classification(new), source_etag="1", over=None)
+            result_store.write(classification(new), source_etag="1", over=None)
         assert len(found) == len({*found})
         assert stayed <= {*found}
 
@@ -336,7 +336,7 @@ class TestMeanwhile:
         """As each new upload of the page does."""
         first = client.history(prefix=folder, limit=4, status="done").json
         for name in (" 1", " 2", " 3"):
-            records.write(classification(folder + name), source_etag="1", over=None)
+            result_store.write(classification(folder + name), source_etag="1", over=None)
         second = client.history(prefix=folder, limit=200, status="done", cursor=first["next_cursor"]).json
         ids = [each["id"].removeprefix(folder) for each in (*first["results"], *second["results"])]
         assert sorted(ids) == sorted(NAMES)
@@ -349,13 +349,13 @@ def test_a_call_looks_at_no_more_than_it_may(
     monkeypatch.setattr(module, "_LISTED_AT_ONCE", 4)
     monkeypatch.setattr(module, "_MAX_LOOKED_AT", 10)
     looked_at: list[str] = []
-    summarised = records.summary
+    summarised = result_store.summary
 
     def counted(name: str, metadata: dict[str, str] | None) -> ResultSummary | None:
         looked_at.append(name)
         return summarised(name, metadata)
 
-    monkeypatch.setattr(records, "summary", counted)
+    monkeypatch.setattr(result_store, "summary", counted)
     page = client.history(prefix=folder, search="no such").json
     assert page["results"] == []
     assert page["next_cursor"] is not None

@@ -6,7 +6,7 @@ from functions.limits import FORMATS
 from tests.audio_samples import FORMATS as SAMPLES
 from tests.functions.client import Client, wav
 from tests.functions.conftest import Configure
-from tonearm.audio import FORMATS_HINT
+from tonearm.decoding.audio import FORMATS_HINT
 
 
 def test_the_limits_of_a_plain_installation(client: Client) -> None:

@@ -12,7 +12,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from functions.feedback import FeedbackRequest
-from functions.http import read_json
+from functions.json_http import read_json
 from functions.openapi import document
 from functions.operations import OPERATIONS
 from functions.problems import STATUS, ProblemError

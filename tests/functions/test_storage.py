@@ -21,7 +21,7 @@ import trustme
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.storage.blob import BlobServiceClient
 
-from functions import history, storage, tickets
+from functions import history, storage, upload_urls
 from functions.problems import ProblemError
 from functions.settings import KeyAccess
 from local import azurite as emulator
@@ -215,7 +215,7 @@ class TestIdentity:
         assert put(url, cloud.authority) == 403
 
     def test_they_end(self, cloud: Cloud) -> None:
-        late = tickets.upload_url("a.wav", datetime.now(UTC) - timedelta(seconds=30))
+        late = upload_urls.upload_url("a.wav", datetime.now(UTC) - timedelta(seconds=30))
         assert put(late, cloud.authority) == 403
 
 

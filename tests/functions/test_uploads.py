@@ -12,10 +12,10 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import uploads as module
-from functions.references import BlobReference
+from functions.blob_reference import BlobReference
 from tests.functions.client import ORIGIN, Client, wav
 from tests.functions.conftest import Configure, Events
-from tests.functions.test_tickets import send
+from tests.functions.test_upload_urls import send
 
 
 def test_a_ticket_leads_to_a_result(client: Client, uploads: ContainerClient) -> None:

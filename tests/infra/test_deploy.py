@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from infra.deploy import __main__, azure, clip, http, publish, resources, smoke
+from infra.deploy import __main__, azure, clip, http_client, publish, resources, smoke
 from infra.deploy.environments import Environment
 from infra.deploy.errors import DeployError
 from tests.conftest import REPOSITORY, Storage, System, free_ports
@@ -284,7 +284,7 @@ def cloud(
     for module, name, value in [
         (azure, "PAUSE_S", 0.0),
         (publish, "PAUSE_S", 0.0),
-        (http, "POLL_S", 0.01),
+        (http_client, "POLL_S", 0.01),
         (__main__, "_build_packages", lambda: None),
         (__main__, "FUNCTIONS_PACKAGE", tmp_path / "functions.zip"),
         (__main__, "WEB_PACKAGE", tmp_path / "web.zip"),
@@ -428,9 +428,9 @@ def test_what_fails_after_the_switch_is_taken_back(
     break_it(cloud)
     for name in ("START_PATIENCE_S", "RESULT_PATIENCE_S"):
         monkeypatch.setattr(smoke, name, 0.2)
-    monkeypatch.setattr(http, "POLL_S", 0.005)
+    monkeypatch.setattr(http_client, "POLL_S", 0.005)
     if break_it is _page_down:  # it must be up again when what was live is verified
-        monkeypatch.setattr(http, "POLL_S", 0.05)
+        monkeypatch.setattr(http_client, "POLL_S", 0.05)
         cloud.web.answers["/_stcore/health"] = [502] * 5
     code, said = cloud.run("switch", "--environment", "dev")
     assert code == 1
@@ -777,7 +777,7 @@ def test_names_of_images_are_checked(cloud: Cloud, options: list[str]) -> None:
 
 def test_a_redirect_is_not_followed_with_the_key(cloud: Cloud) -> None:
     cloud.blue.answers["/api/model"] = [302]
-    answer = http.send("GET", f"{cloud.blue.url}/api/model?code=x", headers={"x-functions-key": "k"})
+    answer = http_client.send("GET", f"{cloud.blue.url}/api/model?code=x", headers={"x-functions-key": "k"})
     assert answer.status == 302
     assert cloud.blue.seen == ["GET /api/model?code=x"]
     assert "code" not in answer.where
@@ -785,12 +785,12 @@ def test_a_redirect_is_not_followed_with_the_key(cloud: Cloud) -> None:
 
 def test_a_key_does_not_leave_the_machine_without_https() -> None:
     with pytest.raises(DeployError, match="only https"):
-        http.send("GET", "http://tonearm.example/api/model", headers={"x-functions-key": "k"})
+        http_client.send("GET", "http://tonearm.example/api/model", headers={"x-functions-key": "k"})
 
 
 def test_nobody_there_is_said_without_the_query() -> None:
-    with pytest.raises(http.UnreachableError) as caught:
-        http.send("GET", f"http://127.0.0.1:{free_ports(1)[0]}/x?sig=hush")
+    with pytest.raises(http_client.UnreachableError) as caught:
+        http_client.send("GET", f"http://127.0.0.1:{free_ports(1)[0]}/x?sig=hush")
     assert "hush" not in str(caught.value)
 
 

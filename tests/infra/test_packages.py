@@ -286,7 +286,7 @@ with open_api() as api:
         time.sleep(result.retry_after_s)
     picture = api.picture(upload.id)
     assert picture["n_columns"] > 0, picture
-script = f"from frontend.screens import result; result.show({upload.id!r})"
+script = f"from frontend.screens import result_page; result_page.show({upload.id!r})"
 assert drawn(AppTest.from_string(script, default_timeout=60)).main.children
 print(sys.modules["frontend.api"].__file__, result["status"], result["genre"], sep="\\n")
 """

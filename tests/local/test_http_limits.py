@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Message
 
 from local import http_front
+from local.host_settings import HostSettings
 from local.http_front import HttpFront
-from local.settings import HostSettings
 from local.worker import Function, HttpRequest, HttpResponse, Worker
 
 ROUTE = {"type": "httpTrigger", "name": "req", "route": "things", "methods": ["post"], "authLevel": "anonymous"}

@@ -13,7 +13,7 @@ import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from local import azurite
-from local.blobs import JOURNALS_CONTAINER
+from local.blob_listener import JOURNALS_CONTAINER
 from tests.local.conftest import Sample, wait_until
 
 ODD_NAMES = [

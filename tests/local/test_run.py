@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.host_settings import HOST_STORAGE
 from local.ports import PortError, check_free
 from local.run import Ports
-from local.settings import HOST_STORAGE
 from tests.conftest import REPOSITORY, free_ports
 from tests.local.conftest import SAMPLE_APP, wait_until
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audio_samples import FORMATS, RATE_HZ, encode, music, png, video
-from tonearm.audio import AudioReader, Window
 from tonearm.constants import SAMPLE_RATE_HZ
+from tonearm.decoding.audio import AudioReader, Window
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError
 
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_samples import music
-from tonearm import fourier
 from tonearm.constants import FRAME_LENGTH_SAMPLES, SPECTRUM_BINS
-from tonearm.fourier import FRAMES_AT_ONCE, FrameTransform, frame_transform
-from tonearm.spectrum import spectrum
+from tonearm.features import fourier
+from tonearm.features.fourier import FRAMES_AT_ONCE, FrameTransform, frame_transform
+from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats
 
 
@@ -62,8 +62,8 @@ def test_numpy_stands_in_where_there_is_none(monkeypatch: pytest.MonkeyPatch) ->
     samples = music(10)
     by_ffmpeg = spectrum(samples)
     monkeypatch.setattr(fourier, "_ffmpeg", lambda: None)
-    monkeypatch.setattr("tonearm.spectrum.frame_transform", FrameTransform)
+    monkeypatch.setattr("tonearm.features.spectrum.frame_transform", FrameTransform)
     by_numpy = spectrum(samples)
     assert not FrameTransform().by_ffmpeg
     np.testing.assert_allclose(by_ffmpeg.magnitude, by_numpy.magnitude, atol=1e-6 * by_numpy.magnitude.max())
-    np.testing.assert_allclose(by_ffmpeg.image, by_numpy.image, atol=0.05)
+    np.testing.assert_allclose(by_ffmpeg.mel, by_numpy.mel, atol=0.05)

@@ -151,7 +151,7 @@ def test_what_is_no_music_is_not_certain(classifier: Classifier, kind: str) -> N
     }[kind]
     assert classifier.classify(encode("wav", samples.astype(np.float32))).uncertain
     sure = {"accurate": replace(classifier.numbers, uncertain_below=0.0)}
-    blind = replace(classifier, manifest=replace(classifier.manifest, unfamiliar_below=0.0, modes=sure))
+    blind = replace(classifier, manifest=replace(classifier.manifest, min_similarity=0.0, modes=sure))
     assert not blind.classify(encode("wav", samples.astype(np.float32))).uncertain
 
 
@@ -217,7 +217,7 @@ def test_a_missing_file_is_told(copied: Path, tmp_path: Path, monkeypatch: pytes
         ({"labels": ["polka"]}, "other genres"),
         ({"modes": {}}, "malformed"),
         ({"modes": {"accurate": {"tiles": "all"}}}, "malformed"),
-        ({"unfamiliar_below": None}, "malformed"),
+        ({"min_similarity": None}, "malformed"),
     ],
 )
 def test_a_manifest_for_something_else_is_refused(copied: Path, change: dict[str, object], message: str) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_samples import RATE_HZ, encode, music
-from tonearm import wav
-from tonearm.audio import AudioReader
 from tonearm.classification import Audio
+from tonearm.decoding import wav
+from tonearm.decoding.audio import AudioReader
 from tonearm.errors import AudioError
 
 Chunks = list[tuple[bytes, bytes]]

@@ -10,44 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audio_samples import RATE_HZ, music
-from tonearm import features, manifest
-from tonearm.audio import AudioReader
+from tonearm import manifest
 from tonearm.constants import GENRES
+from tonearm.decoding.audio import AudioReader
+from tonearm.features import svm_features
+from tonearm.features.mel_statistics import mel_statistics
+from tonearm.features.spectrum import spectrum
 from tonearm.models import SvmModel
-from tonearm.picture_features import picture_group
-from tonearm.spectrum import spectrum
-from training import (
-    augment,
-    calibrate,
-    combine,
-    config,
-    degrade,
-    evaluate,
-    export,
-    groups,
-    held_out,
-    metrics,
-    nonmusic,
-    predictions,
-    stand_in,
-    svm,
-    texture,
-    vgg19,
-)
+from training import config, evaluate
 from training.__main__ import main
-from training.predictions import Predictions
+from training.data import artist_groups, augmentation, corruptions, feature_shift, nonmusic
+from training.evaluation import calibration, combination, cross_validation, metrics, predictions
+from training.evaluation.predictions import Predictions
+from training.export import onnx_export
+from training.models import covariance_pooling, svm, vgg19
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
-    return spectrum(music(30, seed=5)).image
+    return spectrum(music(30, seed=5)).mel
 
 
 def test_artists_are_known_under_any_spelling() -> None:
-    known = {groups.plain(name) for name in ("Earth, Wind & Fire", "Bob Marley", "Lauryn Hill")}
-    assert groups.plain("earth wind and fire") in known
-    assert groups.credited("lauryn hill and bob marley", known) >= {"lauryn hill", "bob marley"}
-    assert groups.credited("peaches and herb", known) == {"peaches herb"}
+    known = {artist_groups.plain(name) for name in ("Earth, Wind & Fire", "Bob Marley", "Lauryn Hill")}
+    assert artist_groups.plain("earth wind and fire") in known
+    assert artist_groups.credited("lauryn hill and bob marley", known) >= {"lauryn hill", "bob marley"}
+    assert artist_groups.credited("peaches and herb", known) == {"peaches herb"}
 
 
 def test_groups_join_artists_credits_and_replicas(picture: np.ndarray) -> None:
@@ -55,7 +43,7 @@ def test_groups_join_artists_credits_and_replicas(picture: np.ndarray) -> None:
     others = rng.integers(0, 256, (5, 128, 387))
     pictures = np.array([picture, *others, picture + rng.normal(0, 3, picture.shape)]).clip(0, 255).astype(np.uint8)
     artists = ["abba", "queen", "queen & abba", None, None, "dio", None]
-    found = groups.groups(artists, pictures)
+    found = artist_groups.groups(artists, pictures)
     assert found[0] == found[1] == found[2] == found[6]
     assert len({found[0], found[3], found[4], found[5]}) == 4
 
@@ -63,45 +51,45 @@ def test_groups_join_artists_credits_and_replicas(picture: np.ndarray) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_augmented_pictures_stay_pictures(seed: int) -> None:
-    original = spectrum(music(30, seed=seed % 3)).image
+    original = spectrum(music(30, seed=seed % 3)).mel
     for changed, shape in (
-        (augment.tile(original, np.random.default_rng(seed)), (128, 128)),
-        (augment.damaged(original, np.random.default_rng(seed)), original.shape),
+        (augmentation.tile(original, np.random.default_rng(seed)), (128, 128)),
+        (augmentation.damaged(original, np.random.default_rng(seed)), original.shape),
     ):
         assert changed.shape == shape
         assert changed.dtype == np.float32
         assert 0 <= changed.min() <= changed.max() <= 255.001
         assert changed.std() > 1
-    again = augment.tile(original, np.random.default_rng(seed))
-    np.testing.assert_array_equal(again, augment.tile(original, np.random.default_rng(seed)))
+    again = augmentation.tile(original, np.random.default_rng(seed))
+    np.testing.assert_array_equal(again, augmentation.tile(original, np.random.default_rng(seed)))
 
 
 def test_simulated_noise_fills_what_is_quiet() -> None:
     """As real noise does: bands far below it come up to it together, bands far above it stay."""
     picture = np.full((128, 387), 255, np.float32)
     picture[64:] = 20
-    noisy = augment._noisy(picture, np.random.default_rng(0))
+    noisy = augmentation._noisy(picture, np.random.default_rng(0))
     assert noisy[:64].mean() == pytest.approx(0, abs=1)
     levels = noisy[64:].mean(axis=1)
-    assert levels.min() > augment.to_db(picture)[64:].max() + 20
+    assert levels.min() > augmentation.to_db(picture)[64:].max() + 20
     assert np.ptp(levels) < 2
 
 
-@pytest.mark.parametrize("name", degrade.DEGRADATIONS)
+@pytest.mark.parametrize("name", corruptions.DEGRADATIONS)
 def test_damaged_files_decode(name: str) -> None:
-    window = next(AudioReader(degrade.DEGRADATIONS[name](music(8))).windows())
-    expected_s = degrade.SHORT_S if name.startswith("the first") else 8
+    window = next(AudioReader(corruptions.DEGRADATIONS[name](music(8))).windows())
+    expected_s = corruptions.SHORT_S if name.startswith("the first") else 8
     assert window.end_s == pytest.approx(expected_s, abs=0.1)
 
 
 def test_a_stand_in_moves_as_the_real_thing_does() -> None:
     samples = music(30, seed=5)
-    table = features.librosa_group(spectrum(samples))
+    table = svm_features.librosa_statistics(spectrum(samples))
     before = spectrum(samples).mel_db.T
-    np.testing.assert_allclose(stand_in.moved(table, before, before), table, rtol=1e-5)
-    named = dict(zip(features.LIBROSA_NAMES, range(52), strict=True))
-    noisy = spectrum(degrade.noisy(samples))
-    moved, real = stand_in.moved(table, before, noisy.mel_db.T), features.librosa_group(noisy)
+    np.testing.assert_allclose(feature_shift.moved(table, before, before), table, rtol=1e-5)
+    named = dict(zip(svm_features.LIBROSA_NAMES, range(52), strict=True))
+    noisy = spectrum(corruptions.noisy(samples))
+    moved, real = feature_shift.moved(table, before, noisy.mel_db.T), svm_features.librosa_statistics(noisy)
     for name in ("spectral_centroid_mean", "zero_crossing_rate_mean", "mfcc2_mean", "mfcc5_mean"):
         there, moved_there = real[named[name]] - table[named[name]], moved[named[name]] - table[named[name]]
         assert moved_there / there == pytest.approx(1, abs=0.5), name
@@ -123,13 +111,13 @@ def test_the_svm_is_exported_whole(clusters: tuple[np.ndarray, np.ndarray]) -> N
     assert found.accuracy > 0.9
     copies = vectors[:, None] + np.float32(0.1)
     machine = svm.train_svm(vectors, copies, truth, settings_, found)
-    exported = SvmModel(export.svm_to_onnx(machine, 40).SerializeToString())
+    exported = SvmModel(onnx_export.svm_to_onnx(machine, 40).SerializeToString())
     far = np.full((1, 40), 50, np.float32)
-    margins, familiarity = exported.judge(np.concatenate([vectors, far]))
+    margins, similarity = exported.judge(np.concatenate([vectors, far]))
     np.testing.assert_allclose(margins[:-1], svm.scores(machine, vectors), atol=1e-5)
-    np.testing.assert_allclose(familiarity[:-1], svm.familiarity(machine, vectors), atol=1e-6)
+    np.testing.assert_allclose(similarity[:-1], svm.similarity(machine, vectors), atol=1e-6)
     assert (margins[:-1].argmax(1) == truth).mean() > 0.95
-    assert familiarity[-1] < 1e-3 < familiarity[:-1].min()
+    assert similarity[-1] < 1e-3 < similarity[:-1].min()
 
 
 def test_covariances_along_directions_are_those_that_a_model_computes() -> None:
@@ -137,14 +125,14 @@ def test_covariances_along_directions_are_those_that_a_model_computes() -> None:
     rng = np.random.default_rng(0)
     tunes = rng.gamma(2, 50, (6, 8, 8, 3)) * [8, 2, 1]
     maps = (np.repeat(tunes, 4, axis=3) * rng.uniform(0.9, 1.1, (6, 8, 8, 12))).astype(np.float32)
-    of_channels = np.asarray(texture.Covariances()(maps))
+    of_channels = np.asarray(covariance_pooling.Covariances()(maps))
     by_hand = np.cov(np.log1p(maps[2]).reshape(64, 12).T, bias=True)[np.triu_indices(12)]
     np.testing.assert_allclose(np.sign(of_channels[2]) * of_channels[2] ** 2, by_hand, atol=1e-5)
 
-    directions = texture.directions(of_channels[:, None], 5)
+    directions = covariance_pooling.directions(of_channels[:, None], 5)
     np.testing.assert_allclose(directions.T @ directions, np.eye(5), atol=1e-5)
-    served = np.asarray(texture.Covariances(directions)(maps))
-    kept = texture.along(of_channels[:, None].astype(np.float16), directions)[:, 0]
+    served = np.asarray(covariance_pooling.Covariances(directions)(maps))
+    kept = covariance_pooling.along(of_channels[:, None].astype(np.float16), directions)[:, 0]
     np.testing.assert_allclose(kept, served, atol=0.02)
     variances = np.square(served[:, [0, 5, 9, 12, 14]]).mean(axis=0)  # the diagonal of the upper triangle
     assert (np.diff(variances) < 0).all()
@@ -200,12 +188,12 @@ def test_the_fast_mode_is_that_of_the_middle_tile() -> None:
     middle = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
     svm_scores = np.zeros((60, 10), np.float32)
     found, stopping = svm.Searched(C=1, gamma_a_feature=1, accuracy=1), vgg19.Stopping((1.0,), (1.0,))
-    scores = held_out.Scores(svm_scores, np.ones(60), np.stack([edges, middle, edges], axis=1), found, stopping)
+    scores = cross_validation.Scores(svm_scores, np.ones(60), np.stack([edges, middle, edges], axis=1), found, stopping)
     fitted = {}
     for mode in manifest.MODES:
         of_mode = scores.in_mode(mode)
-        assert of_mode.vgg19.shape[1] == held_out.TILES[mode]
-        fitted[mode] = calibrate.fit(of_mode.svm, of_mode.vgg19, truth)
+        assert of_mode.vgg19.shape[1] == cross_validation.TILES[mode]
+        fitted[mode] = calibration.fit(of_mode.svm, of_mode.vgg19, truth)
     np.testing.assert_array_equal(scores.in_mode("fast").vgg19[:, 0], middle)
     assert fitted["accurate"].vgg19_scale > 1 > fitted["fast"].vgg19_scale
 
@@ -213,7 +201,7 @@ def test_the_fast_mode_is_that_of_the_middle_tile() -> None:
 def test_ways_to_combine_are_compared() -> None:
     said = some_predictions(600)
     logs = [np.log(said.probabilities[model]) for model in ("svm", "vgg19")]
-    table = combine.compare(*logs, said.truth, said.fold)
+    table = combination.compare(*logs, said.truth, said.fold)
     assert list(table) == ["weighted", "mean", "per_genre", "stacked", "cascade"]
     alone = max((log.argmax(1) == said.truth).mean() for log in logs)
     assert table["weighted"]["accuracy"] > alone
@@ -225,7 +213,7 @@ def test_stacking_depends_on_no_last_digit() -> None:
     said = some_predictions(300)
     logs = [np.log(said.probabilities[model]) for model in ("svm", "vgg19")]
     moved = [log * (1 + 1e-12 * np.random.default_rng(0).normal(size=log.shape)) for log in logs]
-    first, second = (combine.stacked(*rows, said.truth)(*rows) for rows in (logs, moved))
+    first, second = (combination.stacked(*rows, said.truth)(*rows) for rows in (logs, moved))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
@@ -278,10 +266,10 @@ def test_the_shipped_card_says_what_its_predictions_say(capsys: pytest.CaptureFi
 
 def test_a_vector_is_its_two_groups(picture: np.ndarray) -> None:
     table = np.arange(1, 53, dtype=np.float32)
-    joined = features.joined(np.stack([table, table]), np.stack([picture_group(picture)] * 2))
-    assert joined.shape == (2, len(features.NAMES))
+    joined = svm_features.combine(np.stack([table, table]), np.stack([mel_statistics(picture)] * 2))
+    assert joined.shape == (2, len(svm_features.NAMES))
     assert joined.dtype == np.float32
-    named = dict(zip(features.NAMES, joined[1], strict=True))
-    at = dict(zip(features.LIBROSA_NAMES, table, strict=True))
+    named = dict(zip(svm_features.NAMES, joined[1], strict=True))
+    at = dict(zip(svm_features.LIBROSA_NAMES, table, strict=True))
     assert named["rms_variation"] == pytest.approx(np.sqrt(at["rms_var"]) / at["rms_mean"])
     assert named["mfcc20_var"] == at["mfcc20_var"]

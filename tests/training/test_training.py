@@ -16,12 +16,17 @@ import onnx
 import pytest
 
 from tests.audio_samples import RATE_HZ, encode, music
-from tonearm import features, manifest
+from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from training import calibrate, config, convolutions, dataset, evaluate, export, metrics, protocols, tune, vgg19, work
+from tonearm.features import svm_features
+from training import config, evaluate, experiment, tune
 from training.__main__ import main
-from training.prepared import Prepared
+from training.data import dataset
+from training.evaluation import calibration, metrics, protocols
+from training.export import onnx_export
+from training.models import convolutions, vgg19
+from training.models.tile_statistics import Prepared
 
 TRACKS_A_GENRE = 4
 SEMITONE = 2 ** (1 / 12)
@@ -93,8 +98,8 @@ def test_audio_folder_is_read(loaded: dataset.Dataset, caplog: pytest.LogCapture
     assert [GENRES[t] for t in loaded.truth] == [name.split(".")[0] for name in loaded.tracks]
     assert loaded.pictures.shape == (40, 128, 387)
     assert loaded.table.shape == (40, 52)
-    assert loaded.vectors().shape == (40, len(features.NAMES))
-    assert loaded.copies(2, seed=1).shape == (40, 2, len(features.NAMES))
+    assert loaded.vectors().shape == (40, len(svm_features.NAMES))
+    assert loaded.copies(2, seed=1).shape == (40, 2, len(svm_features.NAMES))
     assert loaded.artists.count(None) == 1
     assert loaded.artists[loaded.tracks.index("blues.00002")] == "artist 1 of blues"
     assert len(set(loaded.groups)) == 21
@@ -115,7 +120,7 @@ def test_tables_give_the_same_dataset(loaded: dataset.Dataset, gtzan: Path, tmp_
     np.savez(tmp_path / "mels.npz", mels=loaded.pictures, tracks=np.array(loaded.tracks))
     with (tmp_path / "features_30_sec.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["filename", "tempo", *features.LIBROSA_NAMES, "label"])
+        writer.writerow(["filename", "tempo", *svm_features.LIBROSA_NAMES, "label"])
         for name, row in zip(loaded.tracks, loaded.table, strict=True):
             writer.writerow([f"{name}.wav", 120, *row, name.split(".")[0]])
     (tmp_path / "artists.txt").write_text((gtzan / "artists.txt").read_text())
@@ -150,7 +155,7 @@ def test_the_filtered_split_is_read(loaded: dataset.Dataset, filtered: Path) -> 
 
 
 def test_work_kept_from_something_else_is_not_taken_up() -> None:
-    digest = work.digest
+    digest = experiment.digest
     assert digest(b"pictures", ["a", "b"], 1.0) == digest(b"pictures", ["a", "b"], 1.0)
     kept = {digest(b"x", ["a"], 1), digest(b"y", ["a"], 1), digest(b"x", ["b"], 1), digest(b"x", ["a"], 2)}
     assert len(kept) == 4
@@ -162,22 +167,22 @@ def test_calibration_finds_the_scale_and_the_better_model() -> None:
     logits = rng.normal(size=(4_000, 10)) * 1.5
     truth = np.array([rng.choice(10, p=p) for p in np.exp(logits) / np.exp(logits).sum(1, keepdims=True)])
     noise = rng.normal(size=(4_000, 1, 10))
-    found = calibrate.fit((logits * 4).astype(np.float32), noise.astype(np.float32), truth)
+    found = calibration.fit((logits * 4).astype(np.float32), noise.astype(np.float32), truth)
     assert found.svm_scale == pytest.approx(1 / 4, rel=0.1)
     assert found.vgg19_scale < 0.1
     answers = found.apply((logits * 4).astype(np.float32), noise.astype(np.float32))
     assert metrics.expected_calibration_error(answers["ensemble"], truth) < 0.03
-    threshold = calibrate.uncertainty_threshold(answers["ensemble"], truth)
+    threshold = calibration.uncertainty_threshold(answers["ensemble"], truth)
     sure = answers["ensemble"].max(1) >= threshold
     assert (answers["ensemble"].argmax(1) == truth)[sure].mean() >= 0.9
-    assert calibrate.uncertainty_threshold(np.full((5, 10), 0.1), np.ones(5, int)) == 1.0
+    assert calibration.uncertainty_threshold(np.full((5, 10), 0.1), np.ones(5, int)) == 1.0
 
 
 def test_an_export_that_differs_is_refused() -> None:
     scores = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32)
-    assert export.check_same("SVM", scores, scores) == 0
+    assert onnx_export.check_same("SVM", scores, scores) == 0
     with pytest.raises(RuntimeError, match="exported SVM differs"):
-        export.check_same("SVM", scores + np.eye(5, 10, dtype=np.float32), scores)
+        onnx_export.check_same("SVM", scores + np.eye(5, 10, dtype=np.float32), scores)
 
 
 def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +221,7 @@ def test_tracks_held_out_say_when_to_stop(random_weights: Path, monkeypatch: pyt
 def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A version, trained in the least time that goes through every step."""
     folder = tmp_path_factory.mktemp("training")
-    settings = (Path(work.__file__).parent / "config.toml").read_text()
+    settings = (Path(experiment.__file__).parent / "config.toml").read_text()
     for pattern, value in (
         (r"copies = \d+", "copies = 1"),
         (r"tiles = \d+", "tiles = 4"),
@@ -230,7 +235,7 @@ def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempP
     command = ["--data", str(filtered), "--version", "test.1", "--models", str(folder / "models")]
     command += ["--work", str(folder / "work"), "--config", str(folder / "settings.toml"), "--clips", "3"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "ROUNDING_TILES", 4)
+        patch.setattr(onnx_export, "ROUNDING_TILES", 4)
         main([*command, "--folds", "2", "--weights", str(random_weights), "--make-default", "--no-nonmusic"])
     return folder / "models" / "test.1"
 
@@ -323,10 +328,10 @@ def test_settings_are_chosen_without_the_test_side(
 ) -> None:
     monkeypatch.setattr(tune, "FOLDS", 2)
     parser = argparse.ArgumentParser()
-    work.add_options(parser)
+    experiment.add_options(parser)
     settings = trained.parents[1] / "settings.toml"
     options = ["--data", str(filtered), "--weights", str(random_weights), "--config", str(settings)]
-    ready = work.prepare(parser.parse_args([*options, "--work", str(trained.parents[1] / "work")]))
+    ready = experiment.prepare(parser.parse_args([*options, "--work", str(trained.parents[1] / "work")]))
     means = tune.report(ready)
     assert set(means) == {"accurate", "fast"}
     assert means["accurate"]["svm"] > 0.8

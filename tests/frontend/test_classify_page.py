@@ -1,0 +1,516 @@
+"""The Classify page in each of its states, against a real HTTP service; only the browser is played."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import frontend
+from frontend import background, errors, upload_proxy, uploader
+from frontend import table as tables
+from frontend import upload_queue as couriers
+from frontend.background import Errand
+from frontend.batch import Entry, State
+from frontend.screens import classify_page
+from frontend.upload_sessions import Transfer
+from tests.frontend.conftest import LIMITS, SECRET, Answer, Browser, Service, done, failed, problem
+
+LONG_PENDING = Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "30"})
+
+
+class Visitor:
+    """Somebody at the page: what is drawn, and what can be done there."""
+
+    def __init__(self) -> None:
+        self.browser = Browser()
+        self.chosen: str | None = None
+        self.page = AppTest.from_file(Path(frontend.__file__).parent / "main.py", default_timeout=60)
+
+    @property
+    def visit(self) -> classify_page.Visit:
+        return self.page.session_state[classify_page.VISIT]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return self.visit.batch.entries
+
+    def look(self) -> None:
+        """The page as it is drawn now."""
+        self.page.run()
+        assert not self.page.exception
+
+    def drop(self, *names: str, size_bytes: int = 10) -> None:
+        self.browser.choose(*names, size_bytes=size_bytes)
+        self.look()
+
+    def send(self) -> None:
+        """The browser sends what it is told to, and the page notes it."""
+        self.browser.send(self.visit.courier)
+        self.look()
+
+    def click(self, label: str) -> None:
+        (button,) = [button for button in self.page.button if button.label == label]
+        assert not button.disabled
+        button.click()
+        self.look()
+
+    def act(self, name: str) -> None:
+        """Use the button in this file's row of the table."""
+        self.chosen = name
+        self.look()
+
+    def pressed(self, entries: Iterable[Entry]) -> Entry | None:
+        """Stands in for the table: whose button was used just now."""
+        name, self.chosen = self.chosen, None
+        return next((entry for entry in entries if entry.name == name), None)
+
+    @property
+    def buttons(self) -> list[str]:
+        return [button.label for button in self.page.button if not button.disabled]
+
+    @property
+    def zone(self) -> dict[str, Any]:
+        """What the drop zone is told."""
+        (component,) = self.page.get("bidi_component")
+        told: dict[str, Any] = json.loads(component.proto.json)
+        return told
+
+    def said(self, *kinds: str) -> list[str]:
+        """Texts as their reader sees them."""
+        return [re.sub(r"\\([\W_])", r"\1", element.value) for kind in kinds for element in self.page.get(kind)]
+
+    @property
+    def progress(self) -> list[tuple[int, str]]:
+        return [(bar.value, re.sub(r"\\([\W_])", r"\1", bar.text)) for bar in self.page.get("progress")]
+
+    @property
+    def states(self) -> list[State]:
+        return [entry.state for entry in self.entries]
+
+
+@pytest.fixture
+def visitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Visitor:
+    """A visitor who has just opened the page; places have the files' names as ids."""
+    service.id_of = lambda filename: filename
+    monkeypatch.setenv("TONEARM_API_URL", service.url)
+    for name in ("TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(couriers, "PATIENCE_S", 30)
+    visitor = Visitor()
+    monkeypatch.setattr(uploader, "report", visitor.browser.report)
+    visitor.look()
+    return visitor
+
+
+@pytest.fixture
+def table(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
+    """The visitor, with a table whose buttons a test can use."""
+    monkeypatch.setattr(tables, "chosen", visitor.pressed)
+    return visitor
+
+
+class TestEmpty:
+    def test_limits_are_told_before_an_upload(self, visitor: Visitor) -> None:
+        assert visitor.page.title[0].value == "Tonearm"
+        assert visitor.zone["hint"] == (
+            "WAV, MP3, FLAC, OGG, OPUS, M4A, AAC, WEBM, WMA, AU or AIFF, from 1 second to 4 hours, up to 512 MB each"
+        )
+        assert visitor.zone["accept"].startswith("audio/*,.aac,.aiff,.au,.flac,")
+        assert "Recordings are kept for 7 days" in visitor.said("caption")[0]
+        assert not visitor.said("error", "warning")
+        assert not visitor.buttons
+        assert not visitor.progress
+        assert visitor.visit.courier.pace_s is None
+
+    @pytest.mark.parametrize(
+        ("days", "words"),
+        [
+            (None, "Recordings and results are kept until somebody deletes them."),
+            (1, "Recordings are kept for 1 day, results until somebody deletes them."),
+            (30, "Recordings are kept for 30 days, results until somebody deletes them."),
+        ],
+    )
+    def test_how_long_recordings_are_kept(
+        self, visitor: Visitor, service: Service, days: int | None, words: str
+    ) -> None:
+        service.others["/api/limits"] = Answer(200, LIMITS | {"upload_retention_days": days})
+        del visitor.page.session_state[classify_page.VISIT]
+        visitor.look()
+        assert visitor.said("caption")[0].startswith(words)
+
+    def test_where_files_are_sent(self, visitor: Visitor) -> None:
+        assert visitor.zone["path"] == "/tonearm/uploads/"
+        assert visitor.zone["sending"] == []
+
+    def test_the_service_away_at_first(
+        self, visitor: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONEARM_API_URL", away_url)
+        del visitor.page.session_state[classify_page.VISIT]
+        visitor.look()
+        assert visitor.said("warning") == [errors.AWAY]
+        assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        visitor.click("Try again")
+        assert [toast.value for toast in visitor.page.toast] == ["Tried again, in vain."]
+        monkeypatch.setenv("TONEARM_API_URL", service.url)
+        visitor.drop("a.wav")
+        assert visitor.states == [State.UPLOADING], "what is not known keeps no file from being sent"
+        visitor.click("Try again")
+        assert visitor.zone["hint"].startswith("WAV, MP3")
+        assert not visitor.page.toast
+        assert not visitor.said("warning")
+
+    def test_a_slow_service_does_not_hold_the_page_up(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(couriers, "PATIENCE_S", 0)
+        del visitor.page.session_state[classify_page.VISIT]
+        monkeypatch.setattr(classify_page, "errand", lambda task: Errand())
+        visitor.look()
+        assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        assert not visitor.said("warning")
+        assert classify_page._outside(visitor.visit).pace_s == couriers.FAST_S
+        monkeypatch.setattr(background, "SLOW_AFTER_S", 0)
+        visitor.look()
+        assert visitor.said("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
+
+
+class TestOneFile:
+    def test_from_drop_to_result(self, visitor: Visitor, service: Service) -> None:
+        service.results = [LONG_PENDING]
+        visitor.drop("a song.wav")
+        assert visitor.progress == [(0, "a song.wav: uploading, just begun")]
+        assert visitor.buttons == ["Cancel"]
+        ((token, number),) = visitor.zone["sending"]
+        assert number == 1
+
+        transfer = upload_proxy._transfers.find(token)
+        assert isinstance(transfer, Transfer)
+        transfer.start(100)
+        transfer.moved_bytes = 43
+        visitor.look()
+        assert visitor.progress == [(43, "a song.wav: uploading, 43\N{NO-BREAK SPACE}%")]
+        transfer.stage = type(transfer.stage).OFFERED
+
+        visitor.send()
+        assert visitor.progress == [(100, "a song.wav: uploaded, classifying")]
+        assert visitor.zone["sending"] == []
+        assert visitor.zone["places"] == {"1": "a song.wav"}
+        assert not visitor.page.header
+
+        service.results = [Answer(200, done(id="a song.wav"))]
+        visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+        visitor.look()
+        assert visitor.page.header[0].value == "Jazz"
+        assert not visitor.progress
+        assert not visitor.said("error")
+        assert visitor.visit.courier.pace_s is None
+
+    def test_a_waiting_one(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(couriers, "PATIENCE_S", 0)
+        monkeypatch.setattr(couriers, "errand", lambda task: Errand())
+        visitor.drop("a.wav")
+        assert visitor.progress == [(0, "a.wav: waiting")]
+        assert visitor.buttons == ["Cancel"]
+
+    def test_another_takes_its_place(self, visitor: Visitor, service: Service) -> None:
+        service.results = [Answer(200, done())]
+        visitor.drop("a.wav")
+        visitor.send()
+        visitor.drop("b.wav")
+        assert visitor.progress == [(0, "b.wav: uploading, just begun")]
+        assert not visitor.page.header
+        assert visitor.zone["places"] == {"2": None}
+        visitor.send()
+        assert visitor.page.header[0].value == "Jazz"
+
+    def test_no_audio(self, visitor: Visitor, service: Service) -> None:
+        service.results = [Answer(200, failed("unsupported_format", "No audio format known here", "It holds text."))]
+        visitor.drop("a.wav")
+        visitor.send()
+        (error,) = visitor.page.error
+        assert "It holds text." in error.value
+        assert not visitor.page.header
+        assert not visitor.progress
+        assert "Try again" not in visitor.buttons
+
+    def test_words_of_others_are_no_markdown(self, visitor: Visitor) -> None:
+        visitor.drop("![x](http://evil.example/x.png) :red[*a*] $b$.wav")
+        (bar,) = visitor.page.get("progress")
+        assert r"\!\[x\](http\://evil.example/x.png) \:red\[\*a\*\] \$b\$.wav" in bar.text
+
+    def test_cancelled_and_tried_again(self, visitor: Visitor, service: Service) -> None:
+        service.results = [Answer(200, done())]
+        visitor.drop("a.wav")
+        visitor.click("Cancel")
+        assert visitor.said("info") == ["a.wav: cancelled"]
+        assert visitor.zone["sending"] == []
+        assert visitor.zone["places"] == {"1": None}, "the browser keeps the file"
+        visitor.click("Try again")
+        assert visitor.progress == [(0, "a.wav: uploading, just begun")]
+        visitor.send()
+        assert visitor.page.header[0].value == "Jazz"
+
+    @pytest.mark.parametrize(
+        ("size_bytes", "sentence"),
+        [(0, errors.EMPTY), (513 * 1024 * 1024, errors.too_large(513 * 1024 * 1024, 512 * 1024 * 1024))],
+    )
+    def test_refused_at_once(self, visitor: Visitor, service: Service, size_bytes: int, sentence: str) -> None:
+        visitor.drop("a.wav", size_bytes=size_bytes)
+        assert visitor.said("error") == [f"a.wav: {sentence}"]
+        assert not visitor.buttons
+        assert not service.paths("POST")
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"),
+        [
+            (Answer(401), errors.BAD_KEY),
+            (Answer(403, b"<html>Site stopped</html>"), errors.REFUSED),
+            (problem(413, "too_large", "The file is too large", "Send less."), "The file is too large. Send less."),
+        ],
+    )
+    def test_the_service_refuses(self, visitor: Visitor, service: Service, answer: Answer, sentence: str) -> None:
+        service.upload = answer
+        visitor.drop("a.wav")
+        assert visitor.said("error") == [f"a.wav: {sentence}"]
+        service.upload, service.results = None, [Answer(200, done())]
+        visitor.click("Try again")
+        visitor.send()
+        assert visitor.page.header[0].value == "Jazz"
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"),
+        [
+            (problem(429, "busy", "Too many", "internal words"), errors.BUSY),
+            (problem(503, "storage_unavailable", "Storage does not answer", "words"), errors.STORAGE_AWAY),
+            (problem(500, "internal", "Fault", "Traceback in /home/site"), errors.FAULT),
+        ],
+    )
+    def test_what_may_pass_is_tried_again(
+        self, visitor: Visitor, service: Service, answer: Answer, sentence: str
+    ) -> None:
+        service.upload = answer
+        visitor.drop("a.wav")
+        assert visitor.said("warning") == [f"{sentence} Still trying."]
+        assert visitor.progress == [(0, "a.wav: waiting")]
+        for _ in range(couriers.MAX_FAULTS_BEFORE_UPLOAD - 1):
+            visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+            visitor.look()
+        assert visitor.said("error") == [f"a.wav: {sentence}"]
+        assert not visitor.said("warning")
+        assert visitor.buttons == ["Try again"]
+
+    def test_a_silent_service_then_its_answer(
+        self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(couriers, "PATIENCE_S", 0.01)
+        service.answers.clear()
+        visitor.drop("a.wav")
+        assert visitor.progress == [(0, "a.wav: waiting")]
+        assert not visitor.said("warning")
+        with monkeypatch.context() as patch:
+            patch.setattr(background, "SLOW_AFTER_S", 0)
+            visitor.look()
+        assert visitor.said("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
+        service.answers.set()
+        while visitor.states != [State.UPLOADING]:
+            visitor.look()
+        assert not visitor.said("warning")
+
+    def test_the_service_away_then_back(
+        self, visitor: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        visitor.drop("a.wav")
+        monkeypatch.setenv("TONEARM_API_URL", away_url)
+        visitor.send()
+        assert visitor.said("warning") == [f"{errors.AWAY} Still trying."]
+        assert visitor.progress == [(100, "a.wav: uploaded, classifying")]
+        assert away_url not in "".join(visitor.said("warning", "markdown", "caption"))
+        monkeypatch.setenv("TONEARM_API_URL", service.url)
+        service.results = [Answer(200, done())]
+        visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+        visitor.look()
+        assert visitor.page.header[0].value == "Jazz"
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"), [(Answer(403), errors.LINK_EXPIRED), (Answer(503), errors.STORAGE_FAULT)]
+    )
+    def test_the_storage_refuses(self, visitor: Visitor, service: Service, answer: Answer, sentence: str) -> None:
+        service.put = answer
+        visitor.drop("a.wav")
+        visitor.send()
+        assert visitor.said("error") == [f"a.wav: {sentence}"]
+        assert SECRET not in str(visitor.zone)
+        service.put, service.results = Answer(201), [Answer(200, done())]
+        visitor.click("Try again")
+        visitor.send()
+        assert visitor.page.header[0].value == "Jazz"
+
+    def test_a_long_wait(self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        service.results = [LONG_PENDING]
+        visitor.drop("a.wav")
+        monkeypatch.setenv("TONEARM_RESULT_WAIT_S", "0")
+        visitor.send()
+        assert visitor.said("error") == [f"a.wav: {couriers.OVERDUE}"]
+        monkeypatch.delenv("TONEARM_RESULT_WAIT_S")
+        service.results = [Answer(200, done())]
+        visitor.click("Try again")
+        assert visitor.page.header[0].value == "Jazz"
+        assert len(service.paths("PUT")) == 1
+
+    def test_the_key_is_sent_and_not_shown(
+        self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONEARM_API_KEY", "k3y")
+        visitor.drop("a.wav")
+        assert service.asked[-1].headers["x-functions-key"] == "k3y"
+        assert "k3y" not in str(visitor.zone)
+
+
+class TestMicrophone:
+    def test_a_recording(self, visitor: Visitor, service: Service) -> None:
+        service.results = [Answer(200, done())]
+        recorder = visitor.page.audio_input[0]
+        assert recorder.sample_rate == classify_page.RECORDING_RATE_HZ
+        recorder.set_value(("now.wav", b"RIFF and so on", "audio/wav"))
+        while not visitor.page.header:
+            visitor.look()
+        assert visitor.page.header[0].value == "Jazz"
+        (put,) = [asked for asked in service.asked if asked.method == "PUT"]
+        assert put.body == b"RIFF and so on"
+        assert visitor.zone["places"] == {}
+        visitor.look()
+        assert len(visitor.entries) == 1
+
+    def test_another_recording(self, visitor: Visitor, service: Service) -> None:
+        service.results = [Answer(200, done())]
+        for content in (b"RIFF 1", b"RIFF 2"):
+            visitor.page.audio_input[0].set_value(("now.wav", content, "audio/wav"))
+            visitor.look()
+            while visitor.visit.batch.under_way:
+                visitor.look()
+        assert [asked.body for asked in service.asked if asked.method == "PUT"] == [b"RIFF 1", b"RIFF 2"]
+        assert len(visitor.entries) == 1
+
+
+class TestManyFiles:
+    def test_twelve_of_which_two_are_bad(self, visitor: Visitor, service: Service) -> None:
+        service.results = [LONG_PENDING]
+        names = [f"{number}.wav" for number in range(1, 13)]
+        visitor.drop(*names)
+        assert visitor.progress == [(0, "0 of 12 done, 3 uploading, 9 waiting")]
+        assert visitor.page.dataframe[0].value["file"].tolist() == names, "each has its row from the start"
+        assert "Cancel all" in visitor.buttons
+        assert not {"Try again", "Clear"} & set(visitor.buttons)
+        visitor.send()
+        assert visitor.progress == [(0, "0 of 12 done, 3 uploading, 3 classifying, 6 waiting")]
+
+        bad = Answer(200, failed("corrupt", "The file is damaged", "Nothing in it can be decoded."))
+        service.results_of = {name: bad if name in ("3.wav", "7.wav") else Answer(200, done(id=name)) for name in names}
+        while visitor.visit.batch.under_way:
+            for way in visitor.visit.courier._ways.values():
+                way.due_s = 0
+            visitor.send()
+        assert visitor.progress == [(100, "10 of 12 done, 2 failed")]
+        rows = visitor.page.dataframe[0].value
+        assert rows["file"].tolist() == names
+        assert rows["genre"].tolist().count("Jazz") == 10
+        assert rows["reason"].tolist()[2] == "The file is damaged. Nothing in it can be decoded."
+        assert "Clear" in visitor.buttons
+        assert not {"Cancel all", "Try again"} & set(visitor.buttons)
+        assert not visitor.said("error"), "what cannot be helped is in the table only"
+        assert visitor.visit.courier.pace_s is None
+        visitor.click("Clear")
+        assert not visitor.page.dataframe
+        assert not visitor.progress
+        assert visitor.zone["places"] == {}
+        assert visitor.zone["seen"] == 12
+
+    def test_all_cancelled_and_tried_again(self, table: Visitor, service: Service) -> None:
+        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
+        table.click("Cancel all")
+        assert table.states == [State.CANCELLED] * 4
+        assert table.progress == [(100, "0 of 4 done, 4 cancelled")]
+        assert table.zone["sending"] == []
+        table.click("Try again")
+        assert table.progress == [(0, "0 of 4 done, 3 uploading, 1 waiting")]
+        assert len(table.zone["sending"]) == 3
+        assert {entry.name for entry in table.entries} == {"a.wav", "b.wav", "c.wav", "d.wav"}
+
+    def test_one_cancelled_and_tried_again(self, table: Visitor) -> None:
+        table.drop("a.wav", "b.wav")
+        table.act("b.wav")
+        assert table.states == [State.UPLOADING, State.CANCELLED]
+        table.act("b.wav")
+        assert table.states == [State.UPLOADING, State.UPLOADING]
+
+    def test_one_is_opened(self, table: Visitor, service: Service) -> None:
+        service.results = [Answer(200, done(id="b.wav", genre="rock"))]
+        table.drop("a.wav", "b.wav")
+        table.send()
+        assert not table.page.header
+        table.act("b.wav")
+        assert table.page.header[0].value == "Rock"
+        table.look()
+        assert table.page.header[0].value == "Rock"
+        table.click("Clear")
+        assert not table.page.header
+
+    def test_what_was_clicked_on_is_done_and_nothing_else(self, visitor: Visitor, service: Service) -> None:
+        service.results = [LONG_PENDING]
+        visitor.drop("a.wav", "b.wav")
+        visitor.page.session_state["table-act"] = {"row": 0, "label": "Open" + tables.button(visitor.entries[0])[6:]}
+        visitor.look()
+        assert visitor.states == [State.UPLOADING] * 2
+
+    def test_the_service_away(
+        self, table: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONEARM_API_URL", away_url)
+        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
+        assert table.said("warning") == [f"{errors.AWAY} Still trying."]
+        assert table.progress == [(0, "0 of 4 done, 4 waiting")]
+        while table.visit.batch.under_way:
+            for way in table.visit.courier._ways.values():
+                way.due_s = 0
+            table.look()
+        assert table.said("error") == [f"4 files: {errors.AWAY}"]
+        monkeypatch.setenv("TONEARM_API_URL", service.url)
+        service.results = [Answer(200, done())]
+        table.click("Try again")
+        while table.visit.batch.under_way:
+            table.send()
+        assert table.progress == [(100, "4 of 4 done")]
+
+    def test_reasons_are_said_once_each(self, table: Visitor) -> None:
+        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
+        for entry, reason in zip(table.entries, ("*one*", "two", "two", "empty"), strict=True):
+            entry.fail(reason, final=reason == "empty")
+        table.look()
+        assert table.said("error") == ["2 files: two", "1 file: *one*"]
+
+    def test_two_visitors_do_not_see_one_another(self, visitor: Visitor) -> None:
+        visitor.drop("a.wav", "b.wav")
+        other = AppTest.from_file(Path(frontend.__file__).parent / "main.py", default_timeout=60)
+        visitor.browser.held.clear()
+        other.run()
+        assert not other.exception
+        assert not other.dataframe
+        assert len(visitor.entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.0, "1 second"),
+        (0.5, "0.5 seconds"),
+        (60, "1 minute"),
+        (900, "15 minutes"),
+        (14400, "4 hours"),
+        (90, "90 seconds"),
+    ],
+)
+def test_lengths(seconds: float, words: str) -> None:
+    assert classify_page.length_words(seconds) == words

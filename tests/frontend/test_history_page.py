@@ -1,0 +1,146 @@
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from frontend import errors
+from frontend.screens import history_page
+from tests.frontend.fakes import Catalogue, a_catalogue, failed_summary, screen, summary, words
+
+catalogue = a_catalogue
+
+
+def links(page: AppTest) -> list[str]:
+    assert not page.exception
+    return [link.proto.label for link in page.get("page_link")]
+
+
+def asked(catalogue: Catalogue) -> dict[str, str]:
+    """What the last page was asked for with."""
+    return next(query for _, path, query in reversed(catalogue.asked) if path == "/api/results")
+
+
+@pytest.fixture
+def full(catalogue: Catalogue) -> Catalogue:
+    """A service with fifty results, of which every tenth is not sure and every twenty-fifth failed."""
+    for number in range(50):
+        name = f"song {number}.mp3"
+        doubt: dict[str, Any] = {"uncertain": True, "confidence": 0.31} if number % 10 == 3 else {}
+        genre = "rock" if number % 2 else "jazz"
+        failed = number % 25 == 8
+        catalogue.history.append(failed_summary(name) if failed else summary(name, genre=genre, **doubt))
+    return catalogue
+
+
+def test_each_result_is_a_link_to_it(catalogue: Catalogue) -> None:
+    catalogue.history = [summary("Évening *live*.mp3", id="7f3a/folder/Évening *live*.mp3")]
+    page = screen("history").run()
+    assert links(page) == [r":primary[Évening \*live\*.mp3]"]
+    (link,) = page.get("page_link")
+    assert link.proto.page == "result"
+    assert link.proto.query_string == "id=7f3a%2Ffolder%2F%C3%89vening+%2Alive%2A.mp3"
+    assert "**Jazz** 92 % · 3:35 · 22 Nov 2026, 14:00" in words(page)
+
+
+def test_doubt_and_failure_are_said(catalogue: Catalogue) -> None:
+    catalogue.history = [summary(uncertain=True, confidence=0.31), failed_summary()]
+    text = words(screen("history").run())
+    assert "not sure (jazz 31 %) · 3:35" in text
+    assert "failed: too short · 22 Nov 2026" in text
+
+
+def test_no_results_yet(catalogue: Catalogue) -> None:
+    page = screen("history").run()
+    assert page.info[0].value == "There are no results yet. The Classify page makes the first."
+    assert not page.button
+
+
+def test_pages_forth_and_back(full: Catalogue) -> None:
+    page = screen("history").run()
+    assert links(page)[0] == ":primary[song 0.mp3]"
+    assert len(links(page)) == history_page.PAGE_ROWS
+    assert page.button(key="history-back").disabled
+    page.button(key="history-more").click().run()
+    assert links(page)[0] == ":primary[song 20.mp3]"
+    assert "Page 2" in words(page)
+    page.button(key="history-more").click().run()
+    assert links(page) == [f":primary[song {number}.mp3]" for number in range(40, 50)]
+    assert page.button(key="history-more").disabled
+    page.button(key="history-back").click().run()
+    assert links(page)[0] == ":primary[song 20.mp3]"
+
+
+def test_the_service_searches(full: Catalogue) -> None:
+    page = screen("history").run()
+    page.text_input(key="history-search").set_value("  SONG 4 ").run()
+    assert asked(full)["search"] == "SONG 4"
+    page.text_input(key="history-search").set_value("song 4").run()
+    assert links(page) == [f":primary[song {number}.mp3]" for number in (4, *range(40, 50))]
+
+
+def test_a_search_begins_at_the_first_page(full: Catalogue) -> None:
+    page = screen("history").run()
+    page.button(key="history-more").click().run()
+    page.text_input(key="history-search").set_value("song").run()
+    assert links(page)[0] == ":primary[song 0.mp3]"
+
+
+def test_short_pages_of_the_service_are_joined(full: Catalogue) -> None:
+    page = screen("history").run()
+    page.segmented_control(key="history-kind").set_value(history_page.Kind.FAILED).run()
+    assert links(page) == [":primary[song 8.mp3]", ":primary[song 33.mp3]"]
+    assert asked(full)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (history_page.Kind.CERTAIN, {"status": "done", "uncertain": "false"}),
+        (history_page.Kind.UNSURE, {"status": "done", "uncertain": "true"}),
+        (history_page.Kind.FAILED, {"status": "failed"}),
+    ],
+)
+def test_the_service_filters_by_kind(full: Catalogue, kind: history_page.Kind, expected: dict[str, str]) -> None:
+    page = screen("history").run()
+    page.segmented_control(key="history-kind").set_value(kind).run()
+    assert {name: asked(full).get(name) for name in expected} == expected
+
+
+def test_the_service_filters_by_genre(full: Catalogue) -> None:
+    page = screen("history").run()
+    page.selectbox(key="history-genre").set_value("rock").run()
+    assert asked(full)["genre"] == "rock"
+    assert "Rock" in words(page)
+    assert "Jazz" not in words(page)
+
+
+def test_nothing_like_that(full: Catalogue) -> None:
+    page = screen("history").run()
+    page.text_input(key="history-search").set_value("waltz").run()
+    assert page.info[0].value == "No result is like that. Look for less, or for something else."
+
+
+def test_nothing_like_that_so_far(full: Catalogue) -> None:
+    full.history += [summary(f"more {number}.mp3") for number in range(200)]
+    full.history.append(summary("waltz.mp3"))
+    page = screen("history").run()
+    page.text_input(key="history-search").set_value("waltz").run()
+    assert page.info[0].value.startswith("Nothing like that so far.")
+    assert sum(query.get("search") == "waltz" for _, _, query in full.asked) == history_page.MAX_REQUESTS
+    page.button(key="history-more").click().run()
+    page.button(key="history-more").click().run()
+    assert links(page) == [":primary[waltz.mp3]"]
+
+
+def test_the_service_away_then_back(full: Catalogue) -> None:
+    full.down = True
+    page = screen("history").run()
+    assert page.error[0].value == errors.BUSY
+    assert not links(page)
+    assert not page.toast
+    page.button(key="history-again").click().run()
+    assert [toast.value for toast in page.toast] == ["Tried again, in vain."], "a click is seen to have been one"
+    full.down = False
+    page.button(key="history-again").click().run()
+    assert not page.toast
+    assert len(links(page)) == history_page.PAGE_ROWS

@@ -1,0 +1,534 @@
+import contextlib
+import hashlib
+import http.client
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from streamlit import config
+
+from frontend import background, errors, upload_proxy, upload_sessions
+from frontend.api import Upload
+from frontend.upload_sessions import Players, Stage, Transfer, Transfers
+from tests.frontend.conftest import NOT_FOUND, SECRET, Answer, Service, Web
+from tests.local.conftest import wait_until
+
+MEBIBYTE = 1024 * 1024
+CONTENT = bytes(range(256)) * 1000
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_proxy, "_transfers", Transfers())
+    monkeypatch.setattr(upload_proxy, "_players", Players())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server with the relay's routes and nothing else; its address."""
+    running = uvicorn.Server(uvicorn.Config(Starlette(routes=upload_proxy.routes()), port=0, log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        wait_until(lambda: running.started, "the server")
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        running.should_exit = True
+        thread.join()
+
+
+class Storage:
+    """Takes one connection, and what comes in by it only when the test wants it."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(60)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/uploads/a.wav?sig={SECRET}"
+
+    def connected(self) -> socket.socket:
+        connection, _ = self._listening.accept()
+        connection.settimeout(60)
+        return connection
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def storage() -> Iterator[Storage]:
+    open_ = Storage()
+    yield open_
+    open_.close()
+
+
+def offered(url: str, *, max_bytes: int = 10 * MEBIBYTE, for_s: float = 60) -> Transfer:
+    expires = datetime.now(UTC) + timedelta(seconds=for_s)
+    return upload_proxy.offer(Upload("a.wav", url, {"x-ms-blob-type": "BlockBlob"}, max_bytes, expires))
+
+
+def blob_url(service: Service) -> str:
+    return f"{service.url}/uploads/a.wav?sig={SECRET}"
+
+
+def put(server: str, token: str, **options: Any) -> httpx.Response:
+    return httpx.put(server + upload_proxy.uploads_path() + token, **{"content": CONTENT, "timeout": 30} | options)
+
+
+class TestUploads:
+    def test_a_file_goes_through_as_it_is(self, server: str, service: Service) -> None:
+        transfer = offered(blob_url(service))
+        answer = put(server, transfer.token, headers={"Content-Type": "text/html", "Cookie": "a=b", "x-other": "c"})
+        assert (answer.status_code, answer.json()) == (201, {"stored": True})
+        (asked,) = service.asked
+        assert asked.body == CONTENT
+        assert asked.headers["x-ms-blob-type"] == "BlockBlob"
+        assert asked.headers["Content-Length"] == str(len(CONTENT))
+        assert not {"Transfer-Encoding", "Cookie", "x-other", "Content-Type"} & asked.headers.keys()
+        assert (transfer.stage, transfer.share, transfer.reason) == (Stage.STORED, 1.0, None)
+
+    def test_a_token_is_good_for_one_file(self, server: str, service: Service) -> None:
+        transfer = offered(blob_url(service))
+        put(server, transfer.token)
+        again = put(server, transfer.token)
+        assert (again.status_code, again.json()) == (404, {"error": upload_proxy.GONE})
+        assert len(service.asked) == 1
+
+    def test_a_file_that_was_not_taken_can_be_sent_again(self, server: str, service: Service) -> None:
+        transfer = offered(blob_url(service))
+        service.put = Answer(500, b"internal words")
+        answer = put(server, transfer.token)
+        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_FAULT})
+        assert (transfer.stage, transfer.reason) == (Stage.FAILED, errors.STORAGE_FAULT)
+        service.put = Answer(201)
+        assert put(server, transfer.token).status_code == 201
+        assert (transfer.stage, transfer.reason) == (Stage.STORED, None)
+
+    @pytest.mark.parametrize("token", ["", "unknown", "../audio/x"])
+    def test_unknown(self, server: str, token: str) -> None:
+        assert put(server, token).status_code in (404, 405)
+
+    def test_expired(self, server: str, service: Service) -> None:
+        assert put(server, offered(blob_url(service), for_s=-1).token).status_code == 404
+        assert not service.asked
+
+    def test_withdrawn(self, server: str, service: Service) -> None:
+        transfer = offered(blob_url(service))
+        transfer.withdraw()
+        assert put(server, transfer.token).status_code == 404
+        assert not service.asked
+
+    def test_too_large(self, server: str, service: Service) -> None:
+        transfer = offered(blob_url(service), max_bytes=len(CONTENT) - 1)
+        answer = put(server, transfer.token)
+        assert (answer.status_code, answer.json()) == (413, {"error": errors.TOO_LARGE})
+        assert not service.asked
+        assert transfer.reason == errors.too_large(len(CONTENT), len(CONTENT) - 1)
+
+    def test_exactly_the_limit(self, server: str, service: Service) -> None:
+        assert put(server, offered(blob_url(service), max_bytes=len(CONTENT)).token).status_code == 201
+
+    def test_without_a_length(self, server: str, service: Service) -> None:
+        answer = put(server, offered(blob_url(service)).token, content=iter([b"a", b"b"]))
+        assert (answer.status_code, answer.json()) == (411, {"error": upload_proxy.LENGTH_MISSING})
+        assert not service.asked
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+    def test_only_put(self, server: str, service: Service, method: str) -> None:
+        answer = httpx.request(method, server + upload_proxy.uploads_path() + offered(blob_url(service)).token)
+        assert answer.status_code == 405
+        assert not service.asked
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"),
+        [
+            (Answer(403, b"<Code>AuthenticationFailed</Code>"), errors.LINK_EXPIRED),
+            (Answer(413), errors.TOO_LARGE),
+            (Answer(503), errors.STORAGE_FAULT),
+            (Answer(302, b"", {"Location": "http://elsewhere.example/"}), errors.STORAGE_FAULT),
+        ],
+    )
+    def test_the_storages_words_stay_here(
+        self, server: str, service: Service, caplog: pytest.LogCaptureFixture, answer: Answer, sentence: str
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        service.put = answer
+        said = put(server, offered(blob_url(service)).token)
+        assert (said.status_code, said.json()) == (502, {"error": sentence})
+        assert SECRET not in said.text + str(said.headers) + caplog.text
+
+    def test_storage_away(self, server: str, away_url: str, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        transfer = offered(f"{away_url}/uploads/a.wav?sig={SECRET}")
+        answer = put(server, transfer.token)
+        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
+        assert transfer.reason == errors.STORAGE_AWAY
+        assert SECRET not in caplog.text
+
+    def test_a_token_is_long_and_in_no_log(self, service: Service) -> None:
+        transfer = offered(blob_url(service))
+        assert len(transfer.token) >= 43
+        assert offered(blob_url(service)).token != transfer.token
+        assert transfer.token not in repr(transfer)
+        assert SECRET not in repr(transfer)
+
+    def test_what_nobody_can_use_any_more_is_forgotten(self, service: Service) -> None:
+        held = Transfers()
+        now = datetime.now(UTC)
+        upload = Upload("a", blob_url(service), {}, 1, now + timedelta(seconds=60))
+        stored, moving, waiting = (held.offer(upload) for _ in range(3))
+        stored.start(1)
+        stored.end(None)
+        moving.start(1)
+        expired = held.offer(replace(upload, expires=now))
+        last = held.offer(upload)
+        assert set(held._by_token) == {moving.token, waiting.token, last.token}
+        assert held.find(expired.token) is held.find(moving.token) is None
+        assert held.find(waiting.token) is waiting
+
+
+@dataclass
+class Sender:
+    """Sends a file by a plain connection, piece by piece, as a browser does."""
+
+    connection: http.client.HTTPConnection
+    sent_bytes: int = 0
+
+    @classmethod
+    def to(cls, server: str, path: str, total_bytes: int) -> "Sender":
+        connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=120)
+        connection.putrequest("PUT", path)
+        connection.putheader("Content-Length", str(total_bytes))
+        connection.endheaders()
+        return cls(connection)
+
+    def send(self, piece: bytes) -> None:
+        self.connection.send(piece)
+        self.sent_bytes += len(piece)
+
+    def send_all(self, pieces: Iterator[bytes]) -> int:
+        for piece in pieces:
+            self.send(piece)
+        return self.connection.getresponse().status
+
+
+def headers_and_start(connection: socket.socket) -> tuple[bytes, bytes]:
+    """A request's headers, and what of its body came with them."""
+    read = b""
+    while b"\r\n\r\n" not in read:
+        piece = connection.recv(65536)
+        assert piece, "closed before the headers"
+        read += piece
+    headers, _, body = read.partition(b"\r\n\r\n")
+    return headers, body
+
+
+def body_until_closed(connection: socket.socket) -> int:
+    """How many bytes of a request's body come in until its sender closes the connection."""
+    _, start = headers_and_start(connection)
+    size_bytes = len(start)
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(MEBIBYTE):
+            size_bytes += len(piece)
+    return size_bytes
+
+
+class TestBrokenOff:
+    """The storage takes a file only whole, so what matters is that its connection ends before the file does."""
+
+    def test_by_the_browser(self, server: str, storage: Storage) -> None:
+        transfer = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        sender.send(CONTENT)
+        connection = storage.connected()
+        wait_until(lambda: transfer.moved_bytes == len(CONTENT), "the first piece")
+        assert transfer.stage is Stage.MOVING
+        assert transfer.share == pytest.approx(len(CONTENT) / 3_000_000)
+        sender.connection.close()
+        assert body_until_closed(connection) == len(CONTENT)
+        wait_until(lambda: transfer.stage is Stage.FAILED, "the end")
+        assert transfer.reason == upload_proxy.BROKEN_OFF
+
+    def test_by_the_page(self, server: str, storage: Storage) -> None:
+        transfer = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        sender.send(CONTENT)
+        connection = storage.connected()
+        wait_until(lambda: transfer.moved_bytes == len(CONTENT), "the first piece")
+        transfer.withdraw()
+        sender.send(CONTENT)
+        assert body_until_closed(connection) == len(CONTENT)
+        assert sender.connection.getresponse().status == 502
+        assert transfer.stage is Stage.WITHDRAWN
+
+    def test_by_a_browser_that_falls_silent(
+        self, server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upload_proxy, "SILENCE_LIMIT_S", 0.2)
+        transfer = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        sender.send(CONTENT)
+        assert body_until_closed(storage.connected()) == len(CONTENT)
+        assert sender.connection.getresponse().status == 502
+        assert transfer.reason == upload_proxy.BROKEN_OFF
+
+    def test_by_the_storage(self, server: str, storage: Storage) -> None:
+        transfer = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        sender.send(CONTENT)
+        storage.connected().close()
+        with contextlib.suppress(ConnectionError):
+            sender.send(bytes(3_000_000 - len(CONTENT)))
+        wait_until(lambda: transfer.stage is Stage.FAILED, "the end")
+        assert transfer.reason == errors.STORAGE_AWAY
+
+
+def test_whether_the_storage_is_waited_for(server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "SLOW_AFTER_S", 0)
+    transfer = offered(storage.url)
+    assert not transfer.slow
+    sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 2 * len(CONTENT))
+    wait_until(lambda: transfer.stage is Stage.MOVING and not transfer.slow, "the browser is waited for")
+    sender.send(CONTENT)
+    connection = storage.connected()
+    wait_until(lambda: transfer.moved_bytes == len(CONTENT) and not transfer.slow, "the browser is waited for again")
+    sender.send(CONTENT)
+    wait_until(lambda: transfer.moved_bytes == 2 * len(CONTENT) and transfer.slow, "the storage is waited for")
+    connection.close()
+    assert sender.connection.getresponse().status == 502
+    assert not transfer.slow
+
+
+def recording(service: Service, name: str = "a.wav", *, for_s: float = 60) -> dict[str, Any]:
+    expires = datetime.now(UTC) + timedelta(seconds=for_s)
+    return {
+        "id": name,
+        "url": f"{service.url}/blobs/{name}?sig={SECRET}",
+        "expires_at": expires.isoformat(),
+        "size_bytes": len(CONTENT),
+        "content_type": "application/octet-stream",
+    }
+
+
+@pytest.fixture
+def player(server: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Where a recording is played, once the service has it; the storage gives ``content`` with ``headers``."""
+    monkeypatch.setenv("TONEARM_API_URL", service.url)
+
+    def address(name: str = "a.wav", content: bytes = CONTENT, for_s: float = 60, **headers: str) -> str:
+        service.others |= {
+            f"/api/recordings/{name}": Answer(200, recording(service, name, for_s=for_s)),
+            f"/blobs/{name}": Answer(200, content, {key.replace("_", "-"): text for key, text in headers.items()}),
+        }
+        path = upload_proxy.audio_path(name)
+        assert path is not None
+        return server + path
+
+    return address
+
+
+def kinds(service: Service) -> list[str]:
+    return [path.split("/")[1] + path.split("/")[2][:10] for path in service.paths("GET")]
+
+
+class TestPlayer:
+    def test_a_recording_comes_as_it_is(self, player: Callable[..., str]) -> None:
+        answer = httpx.get(player(Content_Type="audio/flac", x_ms_meta_secret="s"))
+        assert (answer.status_code, answer.content) == (200, CONTENT)
+        assert answer.headers["Content-Type"] == "audio/flac"
+        assert answer.headers["Content-Length"] == str(len(CONTENT))
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Disposition"] == "inline"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert "x-ms-meta-secret" not in answer.headers
+        assert SECRET not in str(answer.headers)
+
+    @pytest.mark.parametrize(
+        ("name", "stored", "played"),
+        [
+            ("a.wav", "audio/x-anything; charset=a", "audio/x-anything"),
+            ("a.wav", "video/webm", "video/webm"),
+            ("a.mp3", "application/octet-stream", "audio/mpeg"),
+            ("a.M4A", "text/html", "audio/mp4"),
+            ("a.wav", "video/x-flv", "audio/wav"),
+            ("a.html", "text/html", "application/octet-stream"),
+            ("a.svg", "image/svg+xml", "application/octet-stream"),
+            ("a", "", "application/octet-stream"),
+        ],
+    )
+    def test_an_upload_is_never_a_page(self, player: Callable[..., str], name: str, stored: str, played: str) -> None:
+        assert httpx.get(player(name, Content_Type=stored)).headers["Content-Type"] == played
+
+    def test_a_range(self, player: Callable[..., str], service: Service) -> None:
+        url = player()
+        ranged = Answer(206, CONTENT[5:10], {"Content-Range": f"bytes 5-9/{len(CONTENT)}", "ETag": '"e"'})
+        service.others["/blobs/a.wav"] = ranged
+        answer = httpx.get(url, headers={"Range": "bytes=5-9", "If-Range": '"e"', "Cookie": "a=b"})
+        assert (answer.status_code, answer.content) == (206, CONTENT[5:10])
+        assert answer.headers["Content-Range"] == f"bytes 5-9/{len(CONTENT)}"
+        assert answer.headers["ETag"] == '"e"'
+        asked = service.asked[-1].headers
+        assert (asked["Range"], asked["If-Range"]) == ("bytes=5-9", '"e"')
+        assert "Cookie" not in asked
+
+    def test_a_range_beyond_the_end(self, player: Callable[..., str], service: Service) -> None:
+        url = player()
+        service.others["/blobs/a.wav"] = Answer(416, b"<Error>", {"Content-Range": "bytes */9"})
+        answer = httpx.get(url, headers={"Range": "bytes=99-"})
+        assert (answer.status_code, answer.content, answer.headers["Content-Range"]) == (416, b"", "bytes */9")
+
+    def test_the_same_result_keeps_its_address(self, player: Callable[..., str], service: Service) -> None:
+        first, second = player(), player()
+        assert first == second
+        assert player("b.wav") != first
+        assert kinds(service) == ["apirecordings", "apirecordings"]
+
+    def test_a_url_that_expired_is_replaced(self, player: Callable[..., str], service: Service) -> None:
+        url = player(for_s=-1)
+        service.others["/api/recordings/a.wav"] = Answer(200, recording(service))
+        assert httpx.get(url).content == httpx.get(url).content == CONTENT
+        assert kinds(service) == ["apirecordings", "apirecordings", "blobsa.wav?sig=", "blobsa.wav?sig="]
+
+    def test_a_drawing_after_the_expiry_asks_anew(self, player: Callable[..., str], service: Service) -> None:
+        url = player(for_s=-1)
+        assert player() == url
+        assert kinds(service) == ["apirecordings", "apirecordings"]
+
+    def test_a_deleted_upload(self, player: Callable[..., str], server: str, service: Service) -> None:
+        url = player(for_s=-1)
+        service.others["/api/recordings/a.wav"] = NOT_FOUND
+        assert upload_proxy.audio_path("a.wav") is None
+        assert httpx.get(url).status_code == 404
+
+    def test_a_blob_that_is_gone(self, player: Callable[..., str], service: Service) -> None:
+        url = player()
+        service.others["/blobs/a.wav"] = Answer(404, b"<Error>BlobNotFound</Error>")
+        answer = httpx.get(url)
+        assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.GONE})
+
+    def test_the_service_away(self, player: Callable[..., str], away_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        url = player(for_s=-1)
+        monkeypatch.setenv("TONEARM_API_URL", away_url)
+        answer = httpx.get(url)
+        assert (answer.status_code, answer.json()) == (502, {"error": errors.AWAY})
+
+    def test_storage_away(self, server: str, service: Service, away_url: str, player: Callable[..., str]) -> None:
+        service.others["/api/recordings/c.wav"] = Answer(
+            200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
+        )
+        answer = httpx.get(server + str(upload_proxy.audio_path("c.wav")))
+        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
+
+    def test_storage_refuses(self, player: Callable[..., str], service: Service) -> None:
+        url = player()
+        service.others["/blobs/a.wav"] = Answer(403, b"<Error>AuthenticationFailed</Error>")
+        answer = httpx.get(url)
+        assert (answer.status_code, answer.json()) == (502, {"error": upload_proxy.GONE})
+
+    @pytest.mark.parametrize("token", ["", "unknown"])
+    def test_unknown(self, server: str, token: str) -> None:
+        assert httpx.get(f"{server}/{upload_proxy.AUDIO}/{token}").status_code == 404
+
+    @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+    def test_only_reading(self, player: Callable[..., str], method: str) -> None:
+        assert httpx.request(method, player()).status_code == 405
+
+    def test_a_page_long_gone_plays_no_more(self, player: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(upload_sessions, "PLAYABLE_FOR", timedelta(seconds=-1))
+        url = player()
+        assert httpx.get(url).status_code == 404
+        player("b.wav")
+        assert len(upload_proxy._players._by_token) == 1
+
+    def test_a_listener_who_stops_ends_the_reading(
+        self, server: str, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TONEARM_API_URL", service.url)
+        service.others["/api/recordings/a.wav"] = Answer(200, recording(service) | {"url": storage.url})
+        path = upload_proxy.audio_path("a.wav")
+        with ThreadPoolExecutor() as pool, httpx.Client(timeout=30) as listener:
+            opening = pool.submit(lambda: listener.send(listener.build_request("GET", f"{server}{path}"), stream=True))
+            connection = storage.connected()
+            headers_and_start(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(1000))
+            answer = opening.result()
+            assert next(answer.iter_raw(1000)) == bytes(1000)
+            answer.close()
+            with pytest.raises(OSError, match=r"reset|pipe"):
+                connection.sendall(bytes(9_000_000 - 1000))
+
+
+def test_the_base_path_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = config.get_option("server.baseUrlPath")
+    config.set_option("server.baseUrlPath", "/music/")
+    try:
+        assert upload_proxy.uploads_path() == "/music/tonearm/uploads/"
+        assert [route.path for route in upload_proxy.routes()] == [
+            "/music/tonearm/uploads/{token}",
+            "/music/tonearm/audio/{token}",
+        ]
+    finally:
+        config.set_option("server.baseUrlPath", before)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    """Streamlit's own server with the relay, under a base path."""
+    running = Web(tmp_path, "tests/frontend/upload_proxy_app.py", base_path="music")
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_large_file_does_not_grow_the_server(web: Web, storage: Storage) -> None:
+    address, process = web.address, psutil.Process(web.child.pid)
+    pieces = [os.urandom(MEBIBYTE)] * 200
+    total_bytes = len(pieces) * MEBIBYTE
+    path = httpx.post(f"{address}/offer", content=storage.url).text
+    assert path.startswith("/music/tonearm/uploads/")
+    before_bytes = process.memory_info().rss
+    peaks_bytes = [before_bytes]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            peaks_bytes.append(process.memory_info().rss)
+
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as ending:
+        watching = pool.submit(watch)
+        ending.callback(over.set)
+        sender = Sender.to(address, path, total_bytes)
+        status = pool.submit(sender.send_all, iter(pieces))
+        connection = ending.enter_context(storage.connected())
+        # The storage reads nothing until nothing more comes in: what is held between is held in sockets.
+        held_bytes = -1
+        while sender.sent_bytes != held_bytes or not held_bytes:
+            held_bytes = sender.sent_bytes
+            over.wait(0.5)
+        assert held_bytes < total_bytes / 4
+        headers, body = headers_and_start(connection)
+        assert f"content-length: {total_bytes}".encode() in headers.lower()
+        digest, size_bytes = hashlib.sha256(body), len(body)
+        while size_bytes < total_bytes:
+            piece = connection.recv(MEBIBYTE)
+            assert piece, "closed in the middle"
+            digest.update(piece)
+            size_bytes += len(piece)
+        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        assert status.result() == 201
+    watching.result()
+    assert digest.digest() == hashlib.sha256(b"".join(pieces)).digest()
+    assert len(peaks_bytes) > 10
+    assert max(peaks_bytes) - before_bytes < 50 * MEBIBYTE

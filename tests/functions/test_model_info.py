@@ -1,0 +1,112 @@
+"""``GET /api/model``: the version in service, and others that are installed."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from functions import model_info as module
+from functions import model_loader
+from tests.functions.client import Client
+from tests.functions.conftest import Configure
+from tonearm import manifest
+from tonearm.constants import GENRES
+
+
+@pytest.fixture
+def serving() -> Path:
+    return model_loader.classifier().directory
+
+
+@pytest.fixture
+def several(client: Client, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models with three versions, none of them the default, and things that are no versions."""
+    shipped = manifest.default_folder()
+    for version in ("2026.9.12", "2026.11.9", "2026.11.10"):
+        shutil.copytree(shipped, tmp_path / version)
+        card = tmp_path / version / "MODEL_CARD.md"
+        card.write_text(f"# Tonearm {version}\n")
+        facts = json.loads((shipped / "manifest.json").read_text())
+        (tmp_path / version / "manifest.json").write_text(json.dumps({**facts, "version": version}))
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "default.txt").write_text("2026.11.9\n")
+    monkeypatch.setattr(manifest, "MODELS_FOLDER", tmp_path)
+    monkeypatch.setattr(model_loader, "MODELS_FOLDER", tmp_path)
+    configure()
+    return tmp_path
+
+
+def test_the_facts_of_the_version_in_service(client: Client, serving: Path) -> None:
+    answer = client.model()
+    assert answer.status == 200
+    facts = answer.json
+    assert facts["version"] == facts["serving"] == model_loader.classifier().model_version
+    assert facts["serving"] in facts["versions"]
+    assert facts["labels"] == list(GENRES)
+    assert facts["metrics"] == json.loads((serving / "metrics.json").read_text())
+    assert facts["card"] == (serving / "MODEL_CARD.md").read_text()
+    assert {file["name"] for file in facts["files"]} >= {"svm.onnx", "vgg19.onnx"}
+    for file in facts["files"]:
+        content = (serving / file["name"]).read_bytes()
+        assert file["size_bytes"] == len(content)
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_several_versions(client: Client, several: Path) -> None:
+    facts = client.model().json
+    assert facts["versions"] == ["2026.11.10", "2026.11.9", "2026.9.12"]
+    assert (facts["version"], facts["serving"]) == ("2026.11.9", "2026.11.9")
+    assert client.model(version="").json == facts
+    assert client.model(version="2026.11.9").json == facts
+    other = client.model(version="2026.9.12").json
+    assert (other["version"], other["serving"]) == ("2026.9.12", "2026.11.9")
+    assert other["card"] == "# Tonearm 2026.9.12\n"
+    assert other["versions"] == facts["versions"]
+
+
+@pytest.mark.parametrize("version", ["2026.1.1", "unfinished", "default.txt", "..", ".", "*", "2026.11.9/", "\x00"])
+def test_unknown_versions(client: Client, several: Path, version: str) -> None:
+    answer = client.model(version=version)
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert "2026.11.10" in answer.json["detail"]
+
+
+def test_a_path_is_no_version(client: Client, several: Path) -> None:
+    outside = several.parent / "outside"
+    shutil.copytree(several / "2026.11.9", outside)
+    for version in ("../outside", str(outside), "..\\outside"):
+        assert client.model(version=version).code == "not_found"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.json"])
+def test_a_version_that_is_not_whole(client: Client, several: Path, name: str) -> None:
+    """A training that writes one, or a copy that was cut off; the version in service is told all the same."""
+    (several / "2026.11.10" / name).write_text("{")
+    answer = client.model(version="2026.11.10")
+    assert (answer.status, answer.code) == (503, "model_unavailable")
+    assert client.model().status == 200
+
+
+def test_a_version_without_a_card(client: Client, several: Path) -> None:
+    (several / "2026.11.10" / "MODEL_CARD.md").unlink()
+    assert client.model(version="2026.11.10").code == "model_unavailable"
+
+
+def test_versions_are_ordered_by_their_numbers(tmp_path: Path) -> None:
+    names = ["1.0", "2026.9.1", "2026.10.1", "2026.10.1-b", "2026.10.1-a", "trial", "trial2", "10"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").touch()
+    newest_first = ["trial2", "trial", "2026.10.1-b", "2026.10.1-a", "2026.10.1", "2026.9.1", "10", "1.0"]
+    assert module.installed(tmp_path) == newest_first
+
+
+def test_nothing_of_this_machine_is_in_it(client: Client, serving: Path) -> None:
+    assert str(serving.parent.parent) not in client.model().body.decode()
+
+
+def test_no_models(client: Client, configure: Configure) -> None:
+    configure(TONEARM_MODEL="no-such-version")
+    assert client.model().code == "model_unavailable"

@@ -1,0 +1,183 @@
+"""Ids and stored results."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from azure.storage.blob import ContainerClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions import result_store
+from functions.problems import ProblemError
+from tonearm.classification import (
+    Audio,
+    Classification,
+    Failure,
+    ModelAnswer,
+    Models,
+    Probabilities,
+    Problem,
+)
+from tonearm.constants import GENRES
+
+EVEN: Probabilities = dict.fromkeys(GENRES, 0.1)
+ANSWER = ModelAnswer(genre="rock", probabilities=EVEN)
+
+
+def classification(result_id: str) -> Classification:
+    return Classification(
+        id=result_id,
+        genre="rock",
+        confidence=0.625,
+        uncertain=True,
+        probabilities=EVEN,
+        models=Models(svm=ANSWER, vgg19=ANSWER),
+        segments=[],
+        audio=Audio(duration_s=1, sample_rate_hz=1, channels=1, codec="pcm", analysed_s=1, damaged=False),
+        model_version="1",
+        mode="accurate",
+        timings_ms={},
+    )
+
+
+def failure(result_id: str, code: str = "silent") -> Failure:
+    return Failure(id=result_id, problem=Problem(code=code, title="t", detail="d"), model_version=None)
+
+
+@pytest.mark.parametrize(
+    "good", ["a", "a.mp3", "a b/ü#?%2F&=+.mp3", "a..b", "...", ".hidden", "a/...", "音楽/曲.flac", "x" * 1019, "a\\b"]
+)
+def test_good_ids(good: str) -> None:
+    assert result_store.checked_id(good) == good
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "x" * 1020, "a\nb", "a\0", "\x7f", "a\x85", "\ud800", "..", ".", "../a", "a/../b", "a/..", "./a", "a\\..\\b"],
+)
+def test_bad_ids(bad: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        result_store.checked_id(bad)
+    assert caught.value.code == "bad_id"
+
+
+@given(st.text(max_size=40))
+def test_an_id_is_good_or_refused_and_good_ones_name_blobs_inside_their_container(text: str) -> None:
+    if result_store.id_fault(text) is None:
+        assert len(text) >= 1
+        assert not {".", ".."} & set(text.replace("\\", "/").split("/"))
+        text.encode()  # can be sent
+
+
+def test_the_longest_id_leaves_room_for_the_suffix() -> None:
+    assert result_store.MAX_ID_CHARS + len(".json") == 1024
+
+
+@pytest.mark.usefixtures("client")
+class TestStorage:
+    def test_nothing_there(self) -> None:
+        assert result_store.read("records/none.wav") is None
+        assert result_store.current("records/none.wav") is None
+
+    def test_what_is_written_is_read(self, results: ContainerClient) -> None:
+        result = classification("records/ü 1.wav")
+        assert result_store.write(result, source_etag='"0x1"', over=None)
+        stored = result_store.read(result.id)
+        assert stored is not None
+        assert json.loads(stored.body) == json.loads(stored.result) == json.loads(result.to_json())
+        assert stored.picture is None
+        assert (stored.source_etag, stored.problem_code) == ('"0x1"', None)
+        properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
+        assert properties.content_settings.content_type == "application/json"
+        assert all(value.isascii() and '"' not in value for value in properties.metadata.values())
+
+    def test_the_summary_of_a_done_result(self, results: ContainerClient) -> None:
+        result = classification("records/summary.wav")
+        result_store.write(result, source_etag='"0x1"', over=None)
+        properties = results.get_blob_client("records/summary.wav.json").get_blob_properties()
+        assert result_store.summary("records/summary.wav.json", properties.metadata) == result_store.ResultSummary(
+            id="records/summary.wav",
+            status="done",
+            genre="rock",
+            confidence=0.625,
+            uncertain=True,
+            problem_code=None,
+            created_at=result.created_at,
+            duration_s=1.0,
+            model_version="1",
+        )
+
+    def test_the_summary_of_a_certain_one_and_of_a_failed_one(self, results: ContainerClient) -> None:
+        result_store.write(replace(classification("records/c.wav"), uncertain=False), source_etag="1", over=None)
+        metadata = results.get_blob_client("records/c.wav.json").get_blob_properties().metadata
+        certain = result_store.summary("records/c.wav.json", metadata)
+        assert certain is not None
+        assert certain.uncertain is False
+        failed = failure("records/f.wav")
+        result_store.write(failed, source_etag="1", over=None)
+        metadata = results.get_blob_client("records/f.wav.json").get_blob_properties().metadata
+        assert result_store.summary("records/f.wav.json", metadata) == result_store.ResultSummary(
+            id="records/f.wav",
+            status="failed",
+            genre=None,
+            confidence=None,
+            uncertain=None,
+            problem_code="silent",
+            created_at=failed.created_at,
+            duration_s=None,
+            model_version=None,
+        )
+
+    def test_the_summary_of_a_failed_one_that_a_model_looked_at(self, results: ContainerClient) -> None:
+        result_store.write(replace(failure("records/m.wav"), model_version="2 ü"), source_etag="1", over=None)
+        metadata = results.get_blob_client("records/m.wav.json").get_blob_properties().metadata
+        found = result_store.summary("records/m.wav.json", metadata)
+        assert found is not None
+        assert found.model_version == "2 ü"
+
+    def test_the_summary_of_an_old_one(self) -> None:
+        """Written before length and version were kept beside it."""
+        old = {"status": "done", "genre": "rock", "confidence": "0.5", "uncertain": "false", "created_at": "t"}
+        found = result_store.summary("a.wav.json", old)
+        assert found is not None
+        assert (found.genre, found.duration_s, found.model_version) == ("rock", None, None)
+
+    @pytest.mark.parametrize(
+        ("name", "metadata"), [("a.wav.json", None), ("a.wav.json", {}), ("a.txt", {"status": "done"})]
+    )
+    def test_blobs_of_others_have_no_summary(self, name: str, metadata: dict[str, str] | None) -> None:
+        assert result_store.summary(name, metadata) is None
+
+    def test_only_what_was_seen_is_replaced(self) -> None:
+        result_id = "records/replaced.wav"
+        first, second, third = (classification(result_id) for _ in range(3))
+        assert result_store.write(first, source_etag="1", over=None)
+        seen = result_store.read(result_id)
+        assert not result_store.write(second, source_etag="2", over=None)
+        assert result_store.write(second, source_etag="2", over=seen)
+        assert not result_store.write(third, source_etag="3", over=seen)
+        stored = result_store.read(result_id)
+        assert stored is not None
+        assert stored.source_etag == "2"
+
+    def test_which_result_is_current(self, uploads: ContainerClient) -> None:
+        result_id = "records/current.wav"
+        uploads.upload_blob(result_id, b"1")
+        assert result_store.current(result_id) == "pending"
+        upload = uploads.get_blob_client(result_id)
+        result_store.write(classification(result_id), source_etag=upload.get_blob_properties().etag, over=None)
+        stored = result_store.read(result_id)
+        assert result_store.current(result_id) == stored
+        uploads.upload_blob(result_id, b"2", overwrite=True)
+        assert result_store.current(result_id) == "pending"
+        upload.delete_blob()
+        assert result_store.current(result_id) == stored
+
+
+def test_an_upload_given_up_on_is_not_answered_for_good() -> None:
+    stored = result_store.StoredResult(body=b"", etag="e", source_etag="1", problem_code=None)
+    assert stored.answers("1")
+    assert not stored.answers("2")
+    assert replace(stored, problem_code="silent").answers("1")
+    assert not replace(stored, problem_code=result_store.PROCESSING_FAILED).answers("1")

@@ -1,0 +1,170 @@
+"""Frames that FFmpeg joins are those that it hands out one by one, and whatever is wrong is told all the same."""
+
+import gc
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.audio_samples import FORMATS, encode, music
+from tonearm.classification import Audio
+from tonearm.decoding import audio
+from tonearm.decoding.audio import AudioReader
+from tonearm.decoding.ffmpeg_graph import UnjoinableError, joined_frames
+from tonearm.errors import AudioError
+
+Answer = tuple[str, np.ndarray | None, Audio | None]
+
+CHANNELS = {"au": 1}
+SHORT = {
+    name: encode(name, music(4, rate_hz), rate_hz, channels=CHANNELS.get(name, 2))
+    for name, (_, _, rate_hz) in FORMATS.items()
+}
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each recording was decoded, in order."""
+    taken = []
+
+    def noting(*args: Any) -> Any:
+        try:
+            yield from joined_frames(*args)
+        except UnjoinableError:
+            taken.append("by packets")
+            raise
+        taken.append("joined")
+
+    monkeypatch.setattr(audio, "joined_frames", noting)
+    return taken
+
+
+def answer(source: bytes | BinaryIO) -> Answer:
+    """What the reader makes of a file: an error's code, or the samples and facts."""
+    reader = AudioReader(source)
+    try:
+        samples = np.concatenate([window.samples for window in reader.windows()])
+    except AudioError as error:
+        return error.code, None, None
+    return "", samples, reader.facts()
+
+
+def by_packets(source: bytes) -> Answer:
+    def unjoinable(*_: object) -> Any:
+        raise UnjoinableError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "joined_frames", unjoinable)
+        return answer(source)
+
+
+def assert_same(got: Answer, expected: Answer) -> None:
+    assert got[0] == expected[0]
+    if got[2] is not None and expected[2] is not None:
+        duration_s = got[2].duration_s
+        assert duration_s == pytest.approx(expected[2].duration_s, abs=0.0011)  # rounded to 0.001
+        assert replace(got[2], duration_s=0, analysed_s=0) == replace(expected[2], duration_s=0, analysed_s=0)
+    if expected[1] is not None and got[1] is not None:
+        # Where the rate is converted, soxr rounds differently by the length of the blocks that it gets.
+        np.testing.assert_allclose(got[1], expected[1], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_joined_to_the_same(name: str, ways: list[str]) -> None:
+    _, _, rate_hz = FORMATS[name]
+    content = encode(name, music(40, rate_hz), rate_hz, channels=CHANNELS.get(name, 2))
+    got = answer(content)
+    assert ways == ["joined"]
+    assert_same(got, by_packets(content))
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "adpcm_ms"])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_every_sample_form(codec: str, channels: int, ways: list[str]) -> None:
+    if codec == "adpcm_ms" and channels == 8:
+        channels = 2
+    content = encode("wav", music(3), codec=codec, channels=channels)
+    got = answer(content)
+    assert ways == ["joined"]
+    assert_same(got, by_packets(content))
+
+
+@pytest.mark.parametrize("name", ["mp3", "aac"])
+def test_rate_and_channels_that_change_are_left_to_packets(name: str, ways: list[str]) -> None:
+    content = encode(name, music(9, 44_100), 44_100, channels=2) + encode(name, music(4, 22_050), 22_050)
+    got = answer(content)
+    assert ways == ["by packets"]
+    assert_same(got, by_packets(content))
+
+
+def cut(content: bytearray, at: int, length: int) -> None:
+    del content[at:]
+
+
+def drop(content: bytearray, at: int, length: int) -> None:
+    del content[at : at + length]
+
+
+def spoil(content: bytearray, at: int, length: int) -> None:
+    for place in range(at, min(at + length, len(content))):
+        content[place] = (content[place] * 7 + place) % 256
+
+
+@given(
+    st.sampled_from(sorted(SHORT)),
+    st.sampled_from([cut, drop, spoil]),
+    st.floats(0, 1),
+    st.integers(1, 4_000),
+)
+def test_any_damage_is_told_as_by_packets(
+    name: str, harm: Callable[[bytearray, int, int], None], where: float, length: int
+) -> None:
+    content = bytearray(SHORT[name])
+    harm(content, int(where * len(content)), length)
+    assume(content)
+    # Where fewer bytes are left of a frame than its head has, only the packets show it.
+    assume((name, harm) != ("aac", cut))
+    assert_same(answer(bytes(content)), by_packets(bytes(content)))
+
+
+def test_files_without_a_descriptor_are_left_to_packets(ways: list[str]) -> None:
+    class Own(io.BytesIO):
+        pass
+
+    assert_same(answer(Own(SHORT["mp3"])), by_packets(SHORT["mp3"]))
+    assert ways == ["by packets"]
+
+
+def test_files_on_disk_are_joined_and_left_open_where_they_were(tmp_path: Path, ways: list[str]) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(SHORT["ogg"])
+    with path.open("rb") as file:
+        got = answer(file)
+        assert file.seek(0) == 0
+        assert file.read() == SHORT["ogg"]
+    assert ways == ["joined"]
+    assert_same(got, by_packets(SHORT["ogg"]))
+
+
+def test_no_descriptor_stays_open(ways: list[str]) -> None:
+    def open_ones() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    answer(SHORT["mp3"])
+    before = open_ones()
+    gc.disable()
+    try:
+        for _ in range(3):
+            answer(SHORT["mp3"])
+            answer(SHORT["flac"][:30_000])
+            next(AudioReader(SHORT["ogg"]).windows())
+        assert open_ones() == before
+    finally:
+        gc.enable()
+    assert set(ways) == {"joined", "by packets"}

@@ -1,0 +1,412 @@
+"""Bytes in, float32 mono at 22,050 Hz out, a window at a time, so that memory stays bounded whatever the length.
+
+FFmpeg (through PyAV) decides by content what a file is; its name counts for nothing. Channels are averaged, then the
+rate is converted by soxr. Formats that can point at other files or addresses (playlists, scripts) are not opened. The
+plainest files are read without it (:mod:`tonearm.decoding.wav`).
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import av
+import av.error
+import av.logging
+import numpy as np
+import soxr
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from tonearm.classification import Audio
+from tonearm.constants import (
+    MIN_DURATION_S,
+    MIN_SAMPLES,
+    SAMPLE_RATE_HZ,
+    SILENCE_PEAK,
+    WINDOW_SAMPLES,
+    WINDOW_SLACK_SAMPLES,
+)
+from tonearm.decoding import mp4, wav
+from tonearm.decoding.ffmpeg_graph import UnjoinableError, joined_frames
+from tonearm.errors import AudioError
+from tonearm.types import Samples
+
+av.logging.set_level(None)  # FFmpeg's own chatter about hostile files is no use in our logs
+
+# FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
+DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
+# One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well under
+# a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth.
+DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_size": "32768"}
+# How a file of a known format begins, to tell a broken one ("corrupt") from a foreign one ("unsupported_format").
+MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
+         (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
+         (0, b"\xff\xf1"))  # fmt: skip
+FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff."
+# These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
+GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
+# Four hours of the shortest AAC packets are under three million.
+MOST_STATED_SAMPLES = 4_000_000
+NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
+# FFmpeg's names of sample formats, without the "p" of those with a plane a channel.
+SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
+    "u8": np.dtype(np.uint8),
+    "s16": np.dtype(np.int16),
+    "s32": np.dtype(np.int32),
+    "flt": np.dtype(np.float32),
+    "dbl": np.dtype(np.float64),
+}
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
+BLOCK_S = 1.0
+PLAIN_BLOCK_BYTES = 2 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the recording that the models look at in one go.
+
+    ``samples`` has shape (n,), float32, at 22,050 Hz. They end at ``end_s``; those from ``start_s`` on are new, what
+    comes before was in the window before already (the last window reaches back so as to be a whole one).
+    """
+
+    start_s: float
+    end_s: float
+    samples: Samples
+
+    @property
+    def first_s(self) -> float:
+        """Where the samples begin, in seconds of the recording."""
+        return self.end_s - len(self.samples) / SAMPLE_RATE_HZ
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing swings by more than -80 dB of full scale (a constant is silence too)."""
+        first_second = self.samples[:SAMPLE_RATE_HZ]  # tells most music, in a thirtieth of the time
+        return bool(np.ptp(first_second) < 2 * SILENCE_PEAK and np.ptp(self.samples) < 2 * SILENCE_PEAK)
+
+
+class _Layout(NamedTuple):
+    """What consecutive decoded frames must share to be converted together."""
+
+    format: str
+    packed: bool
+    channels: int
+    rate_hz: int
+
+
+class AudioReader:
+    """Decodes one recording as a stream.
+
+    Args:
+        source: the file's bytes, its path, or an open seekable binary file.
+        max_duration_s: longer recordings are refused with ``too_long``, at once where the file states its length,
+            else when that much has been decoded.
+
+    Iterating :meth:`windows` raises :class:`~tonearm.errors.AudioError`; :meth:`facts` is complete after it.
+    """
+
+    def __init__(self, source: bytes | Path | BinaryIO, *, max_duration_s: float | None = None) -> None:
+        self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
+        self._owned = isinstance(source, bytes | Path)
+        self._max_duration_s = max_duration_s
+        self._codec = ""
+        self._layout: _Layout | None = None
+        self._decoded_s = 0.0
+        self._stated_s: float | None = None
+        self._packets = 0
+        self._bad_packets = 0
+        self._bad_values = False
+
+    def windows(self) -> Iterator[Window]:
+        """The recording in windows of 30 s.
+
+        A rest of less than 3 s joins the window before it; a longer one becomes a last window that reaches back to
+        be 30 s long. A recording shorter than 30 s is one window.
+        """
+        pieces: list[Samples] = []
+        emitted = 0  # samples that windows have covered
+        fresh = 0  # samples at the end of the pieces that no window has covered
+        for block in self._blocks():
+            pieces.append(block)
+            fresh += len(block)
+            if fresh < WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
+                continue
+            held = np.concatenate(pieces)
+            while fresh >= WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES:
+                start = len(held) - fresh
+                yield _window(held[start : start + WINDOW_SAMPLES], emitted, emitted + WINDOW_SAMPLES)
+                emitted += WINDOW_SAMPLES
+                fresh -= WINDOW_SAMPLES
+            pieces = [held[-(fresh + WINDOW_SAMPLES) :]]
+        if emitted + fresh < MIN_SAMPLES:
+            raise self._too_little(emitted + fresh)
+        if fresh:
+            held = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
+
+    def facts(self) -> Audio:
+        """What was decoded: duration, codec, and the rate and channels that the source begins with."""
+        if self._layout is None:
+            raise ValueError("facts() is for after the windows have been read")
+        # A length that is stated and not reached means that the end is missing; a tenth is left for sloppy writers.
+        short = self._stated_s is not None and self._decoded_s < 0.9 * self._stated_s - 0.5
+        return Audio(
+            duration_s=round(self._decoded_s, 3),
+            sample_rate_hz=self._layout.rate_hz,
+            channels=self._layout.channels,
+            codec=self._codec,
+            analysed_s=round(self._decoded_s, 3),
+            damaged=self._bad_packets > 0 or self._bad_values or short,
+        )
+
+    def _blocks(self) -> Iterator[Samples]:
+        """Mono blocks at 22,050 Hz, of a second or more each."""
+        resampler: soxr.ResampleStream | None = None
+        current: _Layout | None = None
+        try:
+            plain = wav.plain_samples(self._file)
+            for layout, mono in self._decoded() if plain is None else self._read(plain):
+                if layout != current:
+                    if resampler is not None:
+                        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+                    current = layout
+                    self._layout = self._layout or layout
+                    resampler = _resampler(layout.rate_hz)
+                self._decoded_s += len(mono) / layout.rate_hz
+                if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
+                    raise _too_long(self._max_duration_s)
+                yield mono if resampler is None else resampler.resample_chunk(mono)
+            if resampler is not None:
+                yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+        finally:
+            if self._owned:
+                self._file.close()
+
+    def _state(self, codec: str, stated_s: float | None) -> None:
+        """Take down what the file says of itself."""
+        self._codec = codec
+        self._stated_s = stated_s
+        if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
+            raise _too_long(self._max_duration_s or 0)
+
+    def _read(self, plain: wav.PlainSamples) -> Iterator[tuple[_Layout, Samples]]:
+        """Samples that need no decoding, in blocks of which a window of GTZAN's rate has one."""
+        self._state("pcm_s16le", plain.size_bytes / wav.SAMPLE_BYTES / plain.rate_hz)
+        layout = _checked(_Layout("s16", packed=True, channels=1, rate_hz=plain.rate_hz))
+        self._file.seek(plain.start)
+        left = plain.size_bytes
+        while left and (content := self._file.read(min(left, PLAIN_BLOCK_BYTES))):
+            left -= len(content)
+            yield layout, _scaled(np.frombuffer(content, SAMPLE_TYPES["s16"]).astype(np.float32), SAMPLE_TYPES["s16"])
+
+    def _decoded(self) -> Iterator[tuple[_Layout, Samples]]:
+        """What FFmpeg decodes, in blocks of a second or more."""
+        with _container(self._file) as container:
+            stream = _audio_stream(container)
+            self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
+            done = 0
+            try:
+                for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
+                    for readable in _readable(frame):
+                        layout = _layout(readable)
+                        mono = self._sane(_mono(layout, [readable]))
+                        yield layout, mono
+                        done += len(mono)
+            except UnjoinableError:
+                pass
+            else:
+                return
+            # From the start again, by packets, of which those that are broken can be left out and counted.
+            for layout, frames in self._layouts(container, stream):
+                mono = self._sane(_mono(layout, frames))
+                again = min(done, len(mono))
+                done -= again
+                if again < len(mono):
+                    yield layout, mono[again:]
+
+    def _layouts(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, list[AudioFrame]]]:
+        """Decoded frames in runs of one layout, each about a second long."""
+        run: list[AudioFrame] = []
+        run_layout: _Layout | None = None
+        run_samples = 0
+        for frame in self._frames(container, stream):
+            layout = _layout(frame)
+            if run_layout is not None and (layout != run_layout or run_samples >= BLOCK_S * layout.rate_hz):
+                yield run_layout, run
+                run, run_samples = [], 0
+            run_layout = layout
+            run.append(frame)
+            run_samples += frame.samples
+        if run_layout is not None and run:
+            yield run_layout, run
+
+    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+        """Every frame that decodes; those that do not are counted and left out."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:  # not every OSError: a disk that fails is no fault of the recording
+                self._bad_packets += 1
+                return
+            self._packets += 1
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self._bad_packets += 1
+                if self._bad_packets > 50 and self._bad_packets > self._packets / 2:
+                    raise AudioError("corrupt", "More than half of it is broken. Save or download it again.") from None
+                continue
+            except ValueError:  # PyAV's own, where FFmpeg's decoder will not open
+                raise AudioError("unsupported_format", NO_DECODER) from None
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.samples:
+                    yield from _readable(frame)
+
+    def _sane(self, mono: Samples) -> Samples:
+        """Values that no recording has become silence, so that one of them does not blot out a window."""
+        level = np.abs(mono)
+        if level.max() <= HIGHEST_LEVEL:  # false for NaN
+            return mono
+        self._bad_values = True
+        return np.where(level <= HIGHEST_LEVEL, mono, np.float32(0))
+
+    def _too_little(self, n_samples: int) -> AudioError:
+        if n_samples == 0:
+            return AudioError("corrupt", "Nothing in it can be decoded. Save or download the file again.")
+        if self._bad_packets or (self._stated_s or 0) > MIN_DURATION_S:
+            return AudioError("corrupt", "Less than a second of it can be decoded. Save or download the file again.")
+        return AudioError(
+            "too_short",
+            f"It lasts {n_samples / SAMPLE_RATE_HZ:.4g} s; at least {MIN_DURATION_S:g} s is needed, 30 s is best.",
+        )
+
+
+def _open(source: Path | BinaryIO) -> BinaryIO:
+    return source.open("rb") if isinstance(source, Path) else source
+
+
+def _window(samples: Samples, start: int, end: int) -> Window:
+    return Window(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, samples)
+
+
+def _container(file: BinaryIO) -> InputContainer:
+    file.seek(0)
+    head = file.read(16)
+    if not head:
+        raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
+    stated = mp4.stated_samples(file)
+    if stated is None or stated > MOST_STATED_SAMPLES:
+        raise AudioError("corrupt", "Its tables state more than a recording can hold. Save or download it again.")
+    file.seek(0)
+    try:
+        return av.open(file, "r", container_options=DEMUXER_OPTIONS, io_open=_refuse)
+    except (av.error.FFmpegError, ValueError):
+        if any(head[at:].startswith(magic) for at, magic in MAGIC):
+            raise AudioError(
+                "corrupt", "It begins like audio but cannot be opened. Save or download it again."
+            ) from None
+        raise AudioError("unsupported_format", f"What the file holds is not recognised. {FORMATS_HINT}") from None
+
+
+def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
+    """FFmpeg calls this when a file asks for another file or address to be opened: never."""
+    raise PermissionError("a recording may not open other files")
+
+
+def _audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise AudioError("no_audio_stream", "It can be opened, but there is no sound track in it.")
+    stream = container.streams.best("audio") or container.streams.audio[0]
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise AudioError("unsupported_format", NO_DECODER)
+    return stream
+
+
+def _readable(frame: AudioFrame) -> list[AudioFrame]:
+    """The frame in a form that can be read here: PyAV knows no 64-bit integers and loses count at 8 planes."""
+    many_planes = frame.format.is_planar and frame.layout.nb_channels >= 8
+    if not many_planes and frame.format.name not in ("s64", "s64p"):
+        return [frame]
+    return AudioResampler(format="flt").resample(frame)
+
+
+def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
+    """The sound's length as the file states it, in seconds. The container's own may be that of its pictures."""
+    if container.format.name in GUESSED_LENGTH:
+        return None
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return float(container.duration / av.time_base)
+    return None
+
+
+def _layout(frame: AudioFrame) -> _Layout:
+    return _checked(_Layout(frame.format.name, frame.format.is_packed, frame.layout.nb_channels, frame.sample_rate))
+
+
+def _checked(layout: _Layout) -> _Layout:
+    if not LOWEST_RATE_HZ <= layout.rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError(
+            "unsupported_format",
+            f"Its sample rate of {layout.rate_hz} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
+        )
+    return layout
+
+
+def _mono(layout: _Layout, frames: list[AudioFrame]) -> Samples:
+    """The mean of the channels, scaled so that full scale is 1. Returns float32 of shape (n,)."""
+    dtype = SAMPLE_TYPES[layout.format.removesuffix("p")]
+    channels = _channels(layout, frames, dtype)
+    mono = channels[0].astype(np.float32)
+    for channel in channels[1:]:
+        mono += channel.astype(np.float32)
+    if layout.channels > 1:
+        mono /= np.float32(layout.channels)
+    return _scaled(mono, dtype)
+
+
+def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
+    """``mono`` itself, of values of ``dtype``, made so that full scale is 1."""
+    if dtype.kind == "u":
+        mono -= np.float32(128)
+    if dtype.kind in "iu":
+        mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
+    return mono
+
+
+def _channels(layout: _Layout, frames: list[AudioFrame], dtype: np.dtype[Any]) -> list[Samples]:
+    """Each channel's samples, shape (n,), straight from FFmpeg's memory, without the copy that `to_ndarray` makes."""
+    if layout.packed:
+        read = [np.frombuffer(frame.planes[0], dtype, frame.samples * layout.channels) for frame in frames]
+        joined = np.concatenate(read)
+        return [joined[first :: layout.channels] for first in range(layout.channels)]
+    planes = [frame.planes for frame in frames]
+    return [
+        np.concatenate(
+            [
+                np.frombuffer(of_frame[channel], dtype, frame.samples)
+                for frame, of_frame in zip(frames, planes, strict=True)
+            ]
+        )
+        for channel in range(layout.channels)
+    ]
+
+
+def _resampler(rate_hz: int) -> soxr.ResampleStream | None:
+    return None if rate_hz == SAMPLE_RATE_HZ else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+
+
+def _too_long(max_duration_s: float) -> AudioError:
+    return AudioError(
+        "too_long", f"It lasts longer than the {max_duration_s:g} s allowed here. Send a part of it, or use an upload."
+    )
