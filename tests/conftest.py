@@ -18,16 +18,15 @@ from local.worker import Function, HttpRequest, HttpResponse, Worker
 
 REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60
-LONGEST = "tests/training/test_training.py"
-BESIDE_IT = "tests/tonearm/"
+PROGRAMS = {"azurite", "worker", "system", "storage", "browser"}
+"""Fixtures that start programs. A test that asks for one is slow."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that neither of two processes waits for the other in the end.
-
-    It computes all the while. Beside it begin tests that compute as well: those with a browser have limits of time.
-    """
-    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), not item.nodeid.startswith(BESIDE_IT)))
+    """Mark as slow what starts programs."""
+    for item in items:
+        if PROGRAMS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 def free_ports(count: int) -> list[int]:
