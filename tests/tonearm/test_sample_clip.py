@@ -1,0 +1,22 @@
+import io
+import wave
+
+import pytest
+
+from tonearm import sample_clip
+from tonearm.classification import Mode
+from tonearm.classifier import Classifier
+
+
+@pytest.mark.parametrize("mode", ["accurate", "fast"])
+@pytest.mark.parametrize("seconds", [5.0, 12.0])
+def test_default_model_is_certain(mode: Mode, seconds: float) -> None:
+    result = Classifier.load(mode=mode).classify(sample_clip.wav(seconds))
+    assert (result.genre, result.uncertain) == ("rock", False)
+    assert result.confidence > 0.75
+
+
+def test_length_and_format() -> None:
+    with wave.open(io.BytesIO(sample_clip.wav(1.25))) as clip:
+        assert clip.getparams()[:4] == (1, 2, 22_050, round(1.25 * 22_050))
+    assert sample_clip.wav(1.25) == sample_clip.wav(1.25)
