@@ -1,6 +1,5 @@
-// What needs the live colour's code to be deployed and running: its host makes the keys that are read here, and answers
-// the handshake by which Event Grid makes sure that a webhook wants its events. Deploying this with the other colour
-// moves the events to it.
+// What needs the live colour's code to run: its host makes the keys that are read here, and answers Event Grid's
+// handshake. Deploying this with the other colour moves the events to it.
 targetScope = 'resourceGroup'
 
 @description('Which environment this is, as in main.bicep.')
@@ -17,7 +16,7 @@ param environmentName string
 ])
 param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
 
-// As in main.bicep, which made what these names stand for.
+// The same names as in main.bicep.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
 

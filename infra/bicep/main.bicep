@@ -1,5 +1,5 @@
-// Everything but the parts that need running code, which are in events.bicep. Deployed to one resource group an
-// environment, as often as one likes: at first, for each release, and to change which colour is live.
+// Everything except what needs running code (events.bicep). Deployed to one resource group per environment: at first,
+// for each release, and to change which colour is live.
 targetScope = 'resourceGroup'
 
 @description('Which environment this is. It is part of every name.')
@@ -53,7 +53,7 @@ param alwaysReadyBlob int = 1
 @maxValue(20)
 param alwaysReadyHttp int = 1
 
-@description('Days after which an upload is deleted. Results and their pictures stay.')
+@description('Days after which an upload is deleted. Results stay.')
 @minValue(1)
 @maxValue(365)
 param uploadRetentionDays int = 7
@@ -118,7 +118,7 @@ param monthlyBudget int = 0
 @maxLength(10)
 param budgetStart string = utcNow('yyyy-MM-01')
 
-@description('Days that logs are kept.')
+@description('Retention of logs, in days.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 30
@@ -134,7 +134,7 @@ param privateNetworking bool = false
 @description('Whether to have a registry for the container images.')
 param containerRegistry bool = false
 
-// Unique over all of Azure, and always the same for this group.
+// Unique in Azure, and fixed for this group.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 
 var tags = {
@@ -142,8 +142,8 @@ var tags = {
   environment: environmentName
 }
 
-// A budget's start can never be changed, and must lie in the current month when the budget is made. So the month of the
-// first deployment is remembered, in a tag of the group.
+// A budget's start cannot be changed, and must be in the current month when the budget is made. So the group has a tag
+// with the month of the first deployment.
 var firstBudgetStart = contains(resourceGroup().tags, 'tonearmBudgetStart') ? resourceGroup().tags.tonearmBudgetStart : budgetStart
 
 resource groupTags 'Microsoft.Resources/tags@2024-03-01' = {

@@ -1,4 +1,4 @@
-// What somebody should look at. docs/deploy.md says for each of them what to do.
+// The alerts. docs/deploy.md says what to do for each.
 
 @description('Which environment this is.')
 param environmentName string
@@ -12,7 +12,7 @@ param tags object
 @description('Resource id of the Log Analytics workspace.')
 param workspaceId string
 
-@description('Resource id of the action group to tell.')
+@description('Resource id of the action group that is notified.')
 param actionGroupId string
 
 @description('Name of the storage account, for its queues.')
@@ -105,7 +105,7 @@ resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for 
     evaluationFrequency: 'PT5M'
     windowSize: 'PT15M'
     autoMitigate: true
-    // The tables are there once the first telemetry is.
+    // The tables do not exist before the first telemetry.
     skipQueryValidation: true
     criteria: {
       allOf: [
@@ -129,14 +129,14 @@ resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for 
   }
 }]
 
-// Poison queue and the host's own queues together: storage counts them by account and by the hour only. The quick sign
-// of poison is the rule above; this one notices when nobody takes messages out.
+// The poison queue and the host's queues together: storage counts messages per account and hour only. The rule
+// `given-up` reports poison sooner; this one reports that messages are not processed.
 resource queueLength 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   name: 'alert-tonearm-${environmentName}-queue-length'
   location: 'global'
   tags: tags
   properties: {
-    description: 'Messages wait in the queues: uploads, or the poison queue, are not worked off.'
+    description: 'Messages wait in the queues: uploads or poison messages are not processed.'
     enabled: true
     severity: 2
     scopes: [
@@ -173,7 +173,7 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'Uploads were never told of to the function app: their events are in event-dead-letters.'
+    description: 'The function app never got some uploads\' events: they are in event-dead-letters.'
     enabled: true
     severity: 1
     scopes: [
@@ -210,7 +210,7 @@ resource webFaults 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'The web page answers with faults of its own.'
+    description: 'The web page answers with server errors (5xx).'
     enabled: true
     severity: 2
     scopes: [

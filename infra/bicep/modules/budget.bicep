@@ -1,4 +1,4 @@
-// What the resource group may cost a month. Azure tells of it and stops nothing.
+// The monthly budget of the resource group. Azure only sends alerts; it stops nothing.
 
 @description('Which environment this is.')
 param environmentName string
@@ -10,7 +10,7 @@ param amount int
 @description('First of the month from which the budget counts. It can never be changed.')
 param startDate string
 
-@description('Resource id of the action group to tell.')
+@description('Resource id of the action group that is notified.')
 param actionGroupId string
 
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {

@@ -1,4 +1,4 @@
-// Uploads' events to the live colour. Deployed after its code, as the host makes the webhook and the key to it.
+// Sends uploads' events to the live colour. Deployed after its code, because the host makes the webhook and its key.
 
 @description('Name of the system topic.')
 param topicName string
@@ -28,7 +28,7 @@ resource uploadsToLive 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025
     destination: {
       endpointType: 'WebHook'
       properties: {
-        // The blob extension's door, and the function whose trigger an event is for.
+        // The blob extension's webhook, with the function to trigger.
         endpointUrl: 'https://${functionApp.properties.defaultHostName}/runtime/webhooks/blobs?functionName=Host.Functions.answer_upload&code=${listKeys('${functionApp.id}/host/default', '2025-03-01').systemKeys.blobs_extension}'
         maxEventsPerBatch: 1
         preferredBatchSizeInKilobytes: 64
@@ -40,7 +40,7 @@ resource uploadsToLive 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025
         'Microsoft.Storage.BlobCreated'
       ]
       subjectBeginsWith: '/blobServices/default/containers/uploads/'
-      // The calls that complete a blob. Others tell of one that is begun, or of its properties.
+      // The calls that complete a blob. Other calls begin one or change its properties.
       advancedFilters: [
         {
           operatorType: 'StringIn'

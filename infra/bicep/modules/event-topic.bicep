@@ -1,4 +1,4 @@
-// The system topic: what happens in the storage account, as events. Who gets them is in event-subscription.bicep.
+// The system topic: the storage account's events. event-subscription.bicep says who receives them.
 
 @description('Name of the topic.')
 param topicName string
@@ -40,7 +40,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   location: location
   tags: tags
   identity: {
-    // Its own: storage that is closed to the public lets in Event Grid by this kind of identity only.
+    // System-assigned: private storage accepts Event Grid with this kind of identity only.
     type: 'SystemAssigned'
   }
   properties: {

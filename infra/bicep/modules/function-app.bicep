@@ -21,7 +21,7 @@ param tags object
 @description('Resource id of the app\'s identity.')
 param identityId string
 
-@description('By which the code names that identity.')
+@description('Client id of that identity.')
 param identityClientId string
 
 @description('Name of the storage account.')
@@ -82,7 +82,7 @@ param maxDurationS int
 @description('How long a signed URL to an upload can be used, in seconds.')
 param uploadUrlTtlS int
 
-@description('Days after which an upload is deleted, for the app to tell.')
+@description('Days after which an upload is deleted; GET /api/limits reports them.')
 param uploadRetentionDays int
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
@@ -148,8 +148,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        // The idle colour keeps its one for uploads: so its key and webhook are there before the switch, and what was
-        // queued with it before the last switch is worked off. For HTTP it starts when it is asked.
+        // The idle colour has one for uploads too: its key and webhook exist before the switch, and it processes what
+        // was queued before the last switch.
         alwaysReady: concat([
           {
             name: 'blob'
@@ -163,8 +163,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         ])
         triggers: {
           http: {
-            // A core at 2,048 MB, two at 4,096: a classification is arithmetic, and more at once wait for each other.
-            // Four a core, for while bodies arrive; not measured in the cloud.
+            // One core at 2,048 MB, two at 4,096. A classification uses a whole core; four requests per core, because
+            // bodies take time to arrive. Not measured on Azure.
             perInstanceConcurrency: instanceMemoryMB >= 4096 ? 8 : 4
           }
         }
@@ -180,8 +180,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// Identities instead of keys throughout. Flex Consumption takes runtime, version, package and build settings from
-// functionAppConfig, and refuses them here.
+// Identities instead of keys. Flex Consumption takes runtime, version, package and build settings from
+// functionAppConfig and refuses them here.
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   // checkov:skip=CKV_AZURE_13:Callers bring a function key; health and the API's description are for all
   // checkov:skip=CKV_AZURE_63:These are app settings; each run is logged to Application Insights
@@ -212,7 +212,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   }
 }
 
-// Deployment is by identity too.
+// Deployment uses the identity too.
 resource scmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'

@@ -1,4 +1,5 @@
-// The live colour's function key into the vault, whence the web page has it. Deployed after the code: the host makes it.
+// Puts the live colour's function key into the vault, where the web page reads it. The host makes the key, so this is
+// deployed after the code.
 
 @description('Name of the vault.')
 param vaultName string
@@ -26,8 +27,8 @@ resource secret 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = {
   parent: vault
   name: 'function-key-${colour}'
   properties: {
-    // The host's default key and not one of our own: declared without a value, a key is made anew at each deployment,
-    // and the page would call with the old one until it asks the vault again.
+    // The host's default key. A key of our own, declared without a value, would change at each deployment, and the page
+    // would use the old one until it reads the vault again.
     value: listKeys('${functionApp.id}/host/default', '2025-03-01').functionKeys.default
     contentType: 'function key of ${functionAppName}'
   }

@@ -1,4 +1,4 @@
-// Who the apps are. Made apart from them, so that roles can be given before the apps exist, and outlive them.
+// The apps' identities. They are separate resources, so that roles can be assigned before the apps exist.
 
 @description('Which environment this is.')
 param environmentName string

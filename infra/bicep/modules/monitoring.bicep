@@ -1,4 +1,4 @@
-// Where logs go, and who is told of trouble. The alerts themselves are in alerts.bicep.
+// Logs, and the action group that alerts notify. The alerts are in alerts.bicep.
 
 @description('Which environment this is.')
 param environmentName string
@@ -9,7 +9,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Days that logs are kept.')
+@description('Retention of logs, in days.')
 @minValue(30)
 @maxValue(730)
 param retentionDays int
@@ -49,7 +49,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     IngestionMode: 'LogAnalytics'
-    // The connection string is then an address and no key: telemetry is taken from identities only.
+    // The connection string is then an address, not a key: only identities may send telemetry.
     DisableLocalAuth: true
   }
 }

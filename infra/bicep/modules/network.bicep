@@ -1,4 +1,4 @@
-// Private networking: a network for the apps, and private endpoints by which they reach storage and vault.
+// Private networking: a network for the apps, with private endpoints to storage and vault.
 
 @description('Which environment this is.')
 param environmentName string
@@ -23,7 +23,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
 }
 
-// Subnets are asked for by name: Azure does not promise to list them in the order in which they stand here.
+// Subnets are referenced by name: Azure may list them in another order.
 var subnetType = 'Microsoft.Network/virtualNetworks/subnets'
 var networkName = 'vnet-tonearm-${environmentName}'
 
@@ -37,7 +37,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         '10.20.0.0/24'
       ]
     }
-    // Within the network, as subnets declared apart are deleted and made anew by each deployment.
+    // Declared inside the network: subnets declared apart are deleted and recreated by each deployment.
     subnets: [
       {
         // Both colours' instances: 123 addresses.

@@ -1,4 +1,4 @@
-// One private endpoint, and the DNS zone that leads to it by the service's usual name.
+// One private endpoint, and the DNS zone that resolves the service's usual name to it.
 
 @description('Name of the endpoint.')
 param endpointName string
@@ -9,7 +9,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Resource id of the network in which the name is to lead to the endpoint.')
+@description('Resource id of the network where the name resolves to the endpoint.')
 param networkId string
 
 @description('Resource id of the subnet that the endpoint is in.')

@@ -1,5 +1,4 @@
-// A registry for the container images. Nothing of this deployment runs from it: both apps run from packages. It is for
-// whoever runs the images elsewhere.
+// A registry for the container images, for running them elsewhere. This deployment runs from packages.
 
 @description('Name of the registry.')
 @minLength(5)
@@ -15,7 +14,7 @@ param tags object
 @description('Who may pull images, by principal id.')
 param pullerPrincipalIds array
 
-// AcrPull: pull, and nothing else.
+// AcrPull: pull only.
 var acrPull = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '7f951dda-4ed3-4680-a7ca-43fe172d538d')
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {

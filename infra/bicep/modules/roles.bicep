@@ -1,5 +1,5 @@
-// What the apps' identities may do, each role at the one resource that it is for. The event topic's role is with the
-// topic, the registry's with the registry.
+// The roles of the apps' identities, each at one resource. The event topic's role is in event-topic.bicep, the
+// registry's in registry.bicep.
 
 @description('Name of the storage account.')
 param storageAccountName string
@@ -16,17 +16,17 @@ param functionsPrincipalId string
 @description('The web app\'s identity, by principal id.')
 param webPrincipalId string
 
-// Storage Blob Data Owner: what the Functions host asks for on its own storage, where it makes containers for its locks
-// and keys. It holds what the code needs too: uploads, results and their pictures, feedback, and the key that signs URLs.
+// Storage Blob Data Owner: the Functions host requires it on its storage, where it makes containers for locks and keys.
+// It covers what the code needs: uploads, results, feedback, and the key that signs URLs.
 var storageBlobDataOwner = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
 
-// Storage Queue Data Contributor: the host queues each upload's event, and puts what it gives up on into the poison queue.
+// Storage Queue Data Contributor: the host queues each upload's event, and poison messages.
 var storageQueueDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '974c5e8b-45b9-4653-ba55-5f855dd0fb88')
 
 // Storage Table Data Contributor: the host writes its diagnostic events to a table.
 var storageTableDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3')
 
-// Monitoring Metrics Publisher: send telemetry, and read none.
+// Monitoring Metrics Publisher: send telemetry, read none.
 var monitoringMetricsPublisher = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '3913510d-42f4-4e42-8a64-420c390055eb')
 
 // Key Vault Secrets User: read secrets. The vault holds the two function keys and nothing else.
@@ -44,7 +44,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
 }
 
-// At the account and not at containers: the host makes containers of its own, and a signing key is the account's.
+// At the account: the host makes its own containers, and signing keys belong to the account.
 resource functionsBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: account
   name: guid(account.id, functionsPrincipalId, storageBlobDataOwner)
@@ -87,7 +87,7 @@ resource functionsTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01'
   }
 }
 
-// The web app gets no role on storage: it uploads by signed URL, as everybody does.
+// The web app gets no role on storage: it uploads by signed URL.
 resource webSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
   name: guid(vault.id, webPrincipalId, keyVaultSecretsUser)

@@ -1,4 +1,4 @@
-// The storage account: what is uploaded and answered, what the Functions host notes down, and the deployed packages.
+// The storage account: uploads, results, feedback, the Functions host's state, and the deployed packages.
 
 @description('Name of the account.')
 @minLength(3)
@@ -11,7 +11,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('How often, and how far apart, data is kept.')
+@description('Redundancy of the stored data.')
 param sku string
 
 @description('Days after which an upload is deleted.')
@@ -21,7 +21,7 @@ param uploadRetentionDays int
 @description('Whether the account is reachable by private endpoints only.')
 param privateNetworking bool
 
-// Two for the packages: a deployment writes released-package.zip, and a colour must not overwrite the other's.
+// One per colour for the packages: a deployment writes released-package.zip and must not overwrite the other's.
 var blueDeploymentContainer = 'deployments-blue'
 var greenDeploymentContainer = 'deployments-green'
 var deadLetterContainer = 'event-dead-letters'
@@ -35,7 +35,7 @@ var containerNames = [
   deadLetterContainer
 ]
 
-// Long enough to notice a mistake on a Monday; deleted recordings are wholly gone after it.
+// Deleted recordings can be restored for a week, and are gone after it.
 var softDeleteDays = 7
 var deadLetterRetentionDays = 30
 
@@ -96,7 +96,7 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-0
   name: 'default'
 }
 
-// The host makes it at the first blob it gives up on. Made here, its listener finds it from the start.
+// The host makes it at the first poison message. Made here, the listener finds it from the start.
 resource poisonQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = {
   parent: queueService
   name: 'webjobs-blobtrigger-poison'

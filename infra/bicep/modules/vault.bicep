@@ -1,4 +1,4 @@
-// The vault of the one secret there is: the function key that the web page calls the API with.
+// The vault for the only secret: the function key with which the web page calls the API.
 
 @description('Name of the vault.')
 @minLength(3)
@@ -36,7 +36,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     enableRbacAuthorization: true
     enableSoftDelete: true
     softDeleteRetentionInDays: 7
-    // It holds a deleted vault's name for its 7 days: infra/deploy recovers the vault where the group is made anew.
+    // Azure reserves a deleted vault's name for 7 days; infra/deploy recovers the vault when the group is recreated.
     enablePurgeProtection: true
     publicNetworkAccess: publicNetworkAccess
     networkAcls: {

@@ -1,4 +1,4 @@
-// The web page: Streamlit on App Service, with a slot to start a new version in before it is swapped into place.
+// The web page: Streamlit on App Service, with a slot where a new version starts before it is swapped in.
 
 @description('Name of the app.')
 @minLength(2)
@@ -41,7 +41,7 @@ param workspaceId string
 // Nothing is installed at the start: the package brings its dependencies.
 var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
 
-// The slot has the same: a swap then changes the code and nothing else, and both follow the live colour.
+// The slot has the same settings, so a swap changes only the code, and both follow the live colour.
 var settings = {
   TONEARM_API_URL: apiUrl
   TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
@@ -56,8 +56,8 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   location: location
   tags: tags
   kind: 'linux'
-  // The smallest with slots and autoscale that is not of an old generation. A deployment sets the count back to the
-  // fewest, and autoscale raises it again: the swap after it ends all sessions anyway.
+  // The smallest current plan with slots and autoscale. A deployment resets the count to the minimum, and autoscale
+  // raises it again; the swap after it ends all sessions anyway.
   sku: {
     tier: 'Premium0V3'
     name: 'P0v3'
@@ -91,7 +91,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
-      // Else the vault's key would be asked for by way of the public network, where a closed vault does not answer.
+      // Otherwise the vault would be read over the public network, where a private vault does not answer.
       vnetRouteAllEnabled: !empty(subnetId)
       linuxFxVersion: 'PYTHON|3.13'
       appCommandLine: startCommand
@@ -234,7 +234,7 @@ resource autoscale 'Microsoft.Insights/autoscalesettings@2022-10-01' = {
             }
           }
           {
-            // Slower down than up, and from well below: sessions of the instance that goes are lost.
+            // Scaling in is slower and starts at a low load: the removed instance's sessions are lost.
             metricTrigger: {
               metricName: 'CpuPercentage'
               metricResourceUri: plan.id

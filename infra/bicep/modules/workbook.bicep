@@ -1,4 +1,4 @@
-// A page of charts in the portal, over the workspace: what is asked, how fast it is answered, and what fails.
+// A page of charts in the portal: requests, durations and failures.
 
 @description('Which environment this is.')
 param environmentName string
