@@ -1,4 +1,4 @@
-"""The Azure CLI: every call to Azure's management goes through :func:`az`."""
+"""The Azure CLI: every call to Azure's management API goes through :func:`az`."""
 
 import json
 import shlex
@@ -9,47 +9,51 @@ from typing import Any
 
 from infra.deploy.errors import DeployError
 
-PAUSE_S = 30.0
-"""Between tries of a command that may come too early: a new role takes minutes to be known everywhere."""
+RETRY_DELAY_S = 30.0
+"""Between attempts: a new role takes minutes to take effect everywhere."""
 
 _INSTALL = "The Azure CLI is not on PATH. Install it (https://aka.ms/azure-cli), then run `az login`."
-_SIGN_IN = "Nobody is signed in to Azure, or the sign-in has expired. Run `az login`, and `az account set` to choose."
-_SIGNED_OUT_WORDS = "az login"
+_SIGN_IN = "Not signed in to Azure, or the sign-in has expired. Run `az login`, and `az account set` to choose."
 
 
-def az(*arguments: str, tries: int = 1) -> Any:
-    """Run ``az`` and return its JSON answer, None if it has none. Raises DeployError with what az said.
+def az(command: str, *, attempts: int = 1, **options: str | list[str]) -> Any:
+    """Run the Azure CLI; raises DeployError with its message. Prints the command, so never pass a key as an option.
 
-    The command is printed and its answer is not, so keys may be asked for, but never be handed over as an argument.
+    Args:
+        command: the words after ``az``, without spaces in them.
+        attempts: how often to try a command that can fail because a role is still new.
+        options: ``resource_group="x"`` becomes ``--resource-group x``; a list gives several values.
+
+    Returns:
+        The JSON output, which is not printed; None if there is none.
     """
+    arguments = command.split()
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
+    printed = shlex.join(["az", *arguments])
+    for attempts_left in reversed(range(attempts)):
+        print(f"$ {printed}", flush=True)
+        done = _run(arguments)
+        message = done.stderr.strip()
+        if done.returncode == 0:
+            if message:  # warnings, such as the Bicep linter's
+                print(message, flush=True)
+            try:
+                return json.loads(done.stdout) if done.stdout.strip() else None
+            except ValueError:
+                raise DeployError(f"`{printed}` returned no JSON. Is `az` on PATH the Azure CLI?") from None
+        if "az login" in message:
+            raise DeployError(f"{_SIGN_IN}\n{message}")
+        if attempts_left:
+            print(f"{message}\nTrying again in {RETRY_DELAY_S:.0f} s.", flush=True)
+            time.sleep(RETRY_DELAY_S)
+    raise DeployError(f"`{printed}` failed:\n{message or '(no message)'}")
+
+
+def _run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     program = shutil.which("az")
     if program is None:
         raise DeployError(_INSTALL)
-    command = shlex.join(["az", *arguments])
-    for left in reversed(range(tries)):
-        print(f"$ {command}", flush=True)
-        done = subprocess.run(
-            [program, *arguments, "--output", "json"],
-            stdin=subprocess.DEVNULL,  # a question would wait for ever
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = done.stderr.strip()
-        if done.returncode == 0:
-            if said:  # warnings, as of the Bicep linter
-                print(said, flush=True)
-            return _answer(command, done.stdout)
-        if _SIGNED_OUT_WORDS in said:
-            raise DeployError(f"{_SIGN_IN}\n{said}")
-        if left:
-            print(f"{said}\nThat can pass, so it is tried again in {PAUSE_S:.0f} s.", flush=True)
-            time.sleep(PAUSE_S)
-    raise DeployError(f"`{command}` failed:\n{said or 'it said nothing'}")
-
-
-def _answer(command: str, text: str) -> Any:
-    try:
-        return json.loads(text) if text.strip() else None
-    except ValueError:
-        raise DeployError(f"`{command}` answered no JSON. Is `az` on PATH the Azure CLI?") from None
+    command = [program, *arguments, "--output", "json"]
+    # Without input, so that a question does not wait for ever.
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

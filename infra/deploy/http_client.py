@@ -1,56 +1,51 @@
-"""HTTP for the smoke tests and the function package: one request, and waiting for an answer."""
+"""HTTP for the smoke tests and the function package, on the standard library alone."""
 
 import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.deploy.errors import DeployError
+from infra.deploy.errors import DeployError, PendingError
 
-POLL_S = 5.0
-"""Between questions to something that takes its time."""
-
+POLL_INTERVAL_S = 5.0
 TIMEOUT_S = 120.0
-_LOOPBACK = ("127.0.0.1", "localhost")
-
-
-class UnreachableError(DeployError):
-    """Nobody answered."""
+ANY_STATUS = range(1_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
+class Response:
+    """An HTTP response of any status."""
 
-    where: str
-    """The request without its query, as that may hold a signature."""
+    request: str
+    """Method and URL without the query, which may hold a signature."""
     status: int
     body: bytes
 
-    def expect(self, *statuses: int) -> "Answer":
-        """The answer itself, if its status is one of these. Raises DeployError."""
-        if self.status not in statuses:
-            said = self.body[:500].decode(errors="replace").strip()
-            raise DeployError(f"{self.where} answered {self.status}: {said or 'nothing'}")
-        return self
+    def expect(self, *statuses: int, pending: Container[int] = ()) -> "Response":
+        """Return the response if its status is one of these. Raises PendingError or DeployError for another one."""
+        if self.status in statuses:
+            return self
+        text = self.body[:500].decode(errors="replace").strip()
+        error = PendingError if self.status in pending else DeployError
+        raise error(f"{self.request} answered {self.status}: {text or '(empty)'}")
 
     def json(self) -> dict[str, Any]:
-        """The body, a JSON object. Raises DeployError."""
+        """The body, a JSON object. Raises DeployError for anything else."""
         try:
             value = json.loads(self.body)
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise DeployError(f"{self.where} answered no JSON object. Is this address Tonearm's?")
+            raise DeployError(f"{self.request} answered no JSON object. Is this address Tonearm's?")
         return value
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer: following it would send the key to another host."""
+    """Following a redirect would send the key to another host, so 3xx is returned as it is."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
@@ -66,42 +61,35 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     timeout_s: float = TIMEOUT_S,
-) -> Answer:
-    """One request. Any status is an answer; raises UnreachableError for none, DeployError for plain HTTP."""
+) -> Response:
+    """Send one request. Raises PendingError without a response, DeployError for plain HTTP to another machine."""
     address = urlsplit(url)
-    if address.scheme != "https" and address.hostname not in _LOOPBACK:
+    if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
         raise DeployError(f"{address.scheme}://{address.netloc}: only https is used outside this machine.")
-    where = f"{method} {address.scheme}://{address.netloc}{address.path}"
+    description = f"{method} {address.scheme}://{address.netloc}{address.path}"
     request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)  # noqa: S310 - checked
     try:
         with _opener.open(request, timeout=timeout_s) as response:
-            return Answer(where, response.status, response.read())
+            return Response(description, response.status, response.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(where, error.code, error.read())
+            return Response(description, error.code, error.read())
     except OSError as error:
-        raise UnreachableError(f"{where}: nobody answered ({getattr(error, 'reason', None) or error}).") from None
+        raise PendingError(f"{description}: no response ({getattr(error, 'reason', None) or error}).") from None
 
 
-def wait_for(
-    ask: Callable[[], Answer], *, status: int, patience_s: float, hint: str, passing: Collection[int] | None = None
-) -> Answer:
-    """Ask until the answer has ``status``. Raises DeployError, with ``hint`` on what to do, when patience ends.
-
-    No answer passes, as does any of ``passing`` (by default all: an app that is starting answers all sorts of things);
-    another one raises DeployError at once.
-    """
-    deadline = time.monotonic() + patience_s
+def wait_for[T](check: Callable[[], T], *, timeout_s: float, hint: str = "") -> T:
+    """Repeat ``check`` while it raises PendingError. Raises DeployError with ``hint`` when the time is over."""
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
-            answer = ask()
-            if answer.status == status:
-                return answer
-            if passing is not None and answer.status not in passing:
-                answer.expect(status)
-            last = f"{answer.where} still answers {answer.status}"
-        except UnreachableError as error:
-            last = str(error)
-        if time.monotonic() >= deadline:
-            raise DeployError(f"{last} after {patience_s:.0f} s. {hint}")
-        time.sleep(POLL_S)
+            return check()
+        except PendingError as error:
+            if time.monotonic() >= deadline:
+                raise DeployError(f"{error} This was so for {timeout_s:.0f} s. {hint}".rstrip()) from None
+        time.sleep(POLL_INTERVAL_S)
+
+
+def wait_until_up(url: str, *, timeout_s: float, hint: str, headers: Mapping[str, str] | None = None) -> None:
+    """:func:`wait_for` 200 from ``url``. Any other status is pending: an app that is starting answers many."""
+    wait_for(lambda: send("GET", url, headers=headers).expect(200, pending=ANY_STATUS), timeout_s=timeout_s, hint=hint)

@@ -1,80 +1,77 @@
-"""Provision: the resource group, and all that main.bicep describes in it."""
+"""Create, update and delete an environment's resources with Bicep."""
+
+from typing import Any
 
 from infra.deploy.azure import az
-from infra.deploy.environments import BICEP, Colour, Environment
+from infra.deploy.environments import BICEP, Colour, Environment, read_settled_state, read_state
+from infra.deploy.errors import DeployError
 from infra.deploy.resources import DEPLOYMENT, Resources
-from infra.deploy.state import State, read_state
 
 MAIN = BICEP / "main.bicep"
 EVENTS = BICEP / "events.bicep"
 
 
-def provision(environment: Environment, location: str) -> Resources:
-    """Bring the environment to what the Bicep says. The live colour stays live: this switches nothing.
-
-    ``location`` is where a resource group is made that is not there yet.
-    """
-    if not exists(environment):
+def provision(environment: Environment, location: str) -> None:
+    """Create or update every resource of main.bicep; ``location`` is for a new group. The live colour stays live."""
+    if not _exists(environment):
         _create(environment, location)
-    return deploy_main(environment, _live_or_first(read_state(environment).settled(environment)))
+    state = read_settled_state(environment)
+    deploy_main(environment, state.live or state.idle)
 
 
 def what_if(environment: Environment) -> None:
-    """Print what :func:`provision` would change, and change nothing."""
-    if not exists(environment):
-        print(f"{environment.group} is not there yet: all of it would be new.")
+    """Print what :func:`provision` would change."""
+    if not _exists(environment):
+        print(f"{environment.group} does not exist: everything would be new.")
         return
-    live = _live_or_first(read_state(environment))
-    changes = az(
-        *("deployment", "group", "what-if", "--resource-group", environment.group, "--no-pretty-print"),
-        # Otherwise it asks for the right to write all of it, and pull requests are looked at with a right to read.
-        *("--validation-level", "ProviderNoRbac"),
-        *_template(environment, live),
-    )["changes"]
+    state = read_state(environment)
+    # The default validation level needs permission to write; pull requests have permission to read.
+    command = "deployment group what-if --no-pretty-print --validation-level ProviderNoRbac"
+    changes = _run_main(command, environment, state.live or state.idle)["changes"]
     for change in changes:
         print(f"{change['changeType']:>10}  {change['resourceId'].partition('/providers/')[2]}")
-    print(f"{len(changes)} resources looked at.")
+    print(f"{len(changes)} resources compared.")
 
 
 def bicep() -> None:
-    """Compile and lint both entry points, which takes in every module. Needs `az`, but no sign-in."""
+    """Compile and lint both entry points and so every module. Needs `az`, but no sign-in."""
     for template in (MAIN, EVENTS):
-        az("bicep", "build", "--file", str(template), "--stdout")
-        az("bicep", "lint", "--file", str(template))
+        az("bicep build --stdout", file=str(template))
+        az("bicep lint", file=str(template))
 
 
 def deploy_main(environment: Environment, live: Colour) -> Resources:
-    """Deploy main.bicep with ``live`` as the colour that the web app asks and that keeps instances ready."""
-    made = az(
-        *("deployment", "group", "create", "--resource-group", environment.group, "--name", DEPLOYMENT),
-        *_template(environment, live),
-    )
-    return Resources.of(made["properties"]["outputs"])
+    """Deploy main.bicep with ``live`` as the colour that the web app calls and that keeps instances ready."""
+    created = _run_main(f"deployment group create --name {DEPLOYMENT}", environment, live)
+    return Resources.of(created["properties"]["outputs"])
 
 
-def exists(environment: Environment) -> bool:
-    """Whether the resource group is there."""
-    return bool(az("group", "exists", "--name", environment.group))
+def teardown(environment: Environment, confirm: str | None) -> None:
+    """Delete the resource group and its data. Raises DeployError if ``confirm`` is not the group's name."""
+    if confirm != environment.group:
+        raise DeployError(
+            f"This deletes {environment.group} with every upload and result in it. To confirm, run: "
+            f"python -m infra.deploy teardown --environment {environment.name} --confirm {environment.group}"
+        )
+    az("group delete --yes", name=environment.group)
+    print("Its Key Vault stays recoverable for its retention time; provisioning the environment again recovers it.")
 
 
-def _template(environment: Environment, live: Colour) -> list[str]:
-    return [
-        *("--template-file", str(MAIN)),
-        *("--parameters", f"@{environment.parameters_file}"),
-        *("--parameters", f"liveColour={live}"),
-    ]
+def _run_main(command: str, environment: Environment, live: Colour) -> Any:
+    parameters = [f"@{BICEP / environment.name}.parameters.json", f"liveColour={live}"]
+    return az(command, resource_group=environment.group, template_file=str(MAIN), parameters=parameters)
+
+
+def _exists(environment: Environment) -> bool:
+    return bool(az("group exists", name=environment.group))
 
 
 def _create(environment: Environment, location: str) -> None:
-    # Only when it is not there: creating it again would take our tags away.
+    # Only for a new group: creating it again would remove the tags that hold the state.
     tags = ["system=tonearm", f"environment={environment.name}"]
-    az("group", "create", "--name", environment.group, "--location", location, "--tags", *tags)
-    # A vault stays for a while after its group's end and holds its name, which is the same in a new group of this name.
+    az("group create", name=environment.group, location=location, tags=tags)
+    # A deleted vault keeps its name for its retention time, and a new group of this name needs the same vault name.
     group = f"/resourceGroups/{environment.group}/"
     query = f"[?contains(properties.vaultId, '{group}')].{{name: name, location: properties.location}}"
-    for vault in az("keyvault", "list-deleted", "--resource-type", "vault", "--query", query):
-        az("keyvault", "recover", "--name", vault["name"], "--location", vault["location"])
-
-
-def _live_or_first(state: State) -> Colour:
-    return state.live or state.idle
+    for vault in az("keyvault list-deleted", resource_type="vault", query=query):
+        az("keyvault recover", name=vault["name"], location=vault["location"])

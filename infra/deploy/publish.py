@@ -1,80 +1,97 @@
-"""Publish: the packages, to where nobody is served from yet."""
+"""Publish the packages to the idle colour and the staging slot, and build the container images."""
 
-import json
+import re
+import shlex
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from infra.deploy import http_client
 from infra.deploy.azure import az
-from infra.deploy.environments import Colour, Environment
-from infra.deploy.errors import DeployError
-from infra.deploy.resources import SLOT, deployed, site
-from infra.deploy.state import read_state, write_state
+from infra.deploy.environments import ROOT, Colour, Environment, read_settled_state, write_state
+from infra.deploy.errors import DeployError, PendingError
+from infra.deploy.resources import SLOT, deployed, deployment_service_url
 
-TRIES = 3
-"""A first deployment's roles may not be known to the function app's deployment yet."""
+ATTEMPTS = 3
+"""A first deployment's roles may not be in effect yet."""
 
-PAUSE_S = 60.0
-PATIENCE_S = 900.0
-WEB_PATIENCE_S = 600.0
+RETRY_DELAY_S = 60.0
+TIMEOUT_S = 900.0
+WEB_TIMEOUT_S = 600.0
 
-# What the deployment service calls the ends of a deployment.
+IMAGES = {"tonearm-functions": "function-app", "tonearm-web": "web"}
+"""Each image's name, and the folder of its Dockerfile."""
+
+# Kudu's deployment statuses.
 _SUCCEEDED = 4
 _FAILED = {-1: "was cancelled", 3: "failed", 5: "met another deployment", 6: "succeeded in part"}
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_REGISTRY = re.compile(r"[a-z0-9]{5,50}")
 
 
 def publish_functions(environment: Environment, package: Path) -> None:
     """Put the function package into the idle colour's app.
 
-    Straight to the deployment service, and not by `az functionapp deployment`, which has Azure build every Python
-    package anew: what was tested here would not be what runs there.
+    It goes to the deployment service directly: `az functionapp deployment` has Azure build Python packages anew, so
+    another build than the tested one would run. Raises DeployError if every attempt fails.
     """
     content = _read(package)
     colour = _use_idle(environment)
     app = deployed(environment).function_apps[colour]
-    service = _deployment_service(environment, app)
-    token = az("account", "get-access-token", "--query", "accessToken")
-    headers = {"Authorization": f"Bearer {token}"}
+    service = deployment_service_url(environment, app)
+    token = az("account get-access-token", query="accessToken")
     print(f"Publishing {package.name} ({len(content) / 2**20:.1f} MiB) to {app}, which is {colour}.", flush=True)
-    for left in reversed(range(TRIES)):
+    for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            _publish(service, headers, content)
+            _publish(service, {"Authorization": f"Bearer {token}"}, content)
         except DeployError as error:
-            if not left:
+            if not attempts_left:
                 raise DeployError(
-                    f"{error}\nLook at {app} in the portal: Deployment, Deployment Center, Logs. A 401 or 403 means"
-                    " that you may not publish, or that the app may not write to its deployments container."
+                    f"{error}\nLook at {app} in the portal: Deployment, Deployment Center, Logs. 401 or 403 means that"
+                    " you may not publish, or that the app may not write to its deployments container."
                 ) from None
-            print(f"{error}\nThat can pass, so it is tried again in {PAUSE_S:.0f} s.", flush=True)
-            time.sleep(PAUSE_S)
+            print(f"{error}\nTrying again in {RETRY_DELAY_S:.0f} s.", flush=True)
+            time.sleep(RETRY_DELAY_S)
         else:
             return
 
 
 def publish_web(environment: Environment, package: Path) -> None:
-    """Put the web package into the staging slot, and wait until its page can be served."""
+    """Put the web package into the staging slot. Raises DeployError if the page does not start."""
     _read(package)
     _use_idle(environment)
     resources = deployed(environment)
-    az(
-        *("webapp", "deploy", "--resource-group", environment.group, "--name", resources.web_app, "--slot", SLOT),
-        *("--src-path", str(package), "--type", "zip", "--clean", "true", "--restart", "true"),
-        tries=TRIES,
-    )
-    http_client.wait_for(
-        lambda: http_client.send("GET", f"{resources.staging_url}/_stcore/health"),
-        status=200,
-        patience_s=WEB_PATIENCE_S,
-        hint=f"Look at the slot's log: az webapp log tail -g {environment.group} -n {resources.web_app} --slot {SLOT}",
+    command = f"webapp deploy --slot {SLOT} --type zip --clean true --restart true"
+    group, app = environment.group, resources.web_app
+    az(command, resource_group=group, name=app, src_path=str(package), attempts=ATTEMPTS)
+    http_client.wait_until_up(
+        f"{resources.staging_url}/_stcore/health",
+        timeout_s=WEB_TIMEOUT_S,
+        hint=f"Look at the slot's log: az webapp log tail -g {group} -n {app} --slot {SLOT}",
     )
     print(f"The web page is ready in the slot {SLOT}.", flush=True)
 
 
+def images(tag: str, registry: str | None) -> None:
+    """Build both images as ``tag``; push them if an Azure container registry is named. Raises DeployError."""
+    if not _TAG.fullmatch(tag):
+        raise DeployError(f"{tag!r} cannot tag an image: letters, digits, dots, dashes and underscores, at most 128.")
+    if registry is not None and not _REGISTRY.fullmatch(registry):
+        raise DeployError(f"{registry!r} is no registry's name: 5 to 50 small letters and digits, without .azurecr.io.")
+    prefix = "" if registry is None else f"{registry}.azurecr.io/"
+    for name, folder in IMAGES.items():
+        dockerfile = ROOT / "infra" / "containers" / folder / "Dockerfile"
+        _docker("build", "--file", str(dockerfile), "--tag", f"{prefix}{name}:{tag}", str(ROOT))
+    if registry is not None:
+        az("acr login", name=registry)
+        for name in IMAGES:
+            _docker("push", f"{prefix}{name}:{tag}")
+
+
 def _use_idle(environment: Environment) -> Colour:
-    """The idle colour, which from now on no longer holds the release that was live before."""
-    state = read_state(environment).settled(environment)
+    """The idle colour; from now on it no longer holds the release that was live before."""
+    state = read_settled_state(environment)
     if state.previous is not None:
         write_state(environment, replace(state, previous=None))
     return state.idle
@@ -87,39 +104,35 @@ def _read(package: Path) -> bytes:
         raise DeployError(f"{package} cannot be read. `make packages` builds it.") from None
 
 
-def _deployment_service(environment: Environment, app: str) -> str:
-    hosts = [host["name"] for host in site(environment, app)["hostNameSslStates"] if host["hostType"] == "Repository"]
-    if len(hosts) != 1:
-        raise DeployError(f"{app} has {len(hosts)} deployment addresses; it must have one. Look at it in the portal.")
-    return f"https://{hosts[0]}"
-
-
 def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
     accepted = http_client.send(
         "POST",
         f"{service}/api/publish?RemoteBuild=false&Deployer=tonearm",
         headers={**headers, "Content-Type": "application/zip"},
         body=content,
-        timeout_s=PATIENCE_S,
+        timeout_s=TIMEOUT_S,
     ).expect(200, 202)
-    deadline = time.monotonic() + PATIENCE_S
-    while (status := _status(service, headers, accepted)) != _SUCCEEDED:
+    found = re.fullmatch(rb'"([\w-]+)"', accepted.body.strip())  # a JSON string
+    deployment = found[1].decode() if found else "latest"
+
+    def check() -> None:
+        # Any other status is pending: the service restarts together with the app.
+        response = http_client.send("GET", f"{service}/api/deployments/{deployment}", headers=headers)
+        status = response.expect(200, pending=http_client.ANY_STATUS).json().get("status")
         if status in _FAILED:
             raise DeployError(f"The deployment {_FAILED[status]}.")
-        if time.monotonic() >= deadline:
-            raise DeployError(f"The deployment had not ended after {PATIENCE_S:.0f} s.")
-        time.sleep(http_client.POLL_S)
+        if status != _SUCCEEDED:
+            raise PendingError("The deployment has not ended.")
+
+    http_client.wait_for(check, timeout_s=TIMEOUT_S)
 
 
-def _status(service: str, headers: dict[str, str], accepted: http_client.Answer) -> Any:
-    """The deployment's status; None while the service itself is away, which it is when the app restarts."""
+def _docker(*arguments: str) -> None:
+    command = shlex.join(["docker", *arguments])
+    print(f"$ {command}", flush=True)
     try:
-        deployment = json.loads(accepted.body)
-    except ValueError:
-        deployment = None
-    path = deployment if isinstance(deployment, str) and deployment else "latest"
-    try:
-        answer = http_client.send("GET", f"{service}/api/deployments/{path}", headers=headers)
-    except http_client.UnreachableError:
-        return None
-    return answer.json().get("status") if answer.status == 200 else None
+        subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, check=True)
+    except FileNotFoundError:
+        raise DeployError("Docker is not on PATH. Install it, or podman with its `docker` command.") from None
+    except subprocess.CalledProcessError:
+        raise DeployError(f"`{command}` failed; see its output above.") from None

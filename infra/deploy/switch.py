@@ -1,97 +1,94 @@
-"""Switch: make the other colour live, prove it, and go back if it does not hold."""
+"""Make the other colour live, verify it, and undo the switch if it fails."""
 
 from dataclasses import replace
 
 from infra.deploy.azure import az
-from infra.deploy.environments import Colour, Environment
+from infra.deploy.environments import Colour, Environment, State, read_settled_state, read_state, write_state
 from infra.deploy.errors import DeployError
 from infra.deploy.provision import EVENTS, deploy_main
 from infra.deploy.resources import SLOT, deployed, refresh_key_reference
-from infra.deploy.smoke import verify_colour
-from infra.deploy.state import State, read_state, write_state
-
-EVENTS_DEPLOYMENT = "events"
-EVENTS_TRIES = 3
-"""Event Grid asks the new colour for a handshake, and its host may have gone to sleep."""
+from infra.deploy.smoke import verify
 
 
 def switch(environment: Environment, colour: Colour | None, model_version: str | None) -> None:
-    """Make ``colour``, by default the idle one, live, and verify it; on failure what was live is live again."""
-    state = read_state(environment).settled(environment)
+    """Make ``colour``, by default the idle one, live and verify it.
+
+    Raises DeployError if that fails; what was live is then live again, or the message says how to make it so.
+    """
+    state = read_settled_state(environment)
     target = colour or state.idle
     if target == state.live:
         raise DeployError(f"{target} is live in {environment.name} already; there is nothing to switch.")
     state = write_state(environment, replace(state, switching_to=target))
     try:
         _go_live(environment, target)
-        _swap(environment)
+        _swap_slots(environment)
         state = replace(state, swapped=True)
         write_state(environment, state)
-        verify_colour(environment, target, model_version)
+        verify(environment, model_version, target)
     except (DeployError, KeyboardInterrupt) as error:
-        print(f"The switch to {target} failed and is taken back: {error or 'interrupted'}", flush=True)
+        print(f"The switch to {target} failed and is being undone: {error or 'interrupted'}", flush=True)
         try:
             _undo(environment, state)
         except DeployError as second:
             raise DeployError(
-                f"The switch to {target} failed: {error}\nTaking it back failed as well: {second}\n"
+                f"The switch to {target} failed: {error}\nUndoing it failed as well: {second}\n"
                 f"Then run: python -m infra.deploy rollback --unfinished --environment {environment.name}"
             ) from None
-        was = f"{state.live} is live again" if state.live else "nothing was live before, and nothing is now"
-        raise DeployError(f"The switch to {target} failed; {was}. {error}") from None
-    write_state(environment, state.finished())
+        now = f"{state.live} is live again" if state.live else "nothing was live before, and nothing is now"
+        raise DeployError(f"The switch to {target} failed; {now}. {error}") from None
+    write_state(environment, State(live=target, previous=state.live))
     print(f"{target} is live in {environment.name}.", flush=True)
 
 
-def rollback(environment: Environment) -> None:
-    """Make the colour live that was so before the last release: the same switch, the other way."""
-    state = read_state(environment).settled(environment)
-    if state.previous is None:
+def rollback(environment: Environment, unfinished: bool) -> None:
+    """Switch to the release that was live before. Raises DeployError if the idle colour no longer holds it.
+
+    With ``unfinished``, only undo a switch that was begun and not finished, as when its agent died.
+    """
+    state = read_state(environment) if unfinished else read_settled_state(environment)
+    if state.switching_to is not None:
+        _undo(environment, state)
+        print(f"The switch to {state.switching_to} is undone; live is {state.live or 'nothing'}.", flush=True)
+    elif unfinished:
+        print(f"No switch of {environment.name} is unfinished.")
+    elif state.previous is not None:
+        switch(environment, state.previous, None)
+    else:
         raise DeployError(
             f"There is nothing to go back to in {environment.name}: the idle {state.idle} holds no release that"
             " was live before. Check out the commit to go back to, and run `make deploy` there."
         )
-    switch(environment, state.previous, None)
-
-
-def undo_unfinished(environment: Environment) -> None:
-    """Take back a switch that was begun and not finished, as when its machine died. Does nothing if there is none."""
-    state = read_state(environment)
-    if state.switching_to is None:
-        print(f"No switch of {environment.name} is unfinished.")
-        return
-    _undo(environment, state)
-    print(f"The switch to {state.switching_to} is taken back; live is {state.live or 'nothing'}.", flush=True)
 
 
 def _undo(environment: Environment, state: State) -> None:
     if state.swapped:
-        _swap(environment)
-        # at once, so that a second attempt does not swap a second time
+        _swap_slots(environment)
+        # Written at once, so that a second attempt does not swap a second time.
         state = write_state(environment, replace(state, swapped=False))
     if state.live is not None:
         _go_live(environment, state.live)
-        verify_colour(environment, state.live, None)
-    write_state(environment, state.undone())
+        verify(environment, None, state.live)
+    write_state(environment, replace(state, switching_to=None, swapped=False))
 
 
 def _go_live(environment: Environment, colour: Colour) -> None:
-    """Send the events and then the web app to ``colour``.
+    """Direct the events, then the web app, to ``colour``.
 
-    In this order, as events.bicep puts the colour's key into the vault, where main.bicep has the web app look for it.
-    In between nobody misses anything: each colour reads and answers what came by way of the other.
+    events.bicep puts the colour's key into the vault, where main.bicep has the web app read it. In between nothing is
+    lost: each colour processes what came in through the other.
     """
     az(
-        *("deployment", "group", "create", "--resource-group", environment.group, "--name", EVENTS_DEPLOYMENT),
-        *("--template-file", str(EVENTS)),
-        *("--parameters", f"environmentName={environment.name}", "--parameters", f"liveColour={colour}"),
-        tries=EVENTS_TRIES,
+        "deployment group create",
+        resource_group=environment.group,
+        name="events",
+        template_file=str(EVENTS),
+        parameters=[f"environmentName={environment.name}", f"liveColour={colour}"],
+        attempts=3,  # Event Grid asks the new colour for a handshake, and its host may be scaled to zero
     )
     refresh_key_reference(environment, deploy_main(environment, colour).web_app)
 
 
-def _swap(environment: Environment) -> None:
-    az(
-        *("webapp", "deployment", "slot", "swap", "--resource-group", environment.group),
-        *("--name", deployed(environment).web_app, "--slot", SLOT, "--target-slot", "production"),
-    )
+def _swap_slots(environment: Environment) -> None:
+    command = "webapp deployment slot swap --target-slot production"
+    az(command, resource_group=environment.group, name=deployed(environment).web_app, slot=SLOT)
