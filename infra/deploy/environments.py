@@ -17,6 +17,7 @@ NAMES = ("dev", "prod")
 
 Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
+FIRST_COLOUR: Colour = "blue"
 
 LIVE_TAG = "tonearmVerifiedColour"
 PREVIOUS_TAG = "tonearmPreviousColour"
@@ -53,7 +54,7 @@ class State:
     @property
     def idle(self) -> Colour:
         """The colour that the next release goes to."""
-        return "green" if self.live == "blue" else "blue"
+        return "green" if self.live == "blue" else FIRST_COLOUR
 
 
 def read_state(environment: Environment) -> State:

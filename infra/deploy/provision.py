@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.deploy.azure import az
-from infra.deploy.environments import BICEP, Colour, Environment, read_settled_state, read_state
+from infra.deploy.environments import BICEP, FIRST_COLOUR, Colour, Environment, read_settled_state, read_state
 from infra.deploy.errors import DeployError
 from infra.deploy.resources import DEPLOYMENT, Resources
 
@@ -13,21 +13,19 @@ EVENTS = BICEP / "events.bicep"
 
 def provision(environment: Environment, location: str) -> None:
     """Create or update every resource of main.bicep; ``location`` is for a new group. The live colour stays live."""
-    if not _exists(environment):
+    if not az("group exists", name=environment.group):
         _create(environment, location)
-    state = read_settled_state(environment)
-    deploy_main(environment, state.live or state.idle)
+    deploy_main(environment, read_settled_state(environment).live or FIRST_COLOUR)
 
 
 def what_if(environment: Environment) -> None:
     """Print what :func:`provision` would change."""
-    if not _exists(environment):
+    if not az("group exists", name=environment.group):
         print(f"{environment.group} does not exist: everything would be new.")
         return
-    state = read_state(environment)
     # The default validation level needs permission to write; pull requests have permission to read.
     command = "deployment group what-if --no-pretty-print --validation-level ProviderNoRbac"
-    changes = _run_main(command, environment, state.live or state.idle)["changes"]
+    changes = _run_main(command, environment, read_state(environment).live or FIRST_COLOUR)["changes"]
     for change in changes:
         print(f"{change['changeType']:>10}  {change['resourceId'].partition('/providers/')[2]}")
     print(f"{len(changes)} resources compared.")
@@ -42,8 +40,8 @@ def bicep() -> None:
 
 def deploy_main(environment: Environment, live: Colour) -> Resources:
     """Deploy main.bicep with ``live`` as the colour that the web app calls and that keeps instances ready."""
-    created = _run_main(f"deployment group create --name {DEPLOYMENT}", environment, live)
-    return Resources.of(created["properties"]["outputs"])
+    deployment = _run_main(f"deployment group create --name {DEPLOYMENT}", environment, live)
+    return Resources.of(deployment["properties"]["outputs"])
 
 
 def teardown(environment: Environment, confirm: str | None) -> None:
@@ -60,10 +58,6 @@ def teardown(environment: Environment, confirm: str | None) -> None:
 def _run_main(command: str, environment: Environment, live: Colour) -> Any:
     parameters = [f"@{BICEP / environment.name}.parameters.json", f"liveColour={live}"]
     return az(command, resource_group=environment.group, template_file=str(MAIN), parameters=parameters)
-
-
-def _exists(environment: Environment) -> bool:
-    return bool(az("group exists", name=environment.group))
 
 
 def _create(environment: Environment, location: str) -> None:

@@ -13,16 +13,12 @@ from infra.deploy.environments import ROOT, Colour, Environment, read_settled_st
 from infra.deploy.errors import DeployError, PendingError
 from infra.deploy.resources import SLOT, deployed, deployment_service_url
 
-ATTEMPTS = 3
-"""A first deployment's roles may not be in effect yet."""
-
+ATTEMPTS = 3  # a first deployment's roles may not be in effect yet
 RETRY_DELAY_S = 60.0
 TIMEOUT_S = 900.0
 WEB_TIMEOUT_S = 600.0
 
-IMAGES = {"tonearm-functions": "function-app", "tonearm-web": "web"}
-"""Each image's name, and the folder of its Dockerfile."""
-
+IMAGES = {"tonearm-functions": "function-app", "tonearm-web": "web"}  # name → folder of the Dockerfile
 # Kudu's deployment statuses.
 _SUCCEEDED = 4
 _FAILED = {-1: "was cancelled", 3: "failed", 5: "met another deployment", 6: "succeeded in part"}

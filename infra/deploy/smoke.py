@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -13,11 +14,12 @@ from infra.deploy.errors import DeployError
 from infra.deploy.resources import Resources, check_key_reference, deployed, function_key
 from tonearm import sample_clip
 
-START_TIMEOUT_S = 600.0
-"""For an app that was just published to: its instance is new, and its roles may be too."""
-
+START_TIMEOUT_S = 600.0  # for an app that was just published to: its instance is new, and its roles may be too
 RESULT_TIMEOUT_S = 300.0
 KEY_TIMEOUT_S = 300.0
+clip = cache(sample_clip.wav)
+"""The clip to classify; it takes a second to compute."""
+
 _PENDING = frozenset({202, 429, 500, 502, 503, 504})
 
 
@@ -58,7 +60,7 @@ def smoke(service: Service, model_version: str | None) -> None:
     version = service.request("GET", "model").expect(200).json().get("version")
     if model_version is not None and version != model_version:
         raise DeployError(f"{service.url} answers with the models {version}, and {model_version} was expected.")
-    result = service.request("POST", "classify", sample_clip.wav()).expect(200).json()
+    result = service.request("POST", "classify", clip()).expect(200).json()
     _check_done(service, result)
     _new_upload(service)
     print(f"{service.url} works: models {version}, genre of the sample clip: {result['genre']}.", flush=True)
@@ -96,7 +98,7 @@ def verify(environment: Environment, model_version: str | None, colour: Colour |
 def upload(service: Service) -> None:
     """Upload a clip by an upload URL and wait for its result. Raises DeployError if there is none in time."""
     new = _new_upload(service)
-    http_client.send("PUT", new["upload_url"], headers=new["upload_headers"], body=sample_clip.wav()).expect(201)
+    http_client.send("PUT", new["upload_url"], headers=new["upload_headers"], body=clip()).expect(201)
     started_s = time.monotonic()
     result = http_client.wait_for(
         lambda: service.request("GET", f"results/{quote(new['id'])}").expect(200, pending=_PENDING),
