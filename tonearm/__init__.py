@@ -1,10 +1,44 @@
-"""Tonearm's core: audio in, :class:`~tonearm.classification.Classification` out.
+"""Tonearm names the genre of a recording.
 
-The data walks one way: ``audio`` → ``spectrum`` → ``features`` and ``tiles`` → ``models`` → ``ensemble`` →
-``classifier``.
-Nothing here knows of Azure, HTTP, Streamlit or TensorFlow.
+    from tonearm import classify
+
+    result = classify("song.mp3")
+    print(result.genre, result.confidence, "not sure" if result.uncertain else "")
+
+``classify`` takes a path, bytes, a binary file or ``(samples, sample_rate_hz)``. A ``Classifier`` also loads other
+versions of the models. No music at hand? ``tonearm sample clip.wav`` at the command line writes a piece of made-up
+music; ``tonearm classify --help`` names collections.
 """
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tonearm.classification import Classification
+    from tonearm.classifier import Classifier, classify
+    from tonearm.errors import AudioError, ModelError, TonearmError
+
+__all__ = ["AudioError", "Classification", "Classifier", "ModelError", "TonearmError", "classify"]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+_MODULES = {
+    "AudioError": "tonearm.errors",
+    "Classification": "tonearm.classification",
+    "Classifier": "tonearm.classifier",
+    "ModelError": "tonearm.errors",
+    "TonearmError": "tonearm.errors",
+    "classify": "tonearm.classifier",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: NumPy, PyAV and ONNX Runtime take half a second."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tonearm' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,15 +3,16 @@
 import time
 import uuid
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 
 from tonearm import ensemble, manifest
 from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment
 from tonearm.constants import GENRES
-from tonearm.decoding.audio import AudioReader, Window
+from tonearm.decoding.audio import AudioReader, AudioSource, Window
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
@@ -100,7 +101,7 @@ class Classifier:
 
     def classify(
         self,
-        source: bytes | Path | BinaryIO,
+        source: AudioSource,
         *,
         result_id: str | None = None,
         max_duration_s: float | None = None,
@@ -111,13 +112,21 @@ class Classifier:
         The whole of it is judged, 30 s at a time, in bounded memory. Silent windows have no vote and no segment.
 
         Args:
-            source: the file's bytes, its path, or an open seekable binary file.
+            source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``, where
+                the samples are an array of shape (n,) or (n, channels): floats with full scale 1, or integers of any
+                width with the full scale of their type.
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
             preview: a new builder that gathers a small mel spectrogram of the whole recording.
 
+        Returns:
+            The genre with calibrated probabilities, of the whole recording and of each segment.
+
         Raises:
             AudioError: if there is nothing to judge; its ``code`` says why.
+            OSError: if the file cannot be read.
+            TypeError: if the source or its samples are of another type.
+            ValueError: if samples or sample rate are out of range.
         """
         watch = Stopwatch()
         reader = AudioReader(source, max_duration_s=max_duration_s)
@@ -205,6 +214,39 @@ class Classifier:
                     )
                 )
         return segments
+
+
+def classify(
+    source: AudioSource, *, mode: Mode = "accurate", result_id: str | None = None, max_duration_s: float | None = None
+) -> Classification:
+    """Names the genre of a recording by the default model, which is loaded at the first call and stays in memory.
+
+    Args:
+        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``, where the
+            samples are an array of shape (n,) or (n, channels): floats with full scale 1, or integers of any width with
+            the full scale of their type.
+        mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
+        result_id: the result's id; by default a new random one.
+        max_duration_s: longer recordings are refused.
+
+    Returns:
+        The genre with calibrated probabilities, of the whole recording and of each segment.
+
+    Raises:
+        AudioError: if there is nothing to judge; its ``code`` says why.
+        ModelError: if the model's files are missing or damaged.
+        OSError: if the file cannot be read.
+        TypeError: if the source or its samples are of another type.
+        ValueError: if samples or sample rate are out of range.
+    """
+    return replace(_default_classifier(), mode=mode).classify(
+        source, result_id=result_id, max_duration_s=max_duration_s
+    )
+
+
+@cache
+def _default_classifier() -> Classifier:
+    return Classifier.load()
 
 
 def _named(probabilities: LogProbabilities) -> Probabilities:

@@ -1,4 +1,4 @@
-"""``tonearm classify FILE|FOLDER…``: genres at the command line, for people and for scripts."""
+"""``tonearm classify FILE|FOLDER…`` and ``tonearm sample FILE.wav``: the command line, for people and for scripts."""
 
 import argparse
 import csv
@@ -36,6 +36,9 @@ MAX_NAME_COLUMNS = 60
 MOST_CERTAIN = 0.995
 
 EPILOG = """\
+No music at hand? `tonearm sample clip.wav` writes some. Collections to try: GTZAN, on which the models were trained, is
+on Kaggle ("GTZAN Dataset - Music Genre Classification"); FMA is at https://github.com/mdeff/fma.
+
 Folders are searched through for audio by their files' extensions; hidden files and folders are left out. Files that
 are named are always tried, whatever their extension.
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Names that are no text in the locale's encoding come out as the bytes they are, and do not end the run.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        return _classify(options)
+        return int(options.run(options))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -80,13 +83,32 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    classify.set_defaults(run=_classify)
     classify.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON result a line")
     form.add_argument("--csv", action="store_true", help="comma-separated, with a header")
     classify.add_argument("--fast", action="store_true", help="half the time, a little less accurate; see docs/cli.md")
     classify.add_argument("--model", type=Path, metavar="DIR", help="a model folder other than the default one")
+    sample = commands.add_parser(
+        "sample",
+        help="write a piece of made-up music to try the other commands with",
+        description="Writes 12 s of made-up rock music as a WAV file.",
+    )
+    sample.set_defaults(run=_sample)
+    sample.add_argument("file", type=Path, metavar="FILE.wav")
     return parser
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from tonearm import sample_clip
+
+    try:
+        options.file.write_bytes(sample_clip.wav())
+    except OSError as error:
+        return _cannot_start(f"{options.file} cannot be written: {error.strerror}")
+    print(f"Wrote {options.file}. Try: tonearm classify {options.file}")
+    return ALL_CLASSIFIED
 
 
 def _classify(options: argparse.Namespace) -> int:
@@ -98,7 +120,7 @@ def _classify(options: argparse.Namespace) -> int:
 
     try:
         mode: Mode = "fast" if options.fast else "accurate"
-        classifier = Classifier.load(options.model, mode=mode, threads=os.process_cpu_count() or 1)
+        classifier = Classifier.load(options.model, mode=mode, threads=_cpu_count())
     except ModelError as error:
         return _cannot_start(str(error))
 
@@ -119,6 +141,11 @@ def _classify(options: argparse.Namespace) -> int:
     return status
 
 
+def _cpu_count() -> int:
+    """Processors that this process may use; `os.process_cpu_count` is not in Python 3.11."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cannot_start(reason: str) -> int:
     print(f"tonearm: {reason}", file=sys.stderr)
     return CANNOT_START
@@ -134,11 +161,11 @@ def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
             continue
         unreadable: list[OSError] = []
-        for folder, subfolders, names in path.walk(on_error=unreadable.append):
+        for folder, subfolders, names in os.walk(path, onerror=unreadable.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
-                    yield folder / name
+                    yield Path(folder, name)
         yield from (Path(error.filename) for error in unreadable)
 
 

@@ -13,7 +13,9 @@ from tonearm.errors import ModelError
 SCHEMA = "tonearm.model/3"
 FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
-MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+_PACKAGE = Path(__file__).resolve().parent
+_IN_WHEEL = _PACKAGE / "data" / "models"
+MODELS_FOLDER = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
 MODES: tuple[Mode, ...] = get_args(Mode)
 

@@ -33,7 +33,7 @@ def wav(seconds: float = 12.0) -> bytes:
         A WAV file: 16-bit, mono, 22,050 Hz. The same bytes for the same length.
     """
     n_samples = round(seconds * SAMPLE_RATE_HZ)
-    mix = array("d", bytes(8 * n_samples))
+    mix = [0.0] * n_samples
     for beat in range(math.ceil(seconds / BEAT_S)):
         root = CHORD_ROOTS[beat // BEATS_PER_CHORD % len(CHORD_ROOTS)]
         _add(mix, beat * BEAT_S, _note(root - 12))
@@ -52,7 +52,7 @@ def wav(seconds: float = 12.0) -> bytes:
     return file.getvalue()
 
 
-def _add(mix: array[float], start_s: float, sound: array[float]) -> None:
+def _add(mix: list[float], start_s: float, sound: list[float]) -> None:
     """Mixes a sound in; what would sound after the end is left out."""
     start = round(start_s * SAMPLE_RATE_HZ)
     for index, value in enumerate(itertools.islice(sound, max(0, len(mix) - start)), start):
@@ -60,21 +60,21 @@ def _add(mix: array[float], start_s: float, sound: array[float]) -> None:
 
 
 @cache
-def _note(semitones: int) -> array[float]:
+def _note(semitones: int) -> list[float]:
     """A string, plucked: ten harmonics that die away together. Semitones are counted from the key note."""
     step = KEY_NOTE_HZ * 2 ** (semitones / 12) / SAMPLE_RATE_HZ
     cycle = [sum(math.sin(2 * math.pi * k * i / 2_048) / k**1.5 for k in range(1, 11)) for i in range(2_048)]
     n_samples = round(1.5 * BEAT_S * SAMPLE_RATE_HZ)
-    return array("d", (cycle[int(2_048 * step * i) % 2_048] * math.exp(-i / SAMPLE_RATE_HZ) for i in range(n_samples)))
+    return [cycle[int(2_048 * step * i) % 2_048] * math.exp(-i / SAMPLE_RATE_HZ) for i in range(n_samples)]
 
 
 @cache
-def _drums(*, snare: bool) -> tuple[array[float], ...]:
+def _drums(*, snare: bool) -> tuple[list[float], ...]:
     """Bass drum and, on every other beat, snare drum."""
     n_samples = round(0.2 * SAMPLE_RATE_HZ)
     times_s = [i / SAMPLE_RATE_HZ for i in range(n_samples)]
     falling = (math.sin(2 * math.pi * (60 * t + 1 - math.exp(-30 * t))) for t in times_s)
-    kick = array("d", (0.6 * tone * math.exp(-15 * t) for tone, t in zip(falling, times_s, strict=True)))
+    kick = [0.6 * tone * math.exp(-15 * t) for tone, t in zip(falling, times_s, strict=True)]
     noise = random.Random(7)  # noqa: S311 (a drum, no secret)
-    hit = array("d", (0.3 * noise.gauss() * math.exp(-20 * t) for t in times_s))
+    hit = [0.3 * noise.gauss() * math.exp(-20 * t) for t in times_s]
     return (kick, hit) if snare else (kick,)

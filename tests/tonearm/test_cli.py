@@ -375,3 +375,11 @@ def test_a_reader_that_goes_away_ends_it_quietly(halfway: tuple[subprocess.Popen
     said = process.stderr.read()
     assert process.wait(timeout=60) == 141
     assert said == b""
+
+
+def test_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(tmp_path / "clip.wav")]) == 0
+    assert main(["classify", str(tmp_path / "clip.wav")]) == 0
+    assert " rock " in capsys.readouterr().out
+    assert main(["sample", str(tmp_path / "nowhere" / "clip.wav")]) == 2
+    assert "cannot be written" in capsys.readouterr().err

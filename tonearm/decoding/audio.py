@@ -7,10 +7,11 @@ plainest files are read without it (:mod:`tonearm.decoding.wav`).
 
 import io
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import av
 import av.error
@@ -21,6 +22,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from numpy.typing import ArrayLike, NDArray
 
 from tonearm.classification import Audio
 from tonearm.constants import (
@@ -61,10 +63,14 @@ SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
     "flt": np.dtype(np.float32),
     "dbl": np.dtype(np.float64),
 }
+MOST_CHANNELS = 64
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_S = 1.0
 PLAIN_BLOCK_BYTES = 2 * 2**20
+
+AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
+"""A file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +110,23 @@ class AudioReader:
     """Decodes one recording as a stream.
 
     Args:
-        source: the file's bytes, its path, or an open seekable binary file.
+        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with samples
+            of shape (n,) or (n, channels): floats with full scale 1, or integers with the full scale of their type.
         max_duration_s: longer recordings are refused with ``too_long``, at once where the file states its length,
             else when that much has been decoded.
 
     Iterating :meth:`windows` raises :class:`~tonearm.errors.AudioError`; :meth:`facts` is complete after it.
+
+    Raises:
+        OSError: if the file cannot be opened.
+        TypeError: if the source or its samples are of another type.
+        ValueError: if samples or sample rate are out of range.
     """
 
-    def __init__(self, source: bytes | Path | BinaryIO, *, max_duration_s: float | None = None) -> None:
-        self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else _open(source)
-        self._owned = isinstance(source, bytes | Path)
+    def __init__(self, source: AudioSource, *, max_duration_s: float | None = None) -> None:
+        self._array = _array(source) if isinstance(source, tuple) else None
+        self._file: BinaryIO = io.BytesIO() if isinstance(source, tuple) else _open(source)
+        self._owned = isinstance(source, str | Path | bytes)
         self._max_duration_s = max_duration_s
         self._codec = ""
         self._layout: _Layout | None = None
@@ -170,8 +183,7 @@ class AudioReader:
         resampler: soxr.ResampleStream | None = None
         current: _Layout | None = None
         try:
-            plain = wav.plain_samples(self._file)
-            for layout, mono in self._decoded() if plain is None else self._read(plain):
+            for layout, mono in self._source_blocks():
                 if layout != current:
                     if resampler is not None:
                         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
@@ -187,6 +199,23 @@ class AudioReader:
         finally:
             if self._owned:
                 self._file.close()
+
+    def _source_blocks(self) -> Iterator[tuple[_Layout, Samples]]:
+        """Mono blocks at the source's own rate."""
+        if self._array is not None:
+            return self._from_array(*self._array)
+        plain = wav.plain_samples(self._file)
+        return self._decoded() if plain is None else self._read(plain)
+
+    def _from_array(self, samples: NDArray[Any], rate_hz: int) -> Iterator[tuple[_Layout, Samples]]:
+        """Samples of shape (n, channels), ten seconds at a time."""
+        self._state("array", len(samples) / rate_hz)
+        layout = _Layout(samples.dtype.name, packed=True, channels=samples.shape[1], rate_hz=rate_hz)
+        for first in range(0, len(samples), 10 * rate_hz):
+            block = samples[first : first + 10 * rate_hz]
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
+                mono = _scaled(block.mean(axis=1, dtype=np.float64).astype(np.float32), samples.dtype)
+            yield layout, self._sane(mono)
 
     def _state(self, codec: str, stated_s: float | None) -> None:
         """Take down what the file says of itself."""
@@ -290,8 +319,43 @@ class AudioReader:
         )
 
 
-def _open(source: Path | BinaryIO) -> BinaryIO:
-    return source.open("rb") if isinstance(source, Path) else source
+def _open(source: Any) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if isinstance(source, str | Path):
+        return Path(source).open("rb")
+    if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
+        raise TypeError(
+            "the source must be a path, bytes, an open binary file or (samples, sample_rate_hz),"
+            f" and not {type(source).__name__}"
+        )
+    return cast("BinaryIO", source)
+
+
+def _array(source: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
+    """Checked samples, as shape (n, channels), and their rate.
+
+    Raises:
+        TypeError: if this is not a pair of real numbers' array and a number.
+        ValueError: if shape or rate are out of range.
+    """
+    if len(source) != 2:
+        raise TypeError(f"the source must be (samples, sample_rate_hz), and not a tuple of {len(source)}")
+    samples, rate_hz = np.asarray(source[0]), source[1]
+    if samples.dtype.kind not in "fiu":
+        raise TypeError(f"samples must be floats or integers, and not {samples.dtype}")
+    if samples.ndim not in (1, 2) or 0 in samples.shape:
+        raise ValueError(f"samples must have shape (n,) or (n, channels), and not {samples.shape}")
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS:
+        raise ValueError(
+            f"samples must have shape (n, channels), and not {samples.shape}; at most {MOST_CHANNELS} channels"
+        )
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, numbers.Real):
+        raise TypeError(f"sample_rate_hz must be a number, and not {type(rate_hz).__name__}")
+    rate = float(rate_hz)
+    if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ or not rate.is_integer():
+        raise ValueError(f"sample_rate_hz must be a whole number from {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}")
+    return samples.reshape(len(samples), -1), int(rate)
 
 
 def _window(samples: Samples, start: int, end: int) -> Window:
@@ -378,7 +442,7 @@ def _mono(layout: _Layout, frames: list[AudioFrame]) -> Samples:
 def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
     """``mono`` itself, of values of ``dtype``, made so that full scale is 1."""
     if dtype.kind == "u":
-        mono -= np.float32(128)
+        mono -= np.float32(2 ** (8 * dtype.itemsize - 1))
     if dtype.kind in "iu":
         mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
     return mono
