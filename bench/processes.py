@@ -4,6 +4,7 @@ import http.client
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +72,7 @@ def _cold_start_ms(storage: Storage, body: bytes) -> float:
     environment = {**psutil.Process().environ(), "AzureWebJobsStorage": storage.connection_string}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     host = subprocess.Popen(
-        [sys.executable, "-m", "local.host", "--port", str(port)],
+        [sys.executable, "-m", "local.host", "--port", str(port), "--state", tempfile.mkdtemp()],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
     python -m local.drop FILE...
 
 Storage is that of ``make run`` (its port from AZURITE_BLOB_PORT), or the one that AzureWebJobsStorage names. The exit
-code is 0 if every recording got a genre, 1 if one did not, 2 if a file is none or storage does not answer.
+code is 0 if every recording got a genre, 1 if one did not, 2 if a file is missing or storage does not answer.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from typing import IO, Any
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from local.azurite import Ports
+from local import azurite
 from local.host_settings import HOST_STORAGE
 
 Result = dict[str, Any]
-"""A result as it stands in the container ``results``."""
+"""A result as the container ``results`` holds it."""
 
 POLL_INTERVAL_S = 0.5
 PATIENCE_S = 300.0
@@ -35,13 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.drop", description="Names the genre of recordings.")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
     files: list[Path] = parser.parse_args().files
-    for path in files:
-        if not path.is_file():
-            parser.error(f"{path} is no file")
     done = 0
     try:
-        storage = os.environ.get(HOST_STORAGE) or Ports.from_environment(os.environ).connection_string
-        service = connect(storage)
+        service = connect(os.environ.get(HOST_STORAGE) or azurite.connection_string(azurite.ports(os.environ)))
         names = blob_names(files)
         for name, path in names.items():
             with path.open("rb") as content:
@@ -49,11 +45,8 @@ def main() -> int:
         for name, result in results(service, names):
             print(line(name, result), flush=True)
             done += result["status"] == "done"
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"AZURITE_BLOB_PORT and its like must be numbers: {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 2
     except AzureError as error:
         print(f"Storage does not answer; is `make run` running? ({type(error).__name__})", file=sys.stderr)
@@ -64,7 +57,7 @@ def main() -> int:
 
 
 def connect(connection_string: str) -> BlobServiceClient:
-    """A client that tells at once when storage is not there."""
+    """A client that fails at once when storage is not there."""
     return BlobServiceClient.from_connection_string(connection_string, retry_total=0, connection_timeout=5)
 
 
@@ -72,7 +65,7 @@ def blob_names(files: Iterable[Path]) -> dict[str, Path]:
     """A blob name for each file: its own, with a number where two files have the same one."""
     names: dict[str, Path] = {}
     for path in files:
-        # a name that is no text in UTF-8 could not be sent
+        # A name that is not UTF-8 could not be sent.
         own = Path(path.name.encode(errors="surrogateescape").decode(errors="replace"))
         name, count = own.name, 1
         while name in names:
@@ -83,7 +76,7 @@ def blob_names(files: Iterable[Path]) -> dict[str, Path]:
 
 
 def put(service: BlobServiceClient, name: str, content: bytes | IO[bytes]) -> None:
-    """Drop one recording, taking away the result of an earlier one of the same name. Raises AzureError."""
+    """Drop one recording, and delete the result of an earlier one of the same name. Raises AzureError."""
     with contextlib.suppress(ResourceNotFoundError):
         service.get_blob_client("results", f"{name}.json").delete_blob()
     uploads = service.get_container_client("uploads")
@@ -100,7 +93,7 @@ def results(
 ) -> Iterator[tuple[str, Result]]:
     """The results of dropped recordings, each as soon as it is there. Raises AzureError.
 
-    Ends early when none came for ``patience_s``; ``check`` is called between looks and may raise to end the wait.
+    Ends early when none came for ``patience_s``; ``check`` is called between polls and may raise to end the wait.
     """
     waiting = list(names)
     deadline = time.monotonic() + patience_s
@@ -118,14 +111,9 @@ def results(
 def line(name: str, result: Result) -> str:
     """One result in one line."""
     if result["status"] != "done":
-        return f"{name}: {problem(result)}"
-    return f"{name}: {result['genre']} ({result['confidence']:.2f}{', uncertain' if result.get('uncertain') else ''})"
-
-
-def problem(result: Result) -> str:
-    """Why there is no genre."""
-    why = result.get("problem", {})
-    return f"failed ({why.get('code', 'unknown')}): {why.get('detail', 'no reason given')}"
+        problem = result.get("problem", {})
+        return f"{name}: failed ({problem.get('code')}): {problem.get('detail')}"
+    return f"{name}: {result['genre']} ({result['confidence']:.2f}{', not sure' if result.get('uncertain') else ''})"
 
 
 if __name__ == "__main__":

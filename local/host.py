@@ -1,8 +1,8 @@
-"""A small Functions host: one app's HTTP functions, blob functions and queue functions, in one process.
+"""A small Functions host: one app's HTTP, blob and queue functions, in one process.
 
-    python -m local.host [--app DIR] [--address 127.0.0.1] [--port 7071]
+    python -m local.host [--app DIR] [--address 127.0.0.1] [--port 7071] [--state DIR]
 
-Settings come from the environment and from ``local.settings.json`` in the app's folder.
+App settings come from the environment. The blob trigger's receipts are kept in the folder ``--state``.
 """
 
 import argparse
@@ -13,56 +13,55 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 
-from local.blob_listener import POISON_QUEUE, BlobListener, Journal
-from local.host_settings import HOST_STORAGE, HostSettings, SettingsError, connection_string, load_local_settings
-from local.http_front import HttpFront
-from local.queue_listener import Delivery, QueueListener
-from local.storage_clients import Outage, blob_service, call, queue_service
-from local.worker import AppError, Function, Worker
+from local.blob_trigger import POISON_QUEUE, BlobTrigger, Receipts
+from local.host_settings import HOST_STORAGE, HostSettings, SettingsError, connection_string
+from local.http_trigger import HttpTriggers
+from local.queue_trigger import QueueTrigger
+from local.triggers import CLIENT_OPTIONS, Outage
+from local.worker import AppError, Worker
 
 logger = logging.getLogger(__name__)
 
+REPOSITORY = Path(__file__).parents[1]
 CONTAINERS = ("uploads", "results", "feedback")
 GRACE_S = 5
 BACKLOG = 512
 """Connections that the system holds until they are accepted."""
-KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
 
 
 def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.host", description="Runs the function app on this machine.")
-    parser.add_argument("--app", type=Path, default=Path(__file__).parents[1], help="folder of function_app.py")
+    parser.add_argument("--app", type=Path, default=REPOSITORY, help="folder of function_app.py")
     parser.add_argument("--address", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=int(os.environ.get("FUNCTIONS_PORT", "7071")))
+    parser.add_argument("--state", type=Path, default=REPOSITORY / ".tonearm", help="folder for the receipts of blobs")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("azure", "azure.functions", "uvicorn"):  # the first logs whole request URLs, signatures included
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    # Storage is on this machine, and some of its clients would ask these for the way there.
+    for name in ("azure", "azure.functions", "uvicorn"):  # the first logs whole request URLs, signatures included
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Storage is on this machine, and some of its clients would take the way through a proxy.
     for name in [name for name in os.environ if name.lower() in PROXIES]:
         del os.environ[name]
     try:
-        load_local_settings(arguments.app)
-        asyncio.run(_serve(arguments.app, arguments.address, arguments.port))
+        asyncio.run(_serve(arguments.app.resolve(), arguments.address, arguments.port, arguments.state))
     except (AppError, SettingsError, OSError) as error:
         print(f"The functions host cannot run: {error}", file=sys.stderr)
         return 1
-    # a synchronous function that outlasted the grace still holds its thread, and a normal exit would wait for it
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(0)
+    return 0
 
 
-async def _serve(app_dir: Path, address: str, port: int) -> None:
+async def _serve(app_dir: Path, address: str, port: int, state: Path) -> None:
+    """Run everything until SIGTERM or SIGINT, which end this process. Raises AppError, SettingsError and OSError."""
     settings = HostSettings.read(app_dir, os.environ)
     listening = socket.create_server((address, port), backlog=BACKLOG)
     # Connections inherit it: without it a small answer waits 40 ms for the client to acknowledge the part before.
@@ -72,123 +71,82 @@ async def _serve(app_dir: Path, address: str, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
 
     worker = await Worker.start(app_dir)
-    _check_bindings(worker)
-    server = _Server(
-        uvicorn.Config(
-            HttpFront(worker, settings),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            server_header=False,
-            access_log=False,  # it would log function keys given in the query
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
     outage = Outage()
-    listeners = _listeners(worker, settings, outage)
-    if listeners:
-        await _create_containers(blob_service(connection_string(HOST_STORAGE)), outage)
-    tasks = [asyncio.create_task(listener.run(stopping)) for listener in listeners]
-    tasks.append(asyncio.create_task(server.serve(sockets=[listening])))
-    print(f"Functions host ready at http://{address}:{port}/{settings.route_prefix}", flush=True)
-
-    stop = asyncio.create_task(stopping.wait())
-    ended, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in ended:
-        task.result()  # none ends before it is told to, but by a fault
-    logger.info("stopping; what is running gets %d s to finish", GRACE_S)
-    server.should_exit = True
-    await asyncio.wait(tasks, timeout=GRACE_S)
-    await worker.stop()
+    triggers = _triggers(worker, settings, state, outage)
+    config = uvicorn.Config(
+        HttpTriggers(worker, settings).application(),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        server_header=False,
+        access_log=False,  # it would log function keys given in the query
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    if triggers:
+        await _create_containers(outage)
+    async with asyncio.TaskGroup() as tasks:
+        for trigger in triggers:
+            tasks.create_task(trigger.run(stopping))
+        tasks.create_task(server.serve(sockets=[listening]))
+        print(f"Functions host ready at http://{address}:{port}/{settings.route_prefix}", flush=True)
+        await stopping.wait()
+        logger.info("stopping; what is running gets %d s to finish", GRACE_S)
+        server.should_exit = True
+        # A synchronous function cannot be stopped from outside, and a normal exit would wait for its thread.
+        asyncio.get_running_loop().call_later(GRACE_S, os._exit, 0)
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the host's: it stops the listeners too."""
+        """Signals are the host's: it stops the triggers too."""
         yield
 
 
-def _check_bindings(worker: Worker) -> None:
+def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outage) -> list[QueueTrigger | BlobTrigger]:
+    """The blob and queue triggers of the app. Raises AppError for a binding that this host does not have."""
+    triggers: list[QueueTrigger | BlobTrigger] = []
     for function in worker.functions.values():
         for binding in function.bindings:
-            if binding["type"] not in KNOWN_BINDINGS:
+            if binding["type"] not in {"httpTrigger", "http", "blobTrigger", "queueTrigger"}:
                 raise AppError(
                     f"function {function.name} uses a binding of type {binding['type']}, which the local host does not"
                     " have; Azure Functions Core Tools (func start) has it"
                 )
+        trigger = function.trigger
+        if trigger["type"] == "httpTrigger":
+            continue
+        storage = connection_string(trigger["connection"])
+        queues = QueueServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
+        if trigger["type"] == "queueTrigger":
+            queue_name: str = trigger["queueName"]
+            # As in Azure, a poison queue has none of its own: its messages are the last record of what went wrong.
+            poison_queue = None if queue_name.endswith("-poison") else queues.get_queue_client(f"{queue_name}-poison")
+            queue = queues.get_queue_client(queue_name)
+            triggers.append(QueueTrigger(worker, function, queue, poison_queue, settings, outage))
+        else:
+            blobs = BlobServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
+            container = blobs.get_container_client(trigger["path"].partition("/")[0])
+            state.mkdir(parents=True, exist_ok=True)
+            receipts = Receipts(state / f"{function.name}.receipts")
+            poison_queue = queues.get_queue_client(POISON_QUEUE)
+            triggers.append(BlobTrigger(worker, function, container, poison_queue, receipts, settings, outage))
+    return triggers
 
 
-def _listeners(worker: Worker, settings: HostSettings, outage: Outage) -> list[QueueListener | BlobListener]:
-    blob_functions = [function for function in worker.functions.values() if function.trigger["type"] == "blobTrigger"]
-    queue_functions = [function for function in worker.functions.values() if function.trigger["type"] == "queueTrigger"]
-    listeners: list[QueueListener | BlobListener] = []
-    for function in queue_functions:
-        queues = queue_service(connection_string(function.trigger["connection"]))
-        name: str = function.trigger["queueName"]
-        # as in Azure, a poison queue has none of its own: its messages are the last record of what went wrong
-        poison_queue = None if name.endswith("-poison") else queues.get_queue_client(f"{name}-poison")
-        listeners.append(
-            QueueListener(
-                queues.get_queue_client(name),
-                poison_queue,
-                _queue_work(worker, function, settings.function_timeout_s),
-                at_once=settings.queue_messages_at_once,
-                tries=settings.queue_tries,
-                retry_delay_s=settings.queue_retry_delay_s,
-                encoding=settings.queue_encoding,
-                outage=outage,
-            )
-        )
-    poison_queue = queue_service(connection_string(HOST_STORAGE)).get_queue_client(POISON_QUEUE)
-    journals = blob_service(connection_string(HOST_STORAGE))
-    blob_listeners = [
-        BlobListener(
-            worker,
-            function,
-            blob_service(connection_string(function.trigger["connection"])),
-            Journal(journals, function.name, outage),
-            poison_queue,
-            settings,
-            outage,
-        )
-        for function in blob_functions
-    ]
-    return [*listeners, *blob_listeners]
+async def _create_containers(outage: Outage) -> None:
+    """Wait for storage, then create the containers that the app takes for granted, as Bicep does in Azure."""
+    service = BlobServiceClient.from_connection_string(connection_string(HOST_STORAGE), **CLIENT_OPTIONS)
 
+    def create() -> None:
+        for name in CONTAINERS:
+            with contextlib.suppress(ResourceExistsError):
+                service.create_container(name)
 
-def _queue_work(worker: Worker, function: Function, timeout_s: float | None) -> Callable[[Delivery], Awaitable[None]]:
-    async def handle(delivery: Delivery) -> None:
-        message = delivery.message
-        async with asyncio.timeout(timeout_s):
-            await worker.invoke_queue(
-                function.name,
-                delivery.text,
-                message_id=message.id,
-                dequeue_count=delivery.tries,
-                pop_receipt=delivery.pop_receipt,
-                inserted_on=message.inserted_on,
-                expires_on=message.expires_on,
-                next_visible_on=message.next_visible_on,
-            )
-
-    return handle
-
-
-async def _create_containers(service: BlobServiceClient, outage: Outage) -> None:
-    """Wait for storage, then make sure that the containers exist which the app takes for granted."""
-    for name in CONTAINERS:
-        while True:
-            try:
-                await call(service.create_container, name)
-            except ResourceExistsError:
-                pass
-            except AzureError as error:
-                await outage.wait_after(error)
-                continue
-            break
-    outage.over()
+    await outage.retry(create)
 
 
 if __name__ == "__main__":

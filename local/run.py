@@ -2,94 +2,104 @@
 
     python -m local [--once]
 
-When all is up, a synthesised clip is dropped into ``uploads`` and its result printed; then the system stays up until
-Ctrl-C, SIGTERM, or the end of the process that started this one. Data and logs are in ``.tonearm/``.
+When all is up, a made-up clip is dropped into ``uploads`` and its result printed; then the system stays up until
+Ctrl-C, SIGTERM, or the end of the process that started this one. What ends by itself is restarted. Data and logs are in
+``.tonearm/``.
 """
 
 import argparse
-import http.client
+import contextlib
+import fcntl
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Self
 
 import psutil
 from azure.core.exceptions import AzureError
 
-from local import azurite, clip, drop
-from local.child import Child, ChildError
+from local import azurite, drop
 from local.host_settings import HOST_STORAGE
-from local.ports import ADDRESS, Claim, PortError, check_free
-from local.previous_run import AlreadyRunningError, Register
+from local.processes import ADDRESS, STATE_VARIABLE, Child, ChildError, end_previous_run, http_status
+from tonearm import sample_clip
 
 REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 120
 CHECK_INTERVAL_S = 0.2
-PROOF_NAME = "proof/synthesised-clip.wav"
+RESTART_DELAY_S = 1.0
+RESTART_DELAY_MAX_S = 30.0
+"""The delay doubles up to here, and begins anew with a process that ran longer than this."""
+PROOF_NAME = "proof/sample-clip.wav"
 PROOF_PATIENCE_S = 120
 BAR_WIDTH = 40
+PORTS = azurite.PORTS | {"FUNCTIONS_PORT": 7071, "WEB_PORT": 8501}
+"""The variable of each port, and its default."""
+
+
+class RunError(Exception):
+    """The system cannot run, or does not do what it is for; the message says why."""
 
 
 class StopRequestedError(Exception):
     """Somebody asked for the end: a signal, or the parent's own end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where the parts listen."""
-
-    storage: azurite.Ports
-    functions: int
-    web: int
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Raises PortError for a port that is no number."""
-        try:
-            return cls(
-                storage=azurite.Ports.from_environment(environment),
-                functions=int(environment.get("FUNCTIONS_PORT", "7071")),
-                web=int(environment.get("WEB_PORT", "8501")),
-            )
-        except ValueError as error:
-            raise PortError(f"A port must be a number: {error}") from error
-
-    @property
-    def claims(self) -> list[Claim]:
-        """Each port with the variable that changes it."""
-        return [
-            Claim("storage: blobs", self.storage.blob, "AZURITE_BLOB_PORT"),
-            Claim("storage: queues", self.storage.queue, "AZURITE_QUEUE_PORT"),
-            Claim("storage: tables", self.storage.table, "AZURITE_TABLE_PORT"),
-            Claim("functions", self.functions, "FUNCTIONS_PORT"),
-            Claim("web app", self.web, "WEB_PORT"),
-        ]
-
-
-class Watch:
-    """Notices when it is time to stop: a signal, the end of the process that started this one, or of a child."""
+class Supervisor:
+    """Starts processes in order, restarts those that end, and stops all of them in reverse order."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
         self._signal: signal.Signals | None = None
-        self._parents = _parents()
+        self._parent = os.getppid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
+    def start(self, *group: Child) -> None:
+        """Start processes side by side and wait until they are ready. Raises ChildError and StopRequestedError."""
+        for child in group:
+            print(f"Starting: {child.name}", flush=True)
+            child.launch()
+            self.children.append(child)
+        for child in group:
+            child.wait_ready(READY_TIMEOUT_S, self.check)
+
     def check(self) -> None:
-        """Raises StopRequestedError or ChildError."""
+        """Raises StopRequestedError when it is time to stop."""
         if self._signal is not None:
             raise StopRequestedError(f"{self._signal.name} received")
-        if not all(_is_alive(parent) for parent in self._parents):
+        if os.getppid() != self._parent:
             raise StopRequestedError("the process that started this one has ended")
-        for child in self.children:
-            if not child.alive:
-                raise ChildError(f"{child.name} ended (exit code {child.exit_code})\n{child.log_tail()}")
+
+    def keep_running(self) -> None:
+        """Restart what ends, after growing delays, until StopRequestedError. Raises ChildError too."""
+        launched_s = dict.fromkeys(self.children, time.monotonic())
+        delay_s = dict.fromkeys(self.children, RESTART_DELAY_S)
+        due_s: dict[Child, float] = {}
+        while True:
+            self.check()
+            now_s = time.monotonic()
+            for child in self.children:
+                if child in due_s and now_s >= due_s[child]:
+                    child.kill()  # what is left of its session
+                    child.launch()
+                    launched_s[child] = now_s
+                    del due_s[child]
+                elif child not in due_s and not child.alive:
+                    if now_s - launched_s[child] > RESTART_DELAY_MAX_S:
+                        delay_s[child] = RESTART_DELAY_S
+                    print(f"{child.name} ended ({child.ending}); restarting it. Log: {child.log_path}", flush=True)
+                    due_s[child] = now_s + delay_s[child]
+                    delay_s[child] = min(2 * delay_s[child], RESTART_DELAY_MAX_S)
+            time.sleep(CHECK_INTERVAL_S)
+
+    def stop(self) -> None:
+        """Stop what was started last first, so that nothing misses what it depends on."""
+        for child in reversed(self.children):
+            child.stop()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
@@ -103,157 +113,159 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".tonearm", help="folder for data and logs")
     arguments = parser.parse_args()
     state: Path = arguments.state.absolute()
-    state.mkdir(parents=True, exist_ok=True)
-    register = Register(state / "running.json")
-    watch = Watch()
+    (state / "storage").mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor()
     try:
-        for name in register.take():
-            print(f"Ended what an earlier run had left: {name}")
-        ports = Ports.from_environment(os.environ)
-        check_free(ports.claims)
-    except (AlreadyRunningError, PortError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    try:
-        _start(_children(arguments.app.absolute(), state, ports), register, watch)
-        proof = _prove(ports, watch)
-        print(f"{proof}\n\n{_directions(ports, state)}", flush=True)
-        while not arguments.once:
-            time.sleep(CHECK_INTERVAL_S)
-            watch.check()
+        # The lock ends with this process, however it ends.
+        with (state / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"Tonearm is already running here (data in {state}). End that first.") from None
+            for process in end_previous_run(state):
+                print(f"Ended what an earlier run had left: {process}")
+            ports = read_ports(os.environ)
+            check_free(ports)
+            storage, functions, web = parts(arguments.app.absolute(), state, ports)
+            supervisor.start(storage)
+            supervisor.start(functions, web)
+            print(f"{_prove(ports, supervisor, functions)}\n\n{_directions(ports, state)}", flush=True)
+            if not arguments.once:
+                supervisor.keep_running()
     except StopRequestedError as reason:
         print(f"\nStopping: {reason}.", flush=True)
-    except (ChildError, ProofError) as error:
-        print(f"\n{error}\nStopping everything.", file=sys.stderr, flush=True)
+    except (ChildError, RunError) as error:
+        print(error, file=sys.stderr, flush=True)
         return 1
     finally:
-        # the web app first and storage last, so that nobody misses what they stand on
-        for child in reversed(watch.children):
-            child.stop()
-        register.release()
+        supervisor.stop()
     return 0
 
 
-def _children(app_dir: Path, state: Path, ports: Ports) -> list[Child]:
-    """The parts in the order in which they are started."""
+def read_ports(environment: Mapping[str, str]) -> dict[str, int]:
+    """The port of each variable in `PORTS`. Raises RunError for what is no port, and for one port given twice."""
+    ports: dict[str, int] = {}
+    for variable, default in PORTS.items():
+        text = environment.get(variable, str(default))
+        if not (text.isdecimal() and 1 <= int(text) <= 65_535):
+            raise RunError(f"{variable} is {text}; a port is a number from 1 to 65535.")
+        for other, port in ports.items():
+            if port == int(text):
+                raise RunError(f"{variable} and {other} are both {port}; each needs a port of its own.")
+        ports[variable] = int(text)
+    return ports
+
+
+def check_free(ports: Mapping[str, int]) -> None:
+    """Raises RunError for the first port that is taken; the message says by which process, if that can be seen."""
+    for variable, port in ports.items():
+        with socket.socket() as probe:
+            # As servers do it, so that connections of an earlier run that are still winding down do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+                probe.listen()
+            except OSError:
+                raise RunError(
+                    f"Port {port} is taken{_by(port)}. End that, or choose another port with {variable}=..."
+                ) from None
+
+
+def _by(port: int) -> str:
+    with contextlib.suppress(psutil.Error):  # other users' processes are hidden from us, on macOS all of them
+        for connection in psutil.net_connections("tcp"):
+            listening = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            if listening and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return ""
+
+
+def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, Child, Child]:
+    """Storage, the functions host and the web app, not started yet. Logs of an earlier run are deleted."""
     logs = state / "logs"
     for log in logs.glob("*.log"):
         log.unlink()
-    (state / "storage").mkdir(exist_ok=True)
-    web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{ports.functions}"}
+    *storage_ports, functions_port, web_port = ports.values()
+    run = {STATE_VARIABLE: str(state)}
+    web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
     if key := os.environ.get("TONEARM_REQUIRE_KEY"):
         web_environment["TONEARM_API_KEY"] = key
-    return [
-        azurite.azurite(state / "storage", logs / "storage.log", ports.storage),
-        Child(
-            "Functions host",
-            [sys.executable, "-m", "local.host", "--app", str(app_dir), "--port", str(ports.functions)],
-            log_path=logs / "functions.log",
-            probe=lambda: _status(ports.functions, "/") is not None,
-            environment={HOST_STORAGE: ports.storage.connection_string},
-            cwd=REPOSITORY,
-        ),
-        Child(
-            "Web app",
-            [sys.executable, "-m", "streamlit", "run", str(app_dir / "frontend" / "app.py"), *_streamlit(ports.web)],
-            log_path=logs / "web.log",
-            probe=lambda: _status(ports.web, "/_stcore/health") == http.HTTPStatus.OK,
-            environment=web_environment,
-            cwd=REPOSITORY,
-        ),
-    ]
-
-
-def _streamlit(port: int) -> list[str]:
-    options = {
+    streamlit = {
         "server.address": ADDRESS,
-        "server.port": str(port),
+        "server.port": str(web_port),
         "server.headless": "true",
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
     }
-    return [f"--{name}={value}" for name, value in options.items()]
+    host = ["-m", "local.host", "--app", str(app_dir), "--port", str(functions_port), "--state", str(state)]
+    page = ["-m", "streamlit", "run", str(app_dir / "frontend" / "app.py")]
+    return (
+        azurite.azurite(state / "storage", logs / "storage.log", storage_ports, run),
+        Child(
+            "Functions host",
+            [sys.executable, *host],
+            log_path=logs / "functions.log",
+            probe=lambda: http_status(functions_port, "/") is not None,
+            environment=run | {HOST_STORAGE: azurite.connection_string(storage_ports)},
+            cwd=REPOSITORY,
+        ),
+        Child(
+            "Web app",
+            [sys.executable, *page, *(f"--{name}={value}" for name, value in streamlit.items())],
+            log_path=logs / "web.log",
+            probe=lambda: http_status(web_port, "/_stcore/health") == 200,
+            environment=run | web_environment,
+            cwd=REPOSITORY,
+        ),
+    )
 
 
-def _start(children: list[Child], register: Register, watch: Watch) -> None:
-    """Storage alone first, then the others side by side."""
-    storage, *others = children
-    for group in ([storage], others):
-        for child in group:
-            print(f"Starting: {child.name}", flush=True)
-            child.launch()
-            watch.children.append(child)
-            register.add(child)
-        for child in group:
-            child.wait_ready(READY_TIMEOUT_S, watch.check)
+def _prove(ports: Mapping[str, int], supervisor: Supervisor, functions: Child) -> str:
+    """Drop a clip, wait for its result, and describe it. Raises RunError and StopRequestedError."""
 
+    def check() -> None:
+        supervisor.check()
+        for child in supervisor.children:
+            if not child.alive:
+                raise RunError(f"{child.name} ended ({child.ending})\n{child.log_tail()}")
 
-class ProofError(Exception):
-    """The system is up and does not do what it is for."""
-
-
-def _prove(ports: Ports, watch: Watch) -> str:
-    """Drop a clip, wait for its result, and describe it. Raises ProofError."""
     started_s = time.monotonic()
-    service = drop.connect(ports.storage.connection_string)
     try:
-        drop.put(service, PROOF_NAME, clip.wav())
-        results = dict(drop.results(service, [PROOF_NAME], watch.check, patience_s=PROOF_PATIENCE_S))
+        service = drop.connect(azurite.connection_string(list(ports.values())[:3]))
+        drop.put(service, PROOF_NAME, sample_clip.wav())
+        results = dict(drop.results(service, [PROOF_NAME], check, patience_s=PROOF_PATIENCE_S))
     except AzureError as error:
-        raise ProofError(f"Storage does not take the clip that should prove the system: {error}") from error
-    functions = watch.children[1]
-    if PROOF_NAME not in results:
-        raise ProofError(f"No result came for the synthesised clip.\n{functions.log_tail()}")
-    result = results[PROOF_NAME]
-    if result["status"] != "done":
-        raise ProofError(f"The synthesised clip: {drop.problem(result)}\n{functions.log_tail()}")
+        raise RunError(f"Storage does not take the clip that should prove the system: {error}") from error
     took_s = time.monotonic() - started_s
-    lines = [f"\nProof: a synthesised clip, dropped into `uploads`, came back after {took_s:.1f} s.\n"]
+    result = results.get(PROOF_NAME)
+    if result is None or result["status"] != "done":
+        reason = drop.line("made-up clip", result) if result else f"no result after {took_s:.0f} s"
+        raise RunError(f"The system does not work: {reason}\n{functions.log_tail()}")
+    lines = [f"\nProof: a made-up clip, dropped into `uploads`, came back after {took_s:.1f} s.\n"]
     lines += [f"  {drop.line('genre', result)}\n"]
     for genre, probability in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
         lines.append(f"  {genre:<10} {probability:.2f} {'█' * round(BAR_WIDTH * probability)}")
     return "\n".join(lines)
 
 
-def _directions(ports: Ports, state: Path) -> str:
-    """Where everything is, and the three doors in one line each."""
-    api = f"http://{ADDRESS}:{ports.functions}/api"
-    python = os.path.relpath(sys.executable)
-    port = "" if ports.storage.blob == azurite.Ports().blob else f"AZURITE_BLOB_PORT={ports.storage.blob} "
+def _directions(ports: Mapping[str, int], state: Path) -> str:
+    """Where everything is, and how to try one's own music."""
+    api = f"http://{ADDRESS}:{ports['FUNCTIONS_PORT']}/api"
+    variable, python = "AZURITE_BLOB_PORT", os.path.relpath(sys.executable)
+    port = "" if ports[variable] == PORTS[variable] else f"{variable}={ports[variable]} "
     key = ' -H "x-functions-key: $TONEARM_REQUIRE_KEY"' if os.environ.get("TONEARM_REQUIRE_KEY") else ""
     rows = {
-        "Browser": f"http://{ADDRESS}:{ports.web}",
+        "Browser": f"http://{ADDRESS}:{ports['WEB_PORT']}",
         "HTTP": f"curl{key} --data-binary @song.mp3 {api}/classify",
         "Storage": f"{port}{python} -m local.drop song.mp3",
         "API": f"{api}/openapi.json",
         "Logs, data": os.path.relpath(state),
     }
-    return "\n".join(["Tonearm is up; Ctrl-C ends it.\n", *(f"  {name:<11} {text}" for name, text in rows.items())])
-
-
-def _status(port: int, path: str) -> int | None:
-    """The status of an HTTP GET; None if nobody answers."""
-    connection = http.client.HTTPConnection(ADDRESS, port, timeout=2)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _parents() -> list[psutil.Process]:
-    """The process that started this one, and make, which may have put a shell in between."""
-    parents = psutil.Process().parents()
-    # without a parent of our own (pid 1, in a container) there is nobody to outlive
-    return [
-        parent for place, parent in enumerate(parents) if parent.pid != 1 and (place == 0 or "make" in parent.name())
-    ]
+    return "\n".join(
+        [
+            "Tonearm is up; Ctrl-C ends it. Try your own music:\n",
+            *(f"  {name:<11} {text}" for name, text in rows.items()),
+            "\nNo music at hand? https://freemusicarchive.org has free recordings of every genre, and",
+            f"{os.path.relpath(Path(sys.executable).parent / 'tonearm')} sample clip.wav writes a made-up clip.",
+        ]
+    )

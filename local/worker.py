@@ -1,8 +1,7 @@
 """Drives Microsoft's Python worker library as the Functions host does: load an app, list its functions, invoke them.
 
-The library (`azure-functions-runtime`) speaks in protobuf messages but looks only at their shape, so plain objects
-of that shape stand in for them here and no gRPC is needed. What runs is the genuine article: decorators, bindings,
-converters, and for synchronous functions the library's own thread pool.
+The library (`azure-functions-runtime`) takes protobuf messages but looks only at their shape, so plain objects of that
+shape are enough and no gRPC is needed. Decorators, bindings, converters and the thread pool are Microsoft's own.
 """
 
 import json
@@ -11,10 +10,9 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import azure_functions_runtime as runtime  # type: ignore[import-untyped]
 
@@ -81,8 +79,6 @@ def match_blob_path(pattern: str, container: str, blob_name: str) -> dict[str, s
 class Worker:
     """A function app, loaded into this process and ready to be invoked."""
 
-    _loaded: ClassVar[Path | None] = None
-
     def __init__(self, functions: dict[str, Function]) -> None:
         self.functions = functions
         """By name."""
@@ -91,13 +87,10 @@ class Worker:
     async def start(cls, app_dir: Path) -> Self:
         """Import ``app_dir/function_app.py`` and index its functions. Raises AppError.
 
-        The library keeps the app in module globals, and an app's functions may be listed only once: hence one app
-        a process.
+        Once in a process only: the library keeps the app in module globals.
         """
-        if Worker._loaded is not None:
-            raise AppError(f"this process already runs the function app in {Worker._loaded}")
-        app_dir = _checked_app_dir(app_dir)
-        Worker._loaded = app_dir
+        if not (app_dir / "function_app.py").is_file():
+            raise AppError(f"there is no function_app.py in {app_dir}")
         sys.path.insert(0, str(app_dir))
         answer = await runtime.worker_init_request(
             _request("worker_init_request", capabilities={}, function_app_directory=str(app_dir))
@@ -139,20 +132,10 @@ class Worker:
         response = answer.http
         return HttpResponse(int(response.status_code), dict(response.headers), response.body.bytes)
 
-    async def invoke_blob(
-        self,
-        name: str,
-        *,
-        container: str,
-        blob_name: str,
-        uri: str = "",
-        properties: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
+    async def invoke_blob(self, name: str, *, container: str, blob_name: str, uri: str = "") -> None:
         """Run a blob function whose argument is a deferred binding, such as ``BlobClient`` of Microsoft's extension.
 
-        The function gets a reference to the blob, of which the binding makes what it is; the rest is trigger metadata.
-        Raises InvocationError.
+        The function gets a reference to the blob and reads what it needs. Raises InvocationError.
         """
         trigger = self.functions[name].trigger
         reference = {"Connection": trigger["connection"], "ContainerName": container, "BlobName": blob_name}
@@ -162,40 +145,17 @@ class Worker:
             content_type="application/json",
             content=json.dumps(reference).encode(),
         )
-        trigger_metadata = {
-            "BlobTrigger": _TypedData(string=f"{container}/{blob_name}"),
-            "Uri": _TypedData(string=uri),
-            "Properties": _TypedData(json=json.dumps(dict(properties or {}), default=str)),
-            "Metadata": _TypedData(json=json.dumps(dict(metadata or {}))),
-        }
-        for parameter, value in (match_blob_path(trigger["path"], container, blob_name) or {}).items():
-            trigger_metadata[parameter] = _TypedData(string=value)
+        parameters = match_blob_path(trigger["path"], container, blob_name) or {}
+        metadata = {"BlobTrigger": f"{container}/{blob_name}", "Uri": uri} | parameters
+        trigger_metadata = {key: _TypedData(string=value) for key, value in metadata.items()}
         await self._invoke(name, _TypedData(model_binding_data=blob), trigger_metadata)
 
-    async def invoke_queue(
-        self,
-        name: str,
-        body: str,
-        *,
-        message_id: str = "",
-        dequeue_count: int = 1,
-        pop_receipt: str = "",
-        inserted_on: datetime | None = None,
-        expires_on: datetime | None = None,
-        next_visible_on: datetime | None = None,
-    ) -> None:
+    async def invoke_queue(self, name: str, body: str, *, message_id: str = "", dequeue_count: int = 1) -> None:
         """Run a queue function on a message's decoded text. Raises InvocationError."""
-        inserted_on = inserted_on or datetime.now(UTC)
-        times = {
-            "InsertionTime": inserted_on,
-            "ExpirationTime": expires_on or inserted_on + timedelta(days=7),
-            "NextVisibleTime": next_visible_on or inserted_on,
-        }
         trigger_metadata = {
             "Id": _TypedData(string=message_id),
             "DequeueCount": _TypedData(json=json.dumps(dequeue_count)),
-            "PopReceipt": _TypedData(string=pop_receipt),
-        } | {key: _TypedData(json=json.dumps(time.isoformat())) for key, time in times.items()}
+        }
         await self._invoke(name, _TypedData(string=body), trigger_metadata)
 
     async def _invoke(self, name: str, data: "_TypedData", trigger_metadata: dict[str, "_TypedData"]) -> Any:
@@ -215,12 +175,6 @@ class Worker:
             failure = answer.result.exception
             raise InvocationError(name, failure.message, failure.stack_trace)
         return answer.return_value
-
-
-def _checked_app_dir(app_dir: Path) -> Path:
-    if not (app_dir / "function_app.py").is_file():
-        raise AppError(f"there is no function_app.py in {app_dir}")
-    return app_dir.resolve()
 
 
 class _Message(SimpleNamespace):
@@ -244,25 +198,18 @@ class _StatusResult(_Message):
 
 
 class _BindingInfo(_Message):
-    # the library indexes with these: directions, and "no data type given"
-    undefined, out, inout = 0, 1, 2
+    undefined, out, inout = 0, 1, 2  # no data type given, and directions
 
 
-_PROTOS = SimpleNamespace(
-    BindingInfo=_BindingInfo,
-    FunctionMetadataResponse=_Message,
-    InvocationResponse=_Message,
-    ParameterBinding=_ParameterBinding,
-    RpcException=_Message,
-    RpcFunctionMetadata=_Message,
-    RpcHttp=_Message,
-    StatusResult=_StatusResult,
-    TypedData=_TypedData,
-    WorkerInitResponse=_Message,
-    WorkerMetadata=_Message,
-)
+class _Protos(SimpleNamespace):
+    BindingInfo, ParameterBinding, StatusResult, TypedData = _BindingInfo, _ParameterBinding, _StatusResult, _TypedData
+
+    def __getattr__(self, _name: str) -> type[_Message]:
+        return _Message
 
 
 def _request(kind: str, **fields: Any) -> _Message:
     """A host's message of ``kind`` with the context that the library expects around it."""
-    return _Message(request=_Message(**{kind: _Message(**fields)}), properties={"host": "127.0.0.1", "protos": _PROTOS})
+    return _Message(
+        request=_Message(**{kind: _Message(**fields)}), properties={"host": "127.0.0.1", "protos": _Protos()}
+    )

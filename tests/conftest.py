@@ -1,7 +1,6 @@
 """What tests in several folders share: storage, the function app in this process, and the running system."""
 
 import asyncio
-import http.client
 import socket
 import sys
 import threading
@@ -13,7 +12,7 @@ import psutil
 import pytest
 
 from local import azurite as emulator
-from local.child import Child
+from local.processes import Child, http_status
 from local.worker import Function, HttpRequest, HttpResponse, Worker
 
 REPOSITORY = Path(__file__).parents[1]
@@ -44,8 +43,8 @@ class Storage:
     """Azurite on ports of its own; data stays over `stop` and `start`, unless it is held in memory."""
 
     def __init__(self, folder: Path, *, in_memory: bool = False) -> None:
-        ports = emulator.Ports(*free_ports(3))
-        self.connection_string = ports.connection_string
+        ports = free_ports(3)
+        self.connection_string = emulator.connection_string(ports)
         self._child = emulator.azurite(None if in_memory else folder / "storage", folder / "azurite.log", ports)
 
     @property
@@ -77,15 +76,17 @@ class System:
     ) -> None:
         self.storage = storage or Storage(folder)
         self.connection_string = self.storage.connection_string
-        self.address = f"127.0.0.1:{free_ports(1)[0]}"
+        (port,) = free_ports(1)
+        self.address = f"127.0.0.1:{port}"
         self.api_url = f"http://{self.address}/api"
         self.log_path = folder / "functions.log"
-        command = [sys.executable, "-m", "local.host", "--app", str(app_dir), "--port", self.address.partition(":")[2]]
+        self.receipts = folder / "receipts"
+        options = ["--app", str(app_dir), "--port", str(port), "--state", str(self.receipts)]
         self._host = Child(
             "Functions host",
-            command,
+            [sys.executable, "-m", "local.host", *options],
             log_path=self.log_path,
-            probe=self._answers,
+            probe=lambda: http_status(port, "/") is not None,
             environment={"AzureWebJobsStorage": self.connection_string, **(environment or {})},
             cwd=REPOSITORY,
         )
@@ -114,17 +115,6 @@ class System:
     @property
     def alive(self) -> bool:
         return self._host.alive
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection(self.address, timeout=2)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse()
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-        return True
 
 
 class SyncWorker:

@@ -19,10 +19,9 @@ def test_the_same_file_again(doors: Doors, name: str) -> None:
     sound = encode("wav", music(3.0))
     doors.drop(name, sound)
     first = doors.wait(name)
-    receipts = doors.blobs.get_container_client("azure-webjobs-hosts")
     doors.system.stop()
-    for receipt in receipts.list_blob_names(name_starts_with="blobreceipts/"):
-        receipts.delete_blob(receipt)
+    for receipts in doors.system.receipts.iterdir():
+        receipts.unlink()
     doors.system.start()
     doors.wait_for_event("upload_answered_elsewhere", name)
     assert doors.wait(name) == first

@@ -17,7 +17,7 @@ from frontend import errors, upload_proxy
 from frontend.batch import Chosen
 from frontend.upload_queue import Courier
 from frontend.uploader import Report
-from local.child import Child
+from local.processes import Child
 from tests.conftest import READY_TIMEOUT_S, REPOSITORY, free_ports
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")

@@ -60,9 +60,11 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     def forget() -> None:
         settings.cache_clear()
-        storage.forget_clients()
+        storage.service.cache_clear()
+        storage.container.cache_clear()
+        storage.store.cache_clear()
         monkeypatch.setattr(model_loader, "_loaded", None)
-        monkeypatch.setattr(health, "_cached", None)
+        monkeypatch.setattr(health, "_kept", health._Kept())
 
     def set_all(**values: Any) -> None:
         for name, value in values.items():
@@ -75,7 +77,9 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     yield set_all
     monkeypatch.undo()
     settings.cache_clear()
-    storage.forget_clients()
+    storage.service.cache_clear()
+    storage.container.cache_clear()
+    storage.store.cache_clear()
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naming a genre takes so long that an upload is looked at again before its answer is written."""
-    monkeypatch.setattr(process_upload, "_ASSUMED_CURRENT_S", 0)
+    monkeypatch.setattr(process_upload, "_CURRENT_S", 0)
 
 
 class Interrupted:

@@ -25,7 +25,7 @@ from functions import history, storage, upload_urls
 from functions.problems import ProblemError
 from functions.settings import KeyAccess
 from local import azurite as emulator
-from local.child import Child
+from local.processes import Child
 from tests.conftest import READY_TIMEOUT_S, SyncWorker, free_ports
 from tests.functions.client import Client
 from tests.functions.conftest import Configure
@@ -233,11 +233,11 @@ def test_a_bookmark_that_storage_refuses(refusing: str, configure: Configure) ->
     key = base64.b64encode(b"key").decode()
     configure(AzureWebJobsStorage=f"AccountName=a;AccountKey={key};BlobEndpoint={refusing}/a;")
     with pytest.raises(ProblemError) as caught:
-        history.page(history.PageRequest(limit=1, filter=history.ResultFilter(), after="made up"))
+        history.page(history.PageRequest(limit=1, wanted=history.Wanted(), after="made up"))
     assert caught.value.code == "bad_parameter"
     # Without a bookmark the same refusal is no fault of the caller's.
     with pytest.raises(Exception, match="OutOfRangeInput"):
-        history.page(history.PageRequest(limit=1, filter=history.ResultFilter()))
+        history.page(history.PageRequest(limit=1, wanted=history.Wanted()))
 
 
 def test_a_client_sends_nothing_by_itself() -> None:

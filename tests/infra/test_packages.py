@@ -22,11 +22,11 @@ from azure.storage.blob import BlobServiceClient
 
 from infra import packages
 from infra.checks import dockerfiles
-from local import clip
-from local.child import Child
+from local.processes import Child
 from local.setup_env import find_uv
 from tests.conftest import REPOSITORY, Storage, free_ports
 from tests.local.conftest import wait_until
+from tonearm import sample_clip as clip
 
 READY_TIMEOUT_S = 60
 NATIVE = {"av", "cryptography", "numpy", "obstore", "onnxruntime", "pydantic_core", "soxr"}
@@ -121,13 +121,13 @@ def functions(
     """The function package, running: its port and its process."""
     package = built / "functions"
     (port,) = free_ports(1)
+    log = tmp_path_factory.mktemp("functions") / "log"
     command = launcher(
         package,
         host_python,
-        *("-m", "local.host", "--app", str(package), "--port", str(port)),
+        *("-m", "local.host", "--app", str(package), "--port", str(port), "--state", str(log.parent)),
         AzureWebJobsStorage=azurite.connection_string,
     )
-    log = tmp_path_factory.mktemp("functions") / "log"
     child = Child("The package", command, log_path=log, probe=lambda: answers(port, "/api/openapi.json"), cwd=package)
     child.launch()
     child.wait_ready(READY_TIMEOUT_S)

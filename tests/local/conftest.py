@@ -77,7 +77,7 @@ class Sample(System):
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     """The sample app with a function key and a small limit for bodies."""
-    environment = {"TONEARM_REQUIRE_KEY": KEY, "TONEARM_MAX_REQUEST_BYTES": str(MAX_REQUEST_BYTES)}
+    environment = {"TONEARM_REQUIRE_KEY": KEY, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(MAX_REQUEST_BYTES)}
     sample = Sample(tmp_path_factory.mktemp("sample"), environment)
     sample.storage.start()
     # there before the host is: a blob, and a message that was taken in hand twice by a host that died of it

@@ -1,7 +1,7 @@
 """The supervisor behind ``make run``, around the sample app, in a process of its own as always."""
 
 import contextlib
-import json
+import itertools
 import os
 import socket
 import subprocess
@@ -12,13 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local import run
 from local.host_settings import HOST_STORAGE
-from local.ports import PortError, check_free
-from local.run import Ports
+from local.processes import STATE_VARIABLE, Child
+from local.run import PORTS, RunError, StopRequestedError, Supervisor, read_ports
 from tests.conftest import REPOSITORY, free_ports
 from tests.local.conftest import SAMPLE_APP, wait_until
 
-VARIABLES = ("AZURITE_BLOB_PORT", "AZURITE_QUEUE_PORT", "AZURITE_TABLE_PORT", "FUNCTIONS_PORT", "WEB_PORT")
+PARTS = ("azurite", "local.host", "streamlit")
+
+pytestmark = pytest.mark.slow
 
 
 class Supervised:
@@ -26,7 +29,7 @@ class Supervised:
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
-        self.ports = dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True))
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         # `local.drop` would go to the storage that this names, which other tests in this process set
         inherited = {name: value for name, value in os.environ.items() if name != HOST_STORAGE}
         self.environment = {**inherited, **{name: str(port) for name, port in self.ports.items()}}
@@ -48,21 +51,23 @@ class Supervised:
         return self._output_path.read_text()
 
     def children(self) -> dict[str, psutil.Process]:
-        """The parts, by name, as the supervisor remembers them."""
-        known = json.loads((self.state / "running.json").read_text())
-        return {entry["name"]: psutil.Process(entry["pid"]) for entry in known}
+        """The parts that run, by what their commands have in common with no other's."""
+        found = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(STATE_VARIABLE) == str(self.state) and process.status() != "zombie":
+                    command = " ".join(process.cmdline())
+                    found[next(name for name in PARTS if name in command)] = process
+        return found
 
     def wait_for(self, text: str) -> None:
         wait_until(lambda: text in self.output, f"{text!r} in the output:\n{self.output}")
 
     def cleanup(self) -> None:
-        """End what a failed test may have left; the next run would do the same."""
-        for process in self._processes:
+        """End what a failed test may have left."""
+        for process in [*self._processes, *self.children().values()]:
             process.kill()
-        if (self.state / "running.json").is_file():
-            for entry in json.loads((self.state / "running.json").read_text()):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    psutil.Process(entry["pid"]).kill()
+            process.wait()
 
 
 @pytest.fixture
@@ -79,11 +84,11 @@ def all_gone(processes: dict[str, psutil.Process]) -> bool:
 def test_from_kill_over_a_new_start_to_a_clean_end(supervised: Supervised, tmp_path: Path) -> None:
     killed = supervised.start()
     supervised.wait_for("Starting: Web app")
-    wait_until(lambda: len(supervised.children()) == 4, "all parts")
-    left = {name: process for name, process in supervised.children().items() if name != "supervisor"}
+    wait_until(lambda: len(supervised.children()) == 3, "all parts")
+    left = supervised.children()
     killed.kill()
     killed.wait()
-    assert sorted(left) == ["Azurite", "Functions host", "Web app"]
+    assert sorted(left) == sorted(PARTS)
 
     running = supervised.start()
     supervised.wait_for("Tonearm is up")
@@ -103,14 +108,19 @@ def test_from_kill_over_a_new_start_to_a_clean_end(supervised: Supervised, tmp_p
         supervised.command, env=supervised.environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert another.returncode == 1
-    assert another.stderr == f"Tonearm is already running here (process {running.pid}). End that first.\n"
+    assert "already running" in another.stderr
+
+    for part, name in (("local.host", "Functions host"), ("azurite", "Azurite"), ("streamlit", "Web app")):
+        supervised.children()[part].kill()
+        supervised.wait_for(f"{name} ended (signal 9); restarting it")
+    wait_until(lambda: len(supervised.children()) == 3, "all parts")
+    wait_until(lambda: drop(supervised, tmp_path).returncode == 0, "storage and the functions to be back")
 
     parts = supervised.children()
     running.terminate()
     assert running.wait(30) == 0
     assert "Stopping: SIGTERM received." in supervised.output
     assert all_gone(parts)
-    assert not (supervised.state / "running.json").exists()
 
 
 def drop(supervised: Supervised, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -134,49 +144,63 @@ def test_it_ends_with_the_process_that_started_it(supervised: Supervised) -> Non
     starter = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
     parent = supervised.start([sys.executable, "-c", starter, *supervised.command])
     supervised.wait_for("Starting: Web app")
-    wait_until(lambda: len(supervised.children()) == 4, "all parts")
+    wait_until(lambda: len(supervised.children()) == 3, "all parts")
     parts = supervised.children()
     parent.kill()
     parent.wait()
     wait_until(lambda: all_gone(parts), "the end of all parts")
-    assert "Stopping: the process that started this one has ended." in supervised.output
+    supervised.wait_for("Stopping: the process that started this one has ended.")
 
 
-def test_it_ends_when_a_part_ends_and_says_which(supervised: Supervised) -> None:
-    process = supervised.start()
-    supervised.wait_for("Starting: Web app")
-    wait_until(lambda: len(supervised.children()) == 4, "all parts")
-    parts = supervised.children()
-    parts["Azurite"].kill()
-    assert process.wait(30) == 1
-    assert "Azurite ended" in supervised.output
-    assert "last lines of" in supervised.output
-    assert all_gone(parts)
+def test_what_cannot_start_ends_the_run_and_is_named(supervised: Supervised, tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text("import nothing_of_this_name")
+    (tmp_path / "host.json").write_text("{}")
+    supervised.command[supervised.command.index(str(SAMPLE_APP))] = str(tmp_path)
+    assert supervised.start().wait(60) == 1
+    assert "Functions host ended (exit code 1) before it was ready" in supervised.output
+    assert "nothing_of_this_name" in supervised.output
+    assert supervised.children() == {}
 
 
-def test_a_taken_port_is_said_in_one_line(supervised: Supervised) -> None:
+def test_restarts_come_after_growing_delays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(run.signal, "signal", lambda *_: None)
+    supervisor = Supervisor()
+    program = [sys.executable, "-c", "raise SystemExit(3)"]
+    supervisor.children.append(Child("Part", program, log_path=tmp_path / "log", probe=lambda: True))
+    now_s, launches = 0.0, []
+
+    def launch(child: Child) -> None:
+        launches.append(now_s)
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += 0.5
+        if now_s > 120:
+            raise StopRequestedError
+
+    monkeypatch.setattr(Child, "launch", launch)
+    monkeypatch.setattr(run.time, "sleep", sleep)
+    monkeypatch.setattr(run.time, "monotonic", lambda: now_s)
+    with pytest.raises(StopRequestedError):
+        supervisor.keep_running()
+    delays = [after - before for before, after in itertools.pairwise([0.0, *launches])]
+    assert delays == sorted(delays)
+    assert delays[0] == 1
+    assert 30 <= delays[-1] <= 31
+
+
+def test_a_taken_port_is_named_in_one_line(supervised: Supervised) -> None:
     port = supervised.ports["WEB_PORT"]
     with socket.create_server(("127.0.0.1", port)):
         assert supervised.start().wait(60) == 1
     assert len(supervised.output.splitlines()) == 1
-    holder = f"{psutil.Process().name()} (process {os.getpid()})"
-    assert f"Port {port} (web app) is taken by {holder}" in supervised.output
+    assert f"Port {port} is taken by {psutil.Process().name()} (process {os.getpid()})" in supervised.output
     assert "WEB_PORT=" in supervised.output
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_each_port_is_checked_and_has_its_variable(variable: str) -> None:
-    ports = dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True))
-    claims = Ports.from_environment({name: str(port) for name, port in ports.items()}).claims
-    check_free(claims)
-    with socket.create_server(("127.0.0.1", ports[variable])), pytest.raises(PortError, match=f"{variable}="):
-        check_free(claims)
-
-
 def test_ports_that_cannot_be_are_named() -> None:
-    with pytest.raises(PortError, match="FUNCTIONS_PORT and AZURITE_BLOB_PORT are both 10000"):
-        check_free(Ports.from_environment({"FUNCTIONS_PORT": "10000"}).claims)
-    with pytest.raises(PortError, match="WEB_PORT is 99999"):
-        check_free(Ports.from_environment({"WEB_PORT": "99999"}).claims)
-    with pytest.raises(PortError, match="eighty"):
-        Ports.from_environment({"WEB_PORT": "eighty"})
+    with pytest.raises(RunError, match="FUNCTIONS_PORT and AZURITE_BLOB_PORT are both 10000"):
+        read_ports({"FUNCTIONS_PORT": "10000"})
+    for wrong in ("99999", "eighty", "-1"):
+        with pytest.raises(RunError, match=f"WEB_PORT is {wrong}"):
+            read_ports({"WEB_PORT": wrong})

@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 import psutil
 
-from local import azurite
-from local.run import Ports, _children
+from local.run import PORTS, parts
 from tests.conftest import READY_TIMEOUT_S, REPOSITORY, System, free_ports
 
 
@@ -17,7 +16,8 @@ class Website:
         functions_port = int(system.address.rpartition(":")[2])
         (web_port,) = free_ports(1)
         # Storage and functions run already: of the parts that `make run` starts only the last is wanted.
-        *_, self._child = _children(REPOSITORY, folder, Ports(azurite.Ports(), functions_port, web_port))
+        ports = PORTS | {"FUNCTIONS_PORT": functions_port, "WEB_PORT": web_port}
+        *_, self._child = parts(REPOSITORY, folder, ports)
         self.address = f"http://127.0.0.1:{web_port}"
 
     def start(self) -> None:

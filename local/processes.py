@@ -1,6 +1,7 @@
-"""A program run beside this one: started in a session of its own, watched, and ended with all it started."""
+"""Processes beside this one: started in a session of their own, watched, and ended with all that they started."""
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -8,16 +9,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
+ADDRESS = "127.0.0.1"
 LOG_LINES_SHOWN = 15
-PROBE_INTERVAL_S = 0.1
+POLL_INTERVAL_S = 0.1
+GRACE_S = 10
+STATE_VARIABLE = "TONEARM_STATE"
+"""Tells the processes of a run from others: it is set, to the run's state folder, in the environment of each."""
 
 
 class ChildError(Exception):
-    """A program cannot be started, did not become ready, or ended; the message has the last lines of its log."""
+    """A program cannot be started or did not become ready; the message has the last lines of its log."""
 
 
 class Child:
-    """One program and its log. ``probe`` says whether it is ready to be used; it must answer quickly and not raise.
+    """One program and its log.
 
     It gets a session of its own, so that a Ctrl-C in the terminal reaches only whoever started it, which then ends
     its children in order.
@@ -33,6 +40,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
+        """``probe`` says whether the program is ready to be used; it must answer quickly and not raise."""
         self.name = name
         self.log_path = log_path
         self._command = list(command)
@@ -43,8 +51,8 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id. Only after `launch`."""
-        return self._started().pid
+        """The process id; -1 before `launch`."""
+        return self._process.pid if self._process else -1
 
     @property
     def alive(self) -> bool:
@@ -52,9 +60,10 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def exit_code(self) -> int | None:
-        """None while it runs; negative: ended by that signal. Only after `launch`."""
-        return self._started().poll()
+    def ending(self) -> str:
+        """How it ended, such as ``signal 9`` or ``exit code 1``."""
+        code = self._process.poll() if self._process else None
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def launch(self) -> None:
         """Start the program; its output is appended to the log. Raises ChildError if there is no such program."""
@@ -81,18 +90,14 @@ class Child:
         while not self._probe():
             check()
             if not self.alive:
-                raise ChildError(
-                    f"{self.name} ended (exit code {self.exit_code}) before it was ready\n{self.log_tail()}"
-                )
+                raise ChildError(f"{self.name} ended ({self.ending}) before it was ready\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ChildError(f"{self.name} was not ready after {timeout_s:.0f} s\n{self.log_tail()}")
-            time.sleep(PROBE_INTERVAL_S)
+            time.sleep(POLL_INTERVAL_S)
 
-    def stop(self, grace_s: float = 10) -> None:
+    def stop(self, grace_s: float = GRACE_S) -> None:
         """Ask it to end, wait, then kill what is left of its session. Does nothing if it was never started."""
-        if self._process is None:
-            return
-        if self.alive:
+        if self._process is not None and self.alive:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_s)
@@ -111,7 +116,35 @@ class Child:
         lines = self.log_path.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
         return "\n".join([f"  last lines of {self.log_path}:", *(f"  | {line}" for line in lines)])
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._process
+
+def end_previous_run(state: Path) -> list[str]:
+    """End what a killed run with the same state folder has left running; the names and ids of those processes."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # gone meanwhile, or another user's
+            if process.environ().get(STATE_VARIABLE) == str(state) and process.pid != os.getpid():
+                found.append(process)
+    found.sort(key=psutil.Process.create_time, reverse=True)  # storage, which was started first, ends last
+    ended = []
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            ended.append(f"{process.name()} (process {process.pid})")
+            process.terminate()
+            deadline = time.monotonic() + GRACE_S
+            # Not `wait`: in a container nobody may ever collect an orphan.
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+                time.sleep(POLL_INTERVAL_S)
+            process.kill()
+    return ended
+
+
+def http_status(port: int, path: str) -> int | None:
+    """The status of an HTTP GET on this machine; None if nobody answers."""
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

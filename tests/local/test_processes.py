@@ -4,7 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.child import Child, ChildError
+from local.processes import STATE_VARIABLE, Child, ChildError, end_previous_run
 from tests.local.conftest import wait_until
 
 STUBBORN = """
@@ -50,3 +50,22 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match="not installed"):
         child.launch()
     child.stop()
+
+
+def test_what_a_killed_run_left_is_found_by_its_state_folder(tmp_path: Path) -> None:
+    children = [
+        Child(
+            name,
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            log_path=tmp_path / "log",
+            probe=lambda: True,
+            environment={STATE_VARIABLE: str(tmp_path / name)},
+        )
+        for name in ("mine", "another")
+    ]
+    for child in children:
+        child.launch()
+    (ended,) = end_previous_run(tmp_path / "mine")
+    assert f"(process {children[0].pid})" in ended
+    assert [child.alive for child in children] == [False, True]
+    children[1].stop()

@@ -1,0 +1,233 @@
+"""The blob trigger: lists a container and runs a function on each new version of each blob, with retries.
+
+A version is a blob's name and ETag. As in Azure, it gets ``poisonBlobThreshold`` tries with growing pauses; then a
+message goes to the poison queue. The tries stand in a file, so that they count over a crash of this process, and what
+is finished is not repeated after a restart.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import time
+from collections.abc import Collection, Iterator
+from email.utils import formatdate
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+
+from azure.core import PipelineClient
+from azure.core.exceptions import AzureError, DecodeError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient
+
+from local.host_settings import HostSettings
+from local.queue_trigger import send
+from local.triggers import TIMEOUTS_S, Outage, pause
+from local.worker import Function, Worker, match_blob_path
+
+logger = logging.getLogger(__name__)
+
+POISON_QUEUE = "webjobs-blobtrigger-poison"
+LIST_INTERVAL_S = 0.25
+LIST_INTERVAL_MAX_S = 5.0
+LIST_REST = 40
+"""The container is listed again after this many times the processor time of a listing, within the limits above."""
+RETRY_DELAY_MAX_S = 60
+PAGE_SIZE = 5_000
+"""Blobs in one answer of storage; its own limit."""
+STORAGE_API_VERSION = "2021-08-06"
+
+Version = tuple[str, str]
+"""A blob's name and its ETag."""
+
+
+class Receipts:
+    """How often each version was tried and which are finished, in a file of JSON lines that is only appended to."""
+
+    FINISHED = -1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tries: dict[Version, int] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            name, etag, tries = json.loads(line)
+            self._tries[name, etag] = tries
+
+    def tries(self, version: Version) -> int:
+        """How many tries have begun; `FINISHED` if nothing is left to do."""
+        return self._tries.get(version, 0)
+
+    def note(self, version: Version, tries: int) -> None:
+        """Note that a try begins, the how manyeth, or that all is done (`FINISHED`). It survives a SIGKILL."""
+        self._tries[version] = tries
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(version, tries))
+
+    def shorten(self, listed: Collection[Version]) -> None:
+        """Forget the versions that are no longer in storage, in the file too."""
+        self._tries = {version: self._tries[version] for version in listed if version in self._tries}
+        new = self._path.with_suffix(".new")
+        new.write_text("".join(_line(*entry) for entry in self._tries.items()), encoding="utf-8")
+        new.replace(self._path)
+
+
+def _line(version: Version, tries: int) -> str:
+    return json.dumps([*version, tries]) + "\n"
+
+
+class BlobTrigger:
+    """Runs one blob function on all that is put into its container."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        function: Function,
+        container: ContainerClient,
+        poison_queue: QueueClient,
+        receipts: Receipts,
+        settings: HostSettings,
+        outage: Outage,
+    ) -> None:
+        self._worker = worker
+        self._function = function
+        self._container = container
+        self._list_client = list_client(container)
+        self._poison_queue = poison_queue
+        self._receipts = receipts
+        self._settings = settings
+        self._outage = outage
+        self._slots = asyncio.Semaphore(settings.blobs_at_once)
+        self._stopping = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """List the container a few times a second until ``stopping`` is set, then wait for the functions that run."""
+        self._stopping = stopping
+        known: set[Version] = set()
+        first = True
+        async with asyncio.TaskGroup() as tasks:
+            while not stopping.is_set():
+                try:
+                    listed, used_s = await self._outage.call(self._list)
+                except AzureError:
+                    continue
+                if first:
+                    self._receipts.shorten(listed)
+                    first = False
+                tries = {version: self._receipts.tries(version) for version in listed if version not in known}
+                known = set(listed)
+                # What an earlier process began and did not end may be what it died of. It runs first, and alone, so
+                # that no other blob loses its tries with it.
+                for version in sorted(tries, key=lambda version: -tries[version]):
+                    if tries[version] == Receipts.FINISHED:
+                        continue
+                    await self._slots.acquire()
+                    if stopping.is_set():
+                        break
+                    task = tasks.create_task(self._process(version))
+                    if tries[version] > 0:
+                        await asyncio.wait({task})
+                await pause(stopping, min(max(LIST_INTERVAL_S, LIST_REST * used_s), LIST_INTERVAL_MAX_S))
+
+    def _list(self) -> tuple[list[Version], float]:
+        """All versions that the function is for, and the processor time of listing them. Raises AzureError."""
+        started_s = time.thread_time()
+        pattern, container = self._function.trigger["path"], self._container.container_name
+        prefix = pattern.partition("/")[2].partition("{")[0]
+        versions = [
+            version
+            for version in list_versions(self._list_client, self._container.url, prefix)
+            if match_blob_path(pattern, container, version[0]) is not None
+        ]
+        return versions, time.thread_time() - started_s
+
+    async def _process(self, version: Version) -> None:
+        """Try until the version is finished. The caller has acquired the slot of the first try."""
+        while True:
+            try:
+                finished = await self._try(version)
+            finally:
+                self._slots.release()
+            if finished:
+                return
+            await pause(self._stopping, min(2 ** (self._receipts.tries(version) - 1), RETRY_DELAY_MAX_S))
+            if self._stopping.is_set():
+                return
+            await self._slots.acquire()
+
+    async def _try(self, version: Version) -> bool:
+        """Run the function once, or give the version up when it has no try left; whether it is finished."""
+        name, _ = version
+        tries, tries_max = self._receipts.tries(version) + 1, self._settings.blob_tries
+        path = f"{self._container.container_name}/{name}"
+        succeeded = False
+        if {".", ".."} & set(name.split("/")):
+            logger.error("%s: no client can address a blob whose name has . or .. as a part", path)
+            tries = tries_max
+        elif tries <= tries_max:  # more: the process died in each
+            self._receipts.note(version, tries)
+            try:
+                async with asyncio.timeout(self._settings.function_timeout_s):
+                    uri = f"{self._container.url}/{quote(name, safe='/~')}"
+                    container = self._container.container_name
+                    await self._worker.invoke_blob(self._function.name, container=container, blob_name=name, uri=uri)
+                succeeded = True
+            except Exception as error:  # whatever it was, this blob has had a try and the next has its turn
+                reason, trace = str(error) or type(error).__name__, getattr(error, "stack_trace", "")
+                logger.error("%s: try %d of %d failed: %s\n%s", path, tries, tries_max, reason, trace)
+        if not succeeded:
+            if tries < tries_max:
+                return False
+            await self._send_poison(version)
+        self._receipts.note(version, Receipts.FINISHED)
+        return True
+
+    async def _send_poison(self, version: Version) -> None:
+        name, etag = version
+        logger.error("%s/%s goes to %s", self._container.container_name, name, POISON_QUEUE)
+        message = {  # Azure's own form
+            "Type": "BlobTrigger",
+            "FunctionId": f"Host.Functions.{self._function.name}",
+            "BlobType": "BlockBlob",
+            "ContainerName": self._container.container_name,
+            "BlobName": name,
+            "ETag": etag,
+        }
+        text = json.dumps(message)
+        if self._settings.queue_encoding == "base64":
+            text = base64.b64encode(text.encode()).decode()
+        await self._outage.retry(lambda: send(self._poison_queue, text))
+
+
+def list_client(container: ContainerClient) -> PipelineClient[HttpRequest, HttpResponse]:
+    """A client for `list_versions`, which signs as the container's own does."""
+    transport = RequestsTransport(use_env_settings=False, **TIMEOUTS_S)
+    return PipelineClient(container.url, policies=[container.credential], transport=transport)
+
+
+def list_versions(client: PipelineClient[HttpRequest, HttpResponse], url: str, prefix: str) -> Iterator[Version]:
+    """The blobs of the container at ``url`` whose names begin with ``prefix``. Raises AzureError.
+
+    ``ContainerClient.list_blobs`` makes an object of fifty fields of each blob, which takes eight times as long.
+    """
+    marker: str | None = ""
+    while marker is not None:
+        query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
+        query["maxresults"] = str(PAGE_SIZE)
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": STORAGE_API_VERSION}
+        response = client.send_request(HttpRequest("GET", url, params=query, headers=headers))
+        if response.status_code == HTTPStatus.NOT_FOUND:  # somebody deleted the container
+            return
+        response.raise_for_status()
+        try:
+            page = ElementTree.fromstring(response.content)  # noqa: S314 - from our own storage
+        except ElementTree.ParseError as error:
+            raise DecodeError("storage sent a listing that is not XML", error=error) from error
+        for blob in page.iterfind("Blobs/Blob"):
+            name, etag = blob.findtext("Name", ""), blob.findtext("Properties/Etag", "")
+            is_encoded = blob.find("Name[@Encoded='true']") is not None  # names that XML cannot hold
+            yield unquote(name) if is_encoded else name, etag.strip('"')
+        marker = page.findtext("NextMarker") or None

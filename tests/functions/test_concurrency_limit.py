@@ -1,0 +1,126 @@
+"""The line in front of the processor: order, limits, and that nothing is left behind when the crowd has gone."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from functions import classify
+from functions.concurrency import LONGEST_RETRY_AFTER_S, MOST_HELD, Admission
+from functions.problems import ProblemError
+from tests.functions.client import Client, wav
+from tests.functions.conftest import Events
+
+
+class Gate:
+    """Work that goes on until the gate is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.begun: list[int] = []
+
+    def work(self, number: int) -> Callable[[], int]:
+        def wait() -> int:
+            self.begun.append(number)
+            assert self.opened.wait(30)
+            return number
+
+        return wait
+
+
+async def begun(gate: Gate, count: int) -> None:
+    while len(gate.begun) < count:
+        await asyncio.sleep(0.01)
+
+
+def test_as_many_at_once_as_allowed_and_in_order() -> None:
+    async def crowd() -> list[int]:
+        admission, gate = Admission(at_once=2), Gate()
+        tasks = [asyncio.create_task(admission.run(gate.work(number), 1)) for number in range(9)]
+        await begun(gate, 2)
+        await asyncio.sleep(0.1)
+        assert gate.begun == [0, 1]
+        gate.opened.set()
+        answers = await asyncio.gather(*tasks)
+        assert set(gate.begun[2:5]) <= {2, 3, 4, 5}  # two threads may change places, and no more
+        return answers
+
+    assert asyncio.run(crowd()) == list(range(9))
+
+
+@pytest.mark.parametrize("limits", [{"most_held": 3}, {"most_held_bytes": 30}])
+def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[str, int]) -> None:
+    async def crowd() -> None:
+        admission, gate = Admission(at_once=1, **limits), Gate()
+        tasks = [asyncio.create_task(admission.run(gate.work(number), 10)) for number in range(3)]
+        await begun(gate, 1)
+        for _ in range(5):
+            with pytest.raises(ProblemError) as caught:
+                await admission.run(gate.work(9), 10)
+            assert caught.value.code == "busy"
+            assert 1 <= (caught.value.retry_after_s or 0) <= LONGEST_RETRY_AFTER_S
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == [0, 1, 2]
+        assert await admission.run(gate.work(4), 10) == 4
+
+    asyncio.run(crowd())
+
+
+def test_where_each_takes_long_fewer_may_wait() -> None:
+    async def crowd() -> None:
+        admission, gate = Admission(at_once=2), Gate()
+        admission._mean_s = 10
+        tasks = [asyncio.create_task(admission.run(gate.work(number), 1)) for number in range(7)]
+        await begun(gate, 2)
+        with pytest.raises(ProblemError) as caught:
+            await admission.run(gate.work(9), 1)
+        assert (caught.value.code, caught.value.retry_after_s) == ("busy", 35)
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == list(range(7))
+
+    asyncio.run(crowd())
+
+
+def test_the_largest_that_is_allowed_gets_into_an_empty_room() -> None:
+    admission = Admission(at_once=1, most_held_bytes=10)
+    assert asyncio.run(admission.run(lambda: "done", 1_000)) == "done"
+
+
+def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
+    async def crowd() -> None:
+        admission, gate = Admission(at_once=1, most_held=2), Gate()
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                await admission.run(lambda: 1 // 0, 1)
+        tasks = [asyncio.create_task(admission.run(gate.work(number), 1)) for number in range(2)]
+        await begun(gate, 1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # The one that has begun cannot be stopped, and holds its place until it is done.
+        second = asyncio.create_task(admission.run(gate.work(2), 1))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await admission.run(gate.work(3), 1)
+        gate.opened.set()
+        assert await second == 2
+
+    asyncio.run(crowd())
+
+
+def test_a_busy_app_says_when_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
+    full = Admission(at_once=1, most_held=1)
+    full._held = 1
+    monkeypatch.setattr(classify, "admission", full)
+    answer = client.classify(wav())
+    assert (answer.status, answer.code) == (503, "busy")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert events()[-1]["event"] == "classify_busy"
+    full._held = 0
+    assert client.classify(wav()).status == 200
+
+
+def test_a_hundred_users_are_no_crowd() -> None:
+    """Fifty a second are to be answered to a hundred at once."""
+    assert MOST_HELD > 100

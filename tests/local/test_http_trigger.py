@@ -1,0 +1,167 @@
+"""The HTTP triggers: in a running host, and alone around a worker that waits."""
+
+import asyncio
+import http.client
+import json
+import socket
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from local import http_trigger
+from local.host_settings import HostSettings
+from local.http_trigger import HttpTriggers
+from local.worker import Function, HttpRequest, HttpResponse, Worker
+from tests.local.conftest import KEY, MAX_REQUEST_BYTES, Sample
+
+
+@pytest.fixture
+def api(sample: Sample) -> httpx.Client:
+    return httpx.Client(base_url=f"http://{sample.address}", headers={"x-functions-key": KEY}, timeout=30)
+
+
+def is_problem(answer: httpx.Response, status: int, code: str) -> bool:
+    problem = answer.json()
+    return (
+        (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+        and answer.headers["content-type"] == "application/problem+json"
+        and bool(problem["title"])
+        and bool(problem["detail"])
+    )
+
+
+@pytest.mark.slow
+class TestInAHost:
+    def test_a_function_gets_the_request_as_it_was_sent(self, api: httpx.Client) -> None:
+        path = "/api/things?a=1&b=%20x"
+        seen = api.post(path, content=b"\x00\xff", headers={"Content-Type": "audio/wav", "X-Mine": "yes"}).json()
+        assert (seen["function"], seen["method"], seen["url"]) == ("things_add", "POST", f"{api.base_url}{path}")
+        assert seen["query"] == {"a": "1", "b": " x"}
+        assert (seen["headers"]["content-type"], seen["headers"]["x-mine"]) == ("audio/wav", "yes")
+        assert seen["body"] == "\x00\xff"
+
+    @pytest.mark.parametrize(
+        ("path", "function", "params"),
+        [
+            ("/api/things", "things_list", {}),
+            ("/api/things/7", "thing", {"id": "7"}),
+            ("/api/things/special", "thing_special", {}),
+            ("/api/paths/a//b", "paths", {"path": "a//b"}),
+            ("/api/paths/a%20b/..%2F%E6%97%A5%23.wav", "paths", {"path": "a b/../日#.wav"}),
+        ],
+    )
+    def test_the_most_literal_route_wins(
+        self, api: httpx.Client, sample: Sample, path: str, function: str, params: dict[str, str]
+    ) -> None:
+        connection = http.client.HTTPConnection(sample.address, timeout=30)  # httpx would tidy the path up
+        connection.request("GET", path, headers={"x-functions-key": KEY})
+        seen = json.loads(connection.getresponse().read())
+        assert (seen["function"], seen["params"]) == (function, params)
+        assert seen["url"] == f"http://{sample.address}{path}"
+
+    def test_status_and_headers_are_the_functions(self, api: httpx.Client) -> None:
+        answer, head = api.get("/api/open"), api.head("/api/open")
+        assert (answer.status_code, answer.content, answer.headers["x-extra"]) == (203, b"welcome", "1")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (203, b"", "7")
+
+    def test_unknown_paths_and_methods(self, api: httpx.Client) -> None:
+        assert is_problem(api.get("/api/nothing"), 404, "not_found")
+        answer = api.put("/api/things", content=b"x")
+        assert is_problem(answer, 405, "method_not_allowed")
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+    def test_a_key_is_asked_for_and_not_logged(self, api: httpx.Client, sample: Sample) -> None:
+        for key in (b"", b"opensesam", b"opensesame2", "ÖPEN".encode()):
+            assert is_problem(api.get("/api/things", headers={b"x-functions-key": key}), 401, "unauthorized")
+        assert api.get(f"/api/things?code={KEY}", headers={"x-functions-key": ""}).status_code == 200
+        assert api.get("/api/open", headers={"x-functions-key": ""}).status_code == 203
+        log = sample.log_path.read_text()
+        assert "GET /api/things" in log
+        assert KEY not in log
+
+    def test_a_body_up_to_the_limit_passes(self, api: httpx.Client) -> None:
+        body = b"x" * MAX_REQUEST_BYTES
+        assert api.post("/api/things", content=body).json()["body"] == body.decode()
+        # Far more than the buffers between the two hold: http.client reads nothing before it has sent all.
+        connection = http.client.HTTPConnection(api.base_url.netloc.decode(), timeout=30)
+        connection.request("POST", "/api/things", b"x" * 20_000_000, {"x-functions-key": KEY})
+        answer = connection.getresponse()
+        problem = json.loads(answer.read())
+        assert (answer.status, problem["code"]) == (413, "too_large")
+        assert str(MAX_REQUEST_BYTES) in problem["detail"]
+        connection.request("GET", "/api/open")
+        assert connection.getresponse().status == 203
+
+    @pytest.mark.parametrize(
+        ("header", "sent"),
+        [
+            (f"content-length: {MAX_REQUEST_BYTES + 1}", b""),
+            ("transfer-encoding: chunked", b"%x\r\n%s\r\n" % (MAX_REQUEST_BYTES + 1, b"x" * (MAX_REQUEST_BYTES + 1))),
+        ],
+    )
+    def test_a_body_too_large_is_refused_before_its_end(self, sample: Sample, header: str, sent: bytes) -> None:
+        host, _, port = sample.address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            lines = ["POST /api/things HTTP/1.1", f"host: {host}", f"x-functions-key: {KEY}", header, "", ""]
+            connection.sendall("\r\n".join(lines).encode() + sent)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert answer.status == 413
+
+    def test_faults_of_functions_are_answered_and_logged(self, api: httpx.Client, sample: Sample) -> None:
+        crash = api.get("/api/crash")
+        assert is_problem(crash, 500, "internal")
+        assert b"secret" not in crash.content
+        assert "RuntimeError: a secret in a message" in sample.log_path.read_text()
+        assert is_problem(api.get("/api/bad-header"), 500, "internal")
+        assert is_problem(api.get("/api/slow"), 504, "timeout")
+        assert api.get("/api/things").status_code == 200
+
+
+class Waiting:
+    """A worker whose answers come when `go` is set."""
+
+    def __init__(self) -> None:
+        route = {"type": "httpTrigger", "name": "req", "route": "things", "methods": ["post"], "authLevel": "anonymous"}
+        self.functions = {"add": Function("add", "1", (route,))}
+        self.go = asyncio.Event()
+        self.running = 0
+
+    async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+        self.running += 1
+        await self.go.wait()
+        return HttpResponse(200, {}, str(len(request.body)).encode())
+
+
+@pytest.mark.parametrize("limit", ["requests", "bytes"])
+def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: Any = SimpleNamespace(
+        route_prefix="api",
+        function_timeout_s=30,
+        max_request_bytes=10_000,
+        max_outstanding_requests=2 if limit == "requests" else None,
+        required_key=None,
+    )
+    if limit == "bytes":
+        monkeypatch.setattr(http_trigger, "HELD_BYTES", 2_500)
+
+    async def crowd() -> None:
+        worker = Waiting()
+        triggers = HttpTriggers(cast("Worker", worker), cast("HostSettings", settings))
+        transport = httpx.ASGITransport(triggers.application())
+        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+            post = lambda: client.post("/api/things", content=b"x" * 1_000)  # noqa: E731
+            admitted = [asyncio.create_task(post()) for _ in range(2)]
+            while worker.running < 2:
+                await asyncio.sleep(0)
+            for _ in range(2):  # a refused request gives back what it took
+                refused = await post()
+                assert is_problem(refused, 503, "busy")
+                assert int(refused.headers["retry-after"]) >= 1
+            worker.go.set()
+            assert [answer.content for answer in await asyncio.gather(*admitted)] == [b"1000"] * 2
+            assert (await post()).status_code == 200
+
+    asyncio.run(crowd())

@@ -1,0 +1,240 @@
+"""The blob and queue triggers on real storage: once, again, poison, and what is left after kills and outages.
+
+Work is dropped first and looked at later, as some of it takes its tries with pauses between them.
+"""
+
+import asyncio
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import quote
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
+from azure.storage.queue import QueueServiceClient
+
+from local import azurite as emulator
+from local import blob_trigger, queue_trigger, triggers
+from local.blob_trigger import Receipts
+from local.queue_trigger import QueueTrigger
+from local.triggers import Outage
+from local.worker import Function, Worker
+from tests.conftest import Storage
+from tests.local.conftest import Sample, wait_until
+
+pytestmark = pytest.mark.slow
+
+ODD_NAMES = ["a b.wav", "ünï/日本.wav", "100%.wav", "a#b?c&d=e.wav", "f//x.wav", "..%2Fx.wav", ".hidden", "x" * 900]
+OUTAGE_S = 5
+
+
+@pytest.fixture(scope="module")
+def fed(sample: Sample) -> Sample:
+    """The sample app with work for it dropped."""
+    sample.upload("fail.wav", b"fail")
+    upload_unaddressable(sample, "../dotted.wav")
+    sample.send("good")
+    sample.send("fail")
+    sample.queues.get_queue_client("jobs").send_message("*no base64*")
+    for name in ODD_NAMES:
+        sample.upload(name)
+    return sample
+
+
+def upload_unaddressable(sample: Sample, name: str) -> None:
+    """Put a blob under a name that no client library would send."""
+    expiry = datetime.now(UTC) + timedelta(hours=1)
+    permission = ContainerSasPermissions(create=True, write=True)
+    signature = generate_container_sas(
+        emulator.ACCOUNT, "uploads", account_key=emulator.ACCOUNT_KEY, permission=permission, expiry=expiry
+    )
+    url = f"{sample.blobs.url}uploads/{quote(name, safe='')}?{signature}"
+    request = urllib.request.Request(url, b"tune", {"x-ms-blob-type": "BlockBlob"}, method="PUT")
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 201
+
+
+def counts(sample: Sample, moment: str, names: list[str]) -> list[int]:
+    return [sample.count(moment, name) for name in names]
+
+
+def test_each_blob_is_worked_on_once(fed: Sample) -> None:
+    names = ["early.wav", *ODD_NAMES]
+    wait_until(lambda: 0 not in counts(fed, "ended", names), "the end of all functions")
+    assert [(fed.result(name) or {})["status"] for name in names] == ["done"] * len(names)
+    assert counts(fed, "began", names) == [1] * len(names)
+
+
+def test_queue_messages_are_worked_on_or_become_poison(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "job/good"), "the good job")
+    wait_until(lambda: len(fed.poisoned("jobs-poison")) == 3, "the poison queue")
+    assert set(fed.poisoned("jobs-poison")) == {"ZGVhZGx5", "ZmFpbA==", "*no base64*"}
+    # "deadly" was received twice already by a process that died of it, and two tries are allowed
+    assert counts(fed, "began", ["job/good", "job/fail", "job/deadly"]) == [1, 2, 0]
+
+
+def test_an_overwritten_blob_is_worked_on_again(fed: Sample) -> None:
+    for version in (1, 2):
+        fed.upload("twice.wav")
+        wait_until(lambda version=version: fed.count("ended", "twice.wav") == version, f"version {version}")
+
+
+def test_five_tries_then_poison_and_still_an_answer(fed: Sample) -> None:
+    result = fed.wait_result("fail.wav")
+    assert result["status"] == "failed"
+    etag = (fed.blobs.get_blob_client("uploads", "fail.wav").get_blob_properties().etag or "").strip('"')
+    assert result["message"] == {
+        "Type": "BlobTrigger",
+        "FunctionId": "Host.Functions.on_upload",
+        "BlobType": "BlockBlob",
+        "ContainerName": "uploads",
+        "BlobName": "fail.wav",
+        "ETag": etag,
+    }
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the poison function")
+    assert (fed.count("began", "fail.wav"), fed.count("ended", "poison/fail.wav")) == (5, 1)
+
+
+def test_a_name_that_no_client_can_address_goes_straight_to_the_poison_queue(fed: Sample) -> None:
+    result = fed.wait_result("dots/dotted.wav")
+    assert (result["status"], result["message"]["BlobName"]) == ("failed", "../dotted.wav")
+    assert fed.count("began", "../dotted.wav") == 0
+
+
+def test_killed_while_it_works_the_work_is_done_after_the_restart_and_once(fed: Sample) -> None:
+    fed.upload("killed.wav", b"slow")
+    wait_until(lambda: fed.count("began", "killed.wav"), "the function")
+    fed.kill()
+    assert fed.result("killed.wav") is None
+    fed.start()
+    assert fed.wait_result("killed.wav")["status"] == "done"
+    wait_until(lambda: fed.count("ended", "killed.wav"), "the end of the function")
+    assert (fed.count("began", "killed.wav"), fed.count("ended", "killed.wav")) == (2, 1)
+
+
+def test_what_the_process_dies_of_becomes_poison_and_takes_no_other_blob_with_it(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
+    fed.stop()
+    # In the order of their names: three are worked on when it dies, and four more wait.
+    beside, behind = [f"death-{number}.wav" for number in range(3)], [f"death-y{number}.wav" for number in range(4)]
+    for name in [*beside, *behind]:
+        fed.upload(name, b"slow")
+    fed.upload("death-x.wav", b"deadly")
+    for _ in range(5):
+        fed.start()
+        wait_until(lambda: not fed.alive, "the process to die")
+        fed.kill()
+    fed.start()
+    assert fed.wait_result("death-x.wav")["status"] == "failed"
+    assert [fed.wait_result(name)["status"] for name in [*beside, *behind]] == ["done"] * 7
+    wait_until(lambda: 0 not in counts(fed, "ended", behind), "the end of the function")
+    assert counts(fed, "began", [*beside, "death-x.wav", *behind]) == [2, 2, 2, 5, 1, 1, 1, 1]
+
+
+def test_a_stop_lets_work_end_and_the_next_start_repeats_nothing(fed: Sample) -> None:
+    wait_until(lambda: fed.count("ended", "poison/fail.wav"), "the work that takes longest")
+    fed.upload("stopped.wav", b"slow")
+    wait_until(lambda: fed.count("began", "stopped.wav"), "the function")
+    fed.stop()
+    assert fed.count("ended", "stopped.wav") == 1
+    before = set(fed.blobs.get_container_client("runs").list_blob_names())
+    fed.start()
+    fed.upload("after.wav")
+    wait_until(lambda: fed.count("ended", "after.wav"), "the end of the function")
+    after = set(fed.blobs.get_container_client("runs").list_blob_names()) - before
+    assert {name.rsplit("/", 1)[0] for name in after} == {"began/after.wav", "ended/after.wav"}
+
+
+def test_an_outage_of_storage_loses_nothing(fed: Sample) -> None:
+    fed.upload("working.wav", b"slow")
+    wait_until(lambda: fed.count("began", "working.wav"), "the function")
+    names = ["working.wav", *(f"waiting-{number}.wav" for number in range(8))]
+    for name in names[1:]:
+        fed.upload(name)
+    log_before = len(fed.log_path.read_text())
+    fed.storage.stop()
+    time.sleep(OUTAGE_S)
+    assert fed.alive
+    fed.storage.start()
+    wait_until(lambda: 0 not in counts(fed, "ended", names), "the end of all functions")
+    assert counts(fed, "ended", names) == [1] * len(names)
+    log = fed.log_path.read_text()[log_before:]
+    assert log.count("storage does not answer") == 1
+    assert log.count("storage answers again") == 1
+
+
+def test_at_the_end_all_is_finished_and_the_next_start_forgets_what_is_gone(fed: Sample) -> None:
+    path = next(fed.receipts.iterdir())
+    container = fed.blobs.get_container_client("uploads")
+    there = {(blob.name, blob.etag.strip('"')) for blob in container.list_blobs()}
+
+    def finished() -> bool:
+        receipts = Receipts(path)
+        return all(receipts.tries(version) == Receipts.FINISHED for version in there)
+
+    wait_until(finished, "the receipts to say so")
+    fed.stop()
+    lines = path.read_text().splitlines()
+    container.delete_blob("early.wav")
+    fed.start()
+    wait_until(lambda: len(path.read_text().splitlines()) == len(there) - 1, "the file to become shorter")
+    assert len(lines) > len(there)
+    assert "early.wav" not in path.read_text()
+
+
+def test_listings_are_as_the_client_has_them(azurite: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = BlobServiceClient.from_connection_string(azurite.connection_string)
+    container = service.create_container("listed")
+    for name in ["a/ü #?%2F&=+<>\"'.mp3", "a/音楽/曲.flac", "a/%41", "a/ leading", "a/" + "x" * 900, "b", "a"]:
+        container.upload_blob(name, b"")
+    client = blob_trigger.list_client(container)
+    monkeypatch.setattr(blob_trigger, "PAGE_SIZE", 2)
+    for prefix in ("", "a/", "none"):
+        expected = {(blob.name, blob.etag.strip('"')) for blob in container.list_blobs(name_starts_with=prefix)}
+        assert set(blob_trigger.list_versions(client, container.url, prefix)) == expected
+    missing = service.get_container_client("missing")
+    assert list(blob_trigger.list_versions(client, missing.url, "")) == []
+
+
+def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_trigger, "HIDDEN_S", 1)
+    monkeypatch.setattr(queue_trigger, "RENEW_INTERVAL_S", 0.3)
+    queue = QueueServiceClient.from_connection_string(azurite.connection_string).create_queue("hidden")
+    queue.send_message("work")
+    runs = 0
+
+    class Slow:
+        async def invoke_queue(self, name: str, body: str, **_: Any) -> None:
+            nonlocal runs
+            runs += 1
+            await asyncio.sleep(3)
+
+    async def listen() -> None:
+        settings: Any = SimpleNamespace(
+            queue_messages_at_once=2, queue_tries=5, queue_encoding="none", function_timeout_s=None
+        )
+        trigger = QueueTrigger(cast("Worker", Slow()), Function("f", "1", ()), queue, None, settings, Outage())
+        stopping = asyncio.Event()
+        task = asyncio.create_task(trigger.run(stopping))
+        while queue.get_queue_properties().approximate_message_count:
+            await asyncio.sleep(0.1)
+        stopping.set()
+        await task
+
+    asyncio.run(listen())
+    assert runs == 1
+
+
+def test_an_outage_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "OUTAGE_DELAY_S", 0)
+    failures: list[Any] = [AzureError("away"), AzureError("away")]
+
+    def call() -> str:
+        if failures:
+            raise failures.pop()
+        return "answer"
+
+    assert asyncio.run(Outage().retry(call)) == "answer"
