@@ -80,7 +80,7 @@ def _rows(timings: dict[str, Timing]) -> dict[str, Any]:
 
 def _baselines(classifier: Classifier) -> dict[str, Callable[[], object]]:
     samples = stages.samples_of(stages.clip())
-    cut = tiles(spectrum(samples).mel)
+    cut = tiles(spectrum(samples, classifier.banks).mel)
     whole = baselines.whole_vgg19()
     float32 = baselines.float32_vgg19(classifier.manifest.read(VGG19_FILE))
     make_tiles = baselines.naive_tiles(samples)

@@ -45,10 +45,10 @@ def _decode(source: bytes) -> None:
 
 def small(classifiers: dict[Mode, Classifier]) -> dict[str, Timing]:
     """What takes less than a millisecond."""
-    columns = spectrum(samples_of(clip()))
+    classifier = classifiers["accurate"]
+    columns = spectrum(samples_of(clip()), classifier.banks)
     picture = columns.mel
     vector = svm_features.vector(columns, picture)[None]
-    classifier = classifiers["accurate"]
     answer = classifier.classify(clip())
     return {
         "tiles": timed(lambda: tiles(picture)),
@@ -61,13 +61,14 @@ def large(classifiers: dict[Mode, Classifier]) -> dict[str, Callable[[], object]
     """What takes longer: stages between samples and probabilities, and whole answers about a WAV."""
     source = clip()
     samples = samples_of(source)
-    columns = spectrum(samples)
+    banks = classifiers["accurate"].banks
+    columns = spectrum(samples, banks)
     picture = columns.mel
     one, three = tiles(picture, 1), tiles(picture)
     network = classifiers["accurate"].vgg19
     return {
         "decode": lambda: _decode(source),
-        "spectrum": lambda: spectrum(samples).mel,
+        "spectrum": lambda: spectrum(samples, banks).mel,
         "features": lambda: svm_features.vector(columns, picture),
         "vgg19_1_tile": lambda: network.scores(one),
         "vgg19_3_tiles": lambda: network.scores(three),

@@ -16,11 +16,12 @@ from tonearm.decoding.audio import AudioReader, AudioSource, Window
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
+from tonearm.features.filter_banks import FilterBanks
 from tonearm.features.preview_spectrogram import PreviewBuilder
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
-from tonearm.models import OnnxModel, SvmModel, load_svm, load_vgg19
+from tonearm.models import OnnxModel, SvmModel, load_filter_banks, load_svm, load_vgg19
 
 
 class Stopwatch:
@@ -67,6 +68,7 @@ class Classifier:
     manifest: Manifest
     svm: SvmModel
     vgg19: OnnxModel
+    banks: FilterBanks
     mode: Mode = "accurate"
 
     @classmethod
@@ -82,7 +84,7 @@ class Classifier:
             ModelError: if files are missing, do not match their checksums, or are for another version of this code.
         """
         facts = manifest.load(directory or manifest.default_folder())
-        return cls(facts, load_svm(facts), load_vgg19(facts, threads=threads), mode)
+        return cls(facts, load_svm(facts), load_vgg19(facts, threads=threads), load_filter_banks(facts), mode)
 
     @property
     def model_version(self) -> str:
@@ -165,7 +167,7 @@ class Classifier:
         )
 
     def _judge(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _Judged:
-        columns = spectrum(window.samples)
+        columns = spectrum(window.samples, self.banks)
         picture = columns.mel
         watch.lap("spectrum")
         if preview is not None:

@@ -27,7 +27,9 @@ FIRST_COLUMN_FRAME = 1.2
 MEL_BANDS = 128
 TOP_DB = 80.0
 MFCC_COEFFICIENTS = 20
+CEPSTRA = 40
 CHROMA_BINS = 12
+TUNINGS_CENTS = range(-50, 50)
 ROLLOFF_SHARE = 0.85
 
 # Windows: what the SVM judges at once. A shorter rest joins the window before it up to WINDOW_S + WINDOW_SLACK_S.

@@ -10,7 +10,7 @@ from tonearm.classification import Mode
 from tonearm.constants import GENRES
 from tonearm.errors import ModelError
 
-SCHEMA = "tonearm.model/3"
+SCHEMA = "tonearm.model/4"
 FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 _PACKAGE = Path(__file__).resolve().parent

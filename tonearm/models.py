@@ -3,11 +3,13 @@
 import onnxruntime
 
 from tonearm.errors import ModelError
+from tonearm.features.filter_banks import FilterBanks
 from tonearm.manifest import Manifest
 from tonearm.types import Floats
 
 SVM_FILE = "svm.onnx"
 VGG19_FILE = "vgg19.onnx"
+FILTER_BANKS_FILE = "filter_banks.npz"
 
 
 class OnnxModel:
@@ -55,3 +57,8 @@ def load_svm(manifest: Manifest) -> SvmModel:
 def load_vgg19(manifest: Manifest, *, threads: int = 1) -> OnnxModel:
     """The version's VGG19: tiles (n, 128, 128), 0 to 255, to logits (n, 10)."""
     return OnnxModel(manifest.read(VGG19_FILE), threads=threads)
+
+
+def load_filter_banks(manifest: Manifest) -> FilterBanks:
+    """The version's filter banks."""
+    return FilterBanks.from_bytes(manifest.read(FILTER_BANKS_FILE))

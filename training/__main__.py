@@ -24,7 +24,7 @@ from tonearm.classifier import Classifier
 from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.features.svm_features import NAMES
 from tonearm.features.tiles import tiles
-from tonearm.models import SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
+from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 from tonearm.types import Floats, Integers
 from training import experiment
 from training.data import nonmusic
@@ -36,7 +36,7 @@ from training.evaluation.plots import calibration_plot
 from training.evaluation.predictions import Predictions
 from training.evaluation.protocols import Protocol
 from training.experiment import Work
-from training.export import onnx_export
+from training.export import filter_banks, onnx_export
 from training.models import svm, vgg19
 from training.models.vgg19 import Stopping
 
@@ -162,6 +162,7 @@ def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, A
     float32 = onnx_export.vgg19_to_onnx(model)
     int8 = onnx_export.quantized(float32, _first_tiles(ready, everything))
     (folder / SVM_FILE).write_bytes(svm_onnx)
+    (folder / FILTER_BANKS_FILE).write_bytes(filter_banks.make().to_bytes())
     (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
 
     float32_session = OnnxModel(float32.SerializeToString(), threads=2)
@@ -225,7 +226,7 @@ def _manifest(
     uncertain_below: Mapping[Mode, float],
     min_similarity: float,
 ) -> str:
-    files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE)}
+    files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE, FILTER_BANKS_FILE)}
     content = {
         "schema": manifest.SCHEMA,
         "version": version,

@@ -33,7 +33,7 @@ def main() -> None:
     pictures, columns, same = [], [], []
     for file in dataset.audio_files(folder):
         row = published.tracks.index(file.stem)
-        computed = spectrum(next(AudioReader(file).windows()).samples)
+        computed = spectrum(next(AudioReader(file).windows()).samples, classifier.banks)
         pictures.append(np.abs(computed.mel - published.pictures[row]).mean() / 255)
         columns.append(np.abs(svm_features.librosa_statistics(computed) - published.table[row]) / deviation)
         same.append(classifier.classify(file).genre == answer(classifier, vectors[row], published.pictures[row]))

@@ -22,13 +22,13 @@ from training.__main__ import main
 from training.data import artist_groups, augmentation, corruptions, feature_shift, nonmusic
 from training.evaluation import calibration, combination, cross_validation, metrics, predictions
 from training.evaluation.predictions import Predictions
-from training.export import onnx_export
+from training.export import filter_banks, onnx_export
 from training.models import covariance_pooling, svm, vgg19
 
 
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
-    return spectrum(music(30, seed=5)).mel
+    return spectrum(music(30, seed=5), filter_banks.make()).mel
 
 
 def test_artists_are_known_under_any_spelling() -> None:
@@ -51,7 +51,7 @@ def test_groups_join_artists_credits_and_replicas(picture: np.ndarray) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_augmented_pictures_stay_pictures(seed: int) -> None:
-    original = spectrum(music(30, seed=seed % 3)).mel
+    original = spectrum(music(30, seed=seed % 3), filter_banks.make()).mel
     for changed, shape in (
         (augmentation.tile(original, np.random.default_rng(seed)), (128, 128)),
         (augmentation.damaged(original, np.random.default_rng(seed)), original.shape),
@@ -84,11 +84,11 @@ def test_damaged_files_decode(name: str) -> None:
 
 def test_a_stand_in_moves_as_the_real_thing_does() -> None:
     samples = music(30, seed=5)
-    table = svm_features.librosa_statistics(spectrum(samples))
-    before = spectrum(samples).mel_db.T
+    table = svm_features.librosa_statistics(spectrum(samples, filter_banks.make()))
+    before = spectrum(samples, filter_banks.make()).mel_db.T
     np.testing.assert_allclose(feature_shift.moved(table, before, before), table, rtol=1e-5)
     named = dict(zip(svm_features.LIBROSA_NAMES, range(52), strict=True))
-    noisy = spectrum(corruptions.noisy(samples))
+    noisy = spectrum(corruptions.noisy(samples), filter_banks.make())
     moved, real = feature_shift.moved(table, before, noisy.mel_db.T), svm_features.librosa_statistics(noisy)
     for name in ("spectral_centroid_mean", "zero_crossing_rate_mean", "mfcc2_mean", "mfcc5_mean"):
         there, moved_there = real[named[name]] - table[named[name]], moved[named[name]] - table[named[name]]
@@ -266,7 +266,9 @@ def test_the_shipped_card_says_what_its_predictions_say(capsys: pytest.CaptureFi
 
 def test_a_vector_is_its_two_groups(picture: np.ndarray) -> None:
     table = np.arange(1, 53, dtype=np.float32)
-    joined = svm_features.combine(np.stack([table, table]), np.stack([mel_statistics(picture)] * 2))
+    joined = svm_features.combine(
+        np.stack([table, table]), np.stack([mel_statistics(picture, filter_banks.make().dct)] * 2)
+    )
     assert joined.shape == (2, len(svm_features.NAMES))
     assert joined.dtype == np.float32
     named = dict(zip(svm_features.NAMES, joined[1], strict=True))

@@ -244,7 +244,15 @@ def trained(filtered: Path, random_weights: Path, tmp_path_factory: pytest.TempP
 def test_training_writes_a_folder_that_serves(trained: Path, gtzan: Path) -> None:
     assert (trained.parent / "default.txt").read_text() == "test.1\n"
     assert {path.name for path in trained.iterdir()} == {
-        *("svm.onnx", "vgg19.onnx", "manifest.json", "metrics.json", "MODEL_CARD.md", "calibration.svg"),
+        *(
+            "svm.onnx",
+            "vgg19.onnx",
+            "filter_banks.npz",
+            "manifest.json",
+            "metrics.json",
+            "MODEL_CARD.md",
+            "calibration.svg",
+        ),
         *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
         *("predictions.csv", "predictions_fast.csv", "config.toml", "training.log"),
     }

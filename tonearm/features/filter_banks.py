@@ -1,19 +1,27 @@
-"""Filter banks, built once: the mel bank (Slaney's scale and area normalisation) and chroma banks by tuning.
+"""A version's filter banks, which serving multiplies spectra with.
 
-Definitions: librosa 1.0, ``filters.mel`` and ``filters.chroma``; the tests compare them.
+librosa made them when the version was trained (``training/export/filter_banks.py``); they are in the version's folder,
+so that serving needs no librosa.
 """
 
-from functools import cache
+import io
+import zipfile
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tonearm.constants import CHROMA_BINS, FRAME_LENGTH_SAMPLES, MEL_BANDS, SAMPLE_RATE_HZ, SPECTRUM_BINS
+from tonearm.constants import (
+    CEPSTRA,
+    CHROMA_BINS,
+    FRAME_LENGTH_SAMPLES,
+    MEL_BANDS,
+    SAMPLE_RATE_HZ,
+    SPECTRUM_BINS,
+    TUNINGS_CENTS,
+)
+from tonearm.errors import ModelError
 from tonearm.types import Floats
-
-# Slaney's mel scale: linear below 1 kHz, logarithmic above.
-_LINEAR_STEP_HZ = 200 / 3
-_LOG_FROM_HZ = 1_000.0
-_LOG_STEP = np.log(6.4) / 27
 
 MEL_BLOCKS = 4
 
@@ -21,83 +29,74 @@ BIN_HZ: Floats = (np.arange(SPECTRUM_BINS) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMP
 """The frequency of each bin of the spectrum, in Hz, shape (1025,)."""
 
 
-def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    log_from_mel = _LOG_FROM_HZ / _LINEAR_STEP_HZ
-    above = _LOG_FROM_HZ * np.exp(_LOG_STEP * (np.maximum(mel, log_from_mel) - log_from_mel))
-    return np.where(mel < log_from_mel, mel * _LINEAR_STEP_HZ, above)
+@dataclass(slots=True, eq=False)
+class FilterBanks:
+    """The three banks, as librosa 1.0 defines them by default.
 
-
-@cache
-def mel_bank() -> Floats:
-    """Triangles between neighbouring mel bands, of area 1 each. Shape (1025 bins, 128 bands), float32."""
-    highest_mel = _LOG_FROM_HZ / _LINEAR_STEP_HZ + np.log(SAMPLE_RATE_HZ / 2 / _LOG_FROM_HZ) / _LOG_STEP
-    corners_hz = _mel_to_hz(np.linspace(0, highest_mel, MEL_BANDS + 2))
-    bins_hz = np.arange(SPECTRUM_BINS) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMPLES)
-    below, centre, above = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
-    rising = (bins_hz[:, None] - below) / (centre - below)
-    falling = (above - bins_hz[:, None]) / (above - centre)
-    triangles = np.maximum(0, np.minimum(rising, falling))
-    return np.ascontiguousarray(triangles * (2 / (above - below)), dtype=np.float32)
-
-
-def mel_power(power: Floats) -> Floats:
-    """What the mel bank makes of a spectrum, in a quarter of the time of a whole product with it.
-
-    The bank is nearly all zeros: a stretch of bins touches few bands, and only those are computed.
-
-    Args:
-        power: shape (n, 1025 bins).
-
-    Returns:
-        shape (n, 128 bands), float32.
+    Attributes:
+        mel: triangles between neighbouring mel bands, area 1 each (``librosa.filters.mel``). Shape (1025 bins, 128
+            bands), float32.
+        chroma: for each tuning from -50 to 49 cents, Gaussian bumps around each pitch class, C first
+            (``librosa.filters.chroma``). Shape (100, 1025 bins, 12), float16 to keep the file small.
+        dct: orthonormal DCT-II over mel bands, as ``librosa.feature.mfcc`` has it. Shape (128 bands, 40), float32.
     """
-    mel = np.zeros((len(power), MEL_BANDS), np.float32)
-    for bins, bands, weights in _mel_blocks():
-        mel[:, bands] += power[:, bins] @ weights
-    return mel
 
+    mel: Floats
+    chroma: NDArray[np.float16]
+    dct: Floats
+    _mel_blocks: list[tuple[slice, slice, Floats]] = field(init=False, repr=False)
+    """The mel bank in four ranges of bins: which bins, which bands they touch, and the weights between these."""
 
-@cache
-def _mel_blocks() -> list[tuple[slice, slice, Floats]]:
-    """The mel bank in stretches of bins: which bins, which bands they touch, and the weights between these."""
-    blocks = []
-    for bins in np.array_split(np.arange(SPECTRUM_BINS), MEL_BLOCKS):
-        rows = slice(bins[0], bins[-1] + 1)
-        touched = np.flatnonzero(mel_bank()[rows].any(axis=0))
-        bands = slice(touched[0], touched[-1] + 1)
-        blocks.append((rows, bands, np.ascontiguousarray(mel_bank()[rows, bands])))
-    return blocks
+    def __post_init__(self) -> None:
+        self._mel_blocks = []
+        for bins in np.array_split(np.arange(SPECTRUM_BINS), MEL_BLOCKS):
+            rows = slice(bins[0], bins[-1] + 1)
+            touched = np.flatnonzero(self.mel[rows].any(axis=0))
+            bands = slice(touched[0], touched[-1] + 1)
+            self._mel_blocks.append((rows, bands, np.ascontiguousarray(self.mel[rows, bands])))
 
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "FilterBanks":
+        """Reads a version's ``filter_banks.npz``.
 
-@cache
-def chroma_bank(tuning_cents: int) -> Floats:
-    """Gaussian bumps around each pitch class, C first, weighted around the fifth octave (Ellis, 2007).
+        Raises:
+            ModelError: if the content is something else.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                banks = {name: file[name] for name in ("mel", "chroma", "dct")}
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise ModelError(f"The filter banks cannot be read: {error}") from error
+        shapes = {name: bank.shape for name, bank in banks.items()}
+        expected = {
+            "mel": (SPECTRUM_BINS, MEL_BANDS),
+            "chroma": (len(TUNINGS_CENTS), SPECTRUM_BINS, CHROMA_BINS),
+            "dct": (MEL_BANDS, CEPSTRA),
+        }
+        if shapes != expected:
+            raise ModelError(f"The filter banks have shapes {shapes}, and not {expected}.")
+        return cls(**banks)
 
-    Args:
-        tuning_cents: deviation from A = 440 Hz in hundredths of a semitone, -50 to 49.
+    def to_bytes(self) -> bytes:
+        """The content of ``filter_banks.npz``: the same bytes for the same banks."""
+        file = io.BytesIO()
+        np.savez(file, mel=self.mel, chroma=self.chroma, dct=self.dct)
+        return file.getvalue()
 
-    Returns:
-        shape (1025 bins, 12 pitch classes), float32.
-    """
-    bins_hz = np.arange(1, FRAME_LENGTH_SAMPLES) * (SAMPLE_RATE_HZ / FRAME_LENGTH_SAMPLES)
-    a_hz = 440 * 2 ** (tuning_cents / 100 / CHROMA_BINS)
-    semitones = CHROMA_BINS * np.log2(bins_hz / (a_hz / 16))
-    semitones = np.concatenate([[semitones[0] - 1.5 * CHROMA_BINS], semitones])
-    widths = np.concatenate([np.maximum(np.diff(semitones), 1), [1]])
-    half = CHROMA_BINS // 2
-    distance = semitones[:, None] - np.arange(CHROMA_BINS)
-    distance = np.remainder(distance + half + 10 * CHROMA_BINS, CHROMA_BINS) - half
-    bumps = np.exp(-0.5 * (2 * distance / widths[:, None]) ** 2)
-    bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
-    bumps *= np.exp(-0.5 * ((semitones / CHROMA_BINS - 5) / 2) ** 2)[:, None]
-    from_a_to_c = -3
-    return np.ascontiguousarray(np.roll(bumps, from_a_to_c, axis=1)[:SPECTRUM_BINS], dtype=np.float32)
+    def mel_power(self, power: Floats) -> Floats:
+        """Power per mel band: ``power @ mel`` in a quarter of the time, as the bank is nearly all zeros.
 
+        Args:
+            power: shape (n, 1025 bins), float32.
 
-@cache
-def dct_bank(n_coefficients: int) -> Floats:
-    """Orthonormal DCT-II over mel bands. Shape (128 bands, n_coefficients), float32."""
-    band = np.arange(MEL_BANDS)[:, None] + 0.5
-    bank = np.cos(np.pi * band * np.arange(n_coefficients) / MEL_BANDS) * np.sqrt(2 / MEL_BANDS)
-    bank[:, 0] /= np.sqrt(2)
-    return np.ascontiguousarray(bank, dtype=np.float32)
+        Returns:
+            Shape (n, 128 bands), float32.
+        """
+        mel = np.zeros((len(power), MEL_BANDS), np.float32)
+        for bins, bands, weights in self._mel_blocks:
+            mel[:, bands] += power[:, bins] @ weights
+        return mel
+
+    def chroma_bank(self, tuning_cents: int) -> Floats:
+        """The chroma bank of a tuning, -50 to 49 cents from A = 440 Hz. Shape (1025 bins, 12), float32."""
+        return self.chroma[tuning_cents - TUNINGS_CENTS.start].astype(np.float32)

@@ -9,12 +9,10 @@ from functools import cache
 
 import numpy as np
 
-from tonearm.constants import MEL_BANDS, TILE_COLUMNS
-from tonearm.features.filter_banks import dct_bank
+from tonearm.constants import CEPSTRA, MEL_BANDS, TILE_COLUMNS
 from tonearm.features.tiles import at_least
 from tonearm.types import Floats
 
-CEPSTRA = 40
 CORRELATED_CEPSTRA = 16
 LEVEL_GROUPS = 64
 LEVEL_QUANTILES = (0.05, 0.25, 0.75, 0.95)
@@ -51,13 +49,14 @@ MEL_STATISTIC_NAMES: tuple[str, ...] = (
 )
 
 
-def mel_statistics(picture: Floats) -> Floats:
+def mel_statistics(picture: Floats, dct: Floats) -> Floats:
     """Statistics of the mel picture, named by :data:`MEL_STATISTIC_NAMES`. Shape (1196,), float32.
 
     Args:
         picture: shape (128 bands, n_columns), 0 to 255.
+        dct: the version's :attr:`FilterBanks.dct`, shape (128 bands, 40).
     """
-    cepstra = dct_bank(CEPSTRA).T @ picture
+    cepstra = dct.T @ picture
     changes = _changes(picture)
     return np.concatenate(
         [

@@ -5,14 +5,13 @@ of it: bands averaged in pairs, and so many columns merged into one that no reco
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tonearm.constants import MEL_BANDS, SAMPLE_RATE_HZ, TOP_DB, WINDOW_COLUMNS, WINDOW_S
 from tonearm.decoding.audio import Window
-from tonearm.features.filter_banks import BIN_HZ, mel_bank
+from tonearm.features.filter_banks import BIN_HZ
 from tonearm.features.spectrum import Spectrum
 from tonearm.types import Floats
 
@@ -65,6 +64,7 @@ class PreviewBuilder:
 
     def __init__(self) -> None:
         self._end_s = 0.0
+        self._mel_bank: Floats | None = None
         self._newest: _Columns | None = None
         """Not in the slots yet: a recording of one window, as a clip is, is drawn from its own columns."""
         self._slot_s = _FIRST_SLOT_S
@@ -82,6 +82,7 @@ class PreviewBuilder:
         self._end_s = window.end_s
         if columns is None:
             return
+        self._mel_bank = columns.banks.mel
         # The spectrum's own floor says "no more than this", and would show as a haze beside louder windows.
         floor_db = np.float32(max(columns.loudest_db - TOP_DB, _QUIETEST_DB) + 0.01)
         mel_power = np.exp(columns.mel_db * np.float32(np.log(10) / 10)) * (columns.mel_db > floor_db)
@@ -95,10 +96,10 @@ class PreviewBuilder:
         """The picture of all that has been added.
 
         Raises:
-            ValueError: if that is nothing.
+            ValueError: if that is nothing, or nothing but silence.
         """
-        if not self._end_s:
-            raise ValueError("no window has been added")
+        if self._mel_bank is None:
+            raise ValueError("no window that is not silent has been added")
         n_columns = min(MAX_COLUMNS, max(1, round(self._end_s / _COLUMN_S)))
         columns_s = np.linspace(0, self._end_s, n_columns + 1)
         if self._newest is not None and self._newest.start_s == 0:
@@ -112,7 +113,7 @@ class PreviewBuilder:
         loudest = max(float(energy.max()), _LEAST_POWER)
         level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
         levels = np.round((level_db - MIN_DB) * (255 / (MAX_DB - MIN_DB))).astype(np.uint8)
-        return PreviewSpectrogram(self._end_s, _bands_hz(), np.ascontiguousarray(levels.T))
+        return PreviewSpectrogram(self._end_s, _bands_hz(self._mel_bank), np.ascontiguousarray(levels.T))
 
     def _fill_slots(self) -> None:
         """Put into the slots what is not in them yet."""
@@ -155,9 +156,8 @@ def _between(places_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
     return until[1:] - until[:-1]
 
 
-@cache
-def _bands_hz() -> Floats:
+def _bands_hz(mel_bank: Floats) -> Floats:
     """Each band's centre of gravity, shape (64,)."""
-    weights = mel_bank().reshape(len(BIN_HZ), BANDS, 2).sum(axis=2)
+    weights = mel_bank.reshape(len(BIN_HZ), BANDS, 2).sum(axis=2)
     centres: Floats = (BIN_HZ @ weights) / weights.sum(axis=0)
     return centres

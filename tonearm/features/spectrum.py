@@ -18,7 +18,7 @@ from tonearm.constants import (
     TOP_DB,
     WINDOW_COLUMNS,
 )
-from tonearm.features.filter_banks import mel_power
+from tonearm.features.filter_banks import FilterBanks
 from tonearm.features.fourier import FRAMES_AT_ONCE, frame_transform
 from tonearm.types import Floats, Integers, Samples
 
@@ -48,6 +48,7 @@ class Spectrum:
     mel_db: Floats
     loudest_db: float
     quietest_db: float
+    banks: FilterBanks
 
     @property
     def mel(self) -> Floats:
@@ -65,7 +66,7 @@ def column_frames(n_samples: int) -> Integers:
     return np.round(FIRST_COLUMN_FRAME + np.arange(n_columns) * spacing).astype(np.intp)
 
 
-def spectrum(samples: Samples) -> Spectrum:
+def spectrum(samples: Samples, banks: FilterBanks) -> Spectrum:
     """Transforms a window of shape (n,), float32 mono at 22,050 Hz, at least 1 s of it."""
     half = FRAME_LENGTH_SAMPLES // 2
     padded = np.empty(len(samples) + FRAME_LENGTH_SAMPLES, np.float32)
@@ -85,7 +86,7 @@ def spectrum(samples: Samples) -> Spectrum:
         np.multiply(frames[some], _HANN, out=transform.frames[: len(some)])
         np.abs(transform.spectra(len(some)), out=magnitude[rows])
         np.square(magnitude[rows], out=power[rows])
-    mel_db = 10 * np.log10(np.maximum(mel_power(power), _LEAST_POWER))
+    mel_db = 10 * np.log10(np.maximum(banks.mel_power(power), _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
     n = len(columns)
@@ -98,6 +99,7 @@ def spectrum(samples: Samples) -> Spectrum:
         mel_db=mel_db[:n],
         loudest_db=loudest_db,
         quietest_db=float(mel_db.min()),
+        banks=banks,
     )
 
 

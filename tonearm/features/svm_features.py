@@ -17,7 +17,7 @@ from tonearm.constants import (
     SAMPLE_RATE_HZ,
     SPECTRUM_BINS,
 )
-from tonearm.features.filter_banks import BIN_HZ, chroma_bank, dct_bank
+from tonearm.features.filter_banks import BIN_HZ, FilterBanks
 from tonearm.features.mel_statistics import MEL_STATISTIC_NAMES, mel_statistics
 from tonearm.features.spectrum import Spectrum
 from tonearm.types import Floats, Integers
@@ -59,7 +59,7 @@ def vector(spectrum: Spectrum, picture: Floats) -> Floats:
         spectrum: a window's columns.
         picture: its ``image``, shape (128, n_columns), passed so that it is computed once for both models.
     """
-    return combine(librosa_statistics(spectrum), mel_statistics(picture))
+    return combine(librosa_statistics(spectrum), mel_statistics(picture, spectrum.banks.dct))
 
 
 def combine(librosa: Floats, picture: Floats) -> Floats:
@@ -90,7 +90,7 @@ def librosa_statistics(spectrum: Spectrum) -> Floats:
             *mfcc(spectrum).T,
         ]
     )
-    pitch_classes = chroma(spectrum.power)
+    pitch_classes = chroma(spectrum.power, spectrum.banks)
     statistics = np.stack([series.mean(1, dtype=np.float64), series.var(1, dtype=np.float64)], axis=1).ravel()
     return np.concatenate([[pitch_classes.mean(), pitch_classes.var()], statistics]).astype(np.float32)
 
@@ -155,16 +155,17 @@ def rolloff(magnitude: Floats) -> Floats:
 
 def mfcc(spectrum: Spectrum) -> Floats:
     """Mel-frequency cepstral coefficients (``librosa.feature.mfcc``). Shape (n_columns, 20)."""
-    return spectrum.mel_db @ dct_bank(MFCC_COEFFICIENTS)
+    return spectrum.mel_db @ spectrum.banks.dct[:, :MFCC_COEFFICIENTS]
 
 
-def chroma(power: Floats) -> Floats:
+def chroma(power: Floats, banks: FilterBanks) -> Floats:
     """Energy by pitch class, each column's strongest 1 (``librosa.feature.chroma_stft``). Shape (n_columns, 12).
 
     Args:
         power: shape (n_columns, 1025).
+        banks: the version's.
     """
-    energy = power @ chroma_bank(tuning_cents(power))
+    energy = power @ banks.chroma_bank(tuning_cents(power))
     strongest = np.maximum(energy.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.divide(energy, strongest, dtype=np.float32)
 

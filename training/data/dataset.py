@@ -24,6 +24,7 @@ from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats, Integers
 from training.data import augmentation, feature_shift
 from training.data.artist_groups import groups, read_artists
+from training.export import filter_banks
 
 logger = logging.getLogger(__name__)
 AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
@@ -119,7 +120,7 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
     except AudioError as error:
         logger.warning("%s is left out: %s", file.name, error)
         return None
-    columns = spectrum(window.samples)
+    columns = spectrum(window.samples, filter_banks.make())
     picture = np.round(columns.mel).astype(np.uint8)
     if picture.shape != (MEL_BANDS, WINDOW_COLUMNS):
         logger.warning("%s is left out: it lasts %.1f s, 30 s is needed", file.name, window.end_s)
@@ -128,7 +129,7 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
 
 
 def _picture_group(picture: np.ndarray) -> Floats:
-    return mel_statistics.mel_statistics(picture.astype(np.float32))
+    return mel_statistics.mel_statistics(picture.astype(np.float32), filter_banks.make().dct)
 
 
 def _copies(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
@@ -136,7 +137,7 @@ def _copies(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
     rng, before = np.random.default_rng(seed), picture.astype(np.float32)
     damaged = [augmentation.damaged_db(before, rng) for _ in range(n_copies)]
     rows = [feature_shift.moved(row, augmentation.to_db(before), after) for after in damaged]
-    groups_ = [mel_statistics.mel_statistics(augmentation.scaled(after)) for after in damaged]
+    groups_ = [mel_statistics.mel_statistics(augmentation.scaled(after), filter_banks.make().dct) for after in damaged]
     return svm_features.combine(np.array(rows), np.array(groups_))
 
 

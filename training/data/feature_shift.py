@@ -6,11 +6,12 @@ stays as it is. For augmentation only: serving computes the real thing.
 import numpy as np
 
 from tonearm.constants import MEL_BANDS, MFCC_COEFFICIENTS, ROLLOFF_SHARE, SAMPLE_RATE_HZ
-from tonearm.features.filter_banks import BIN_HZ, dct_bank, mel_bank
+from tonearm.features.filter_banks import BIN_HZ
 from tonearm.features.svm_features import LIBROSA_NAMES
 from tonearm.types import Floats
+from training.export import filter_banks
 
-_SHARE = mel_bank() / mel_bank().sum(axis=0)
+_SHARE = filter_banks.make().mel / filter_banks.make().mel.sum(axis=0)
 _BAND_HZ: Floats = BIN_HZ @ _SHARE
 _BINS_A_BAND: Floats = 1 / np.maximum(np.square(_SHARE).sum(axis=0), 1e-9)
 _MOVED = tuple(
@@ -59,7 +60,9 @@ def _stand_in(db: Floats) -> tuple[Floats, float]:
     energy = power.sum(axis=0)
     # Rice, 1945: how often noise of this spectrum crosses zero.
     crossings = 2 / SAMPLE_RATE_HZ * np.sqrt(np.square(_BAND_HZ) @ power / energy)
-    series = np.stack([centroid, bandwidth, rolloff, crossings, *(dct_bank(MFCC_COEFFICIENTS).T @ db)[1:]])
+    series = np.stack(
+        [centroid, bandwidth, rolloff, crossings, *(filter_banks.make().dct[:, :MFCC_COEFFICIENTS].T @ db)[1:]]
+    )
     statistics = np.stack([series.mean(axis=1), series.var(axis=1)], axis=1).ravel()
     level = np.sqrt(energy)
     return statistics.astype(np.float32), float(level.std() / level.mean())

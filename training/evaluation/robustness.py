@@ -19,6 +19,7 @@ from training.evaluation import cross_validation
 from training.evaluation.calibration import Calibration
 from training.evaluation.protocols import Protocol
 from training.experiment import Work
+from training.export import filter_banks
 from training.models import svm, vgg19
 
 AS_IT_IS = next(iter(DEGRADATIONS))
@@ -66,7 +67,7 @@ def _inputs(file: Path) -> dict[str, tuple[Floats, Floats]]:
     samples = next(AudioReader(file).windows()).samples
     made = {}
     for name, degrade in DEGRADATIONS.items():
-        columns = spectrum(next(AudioReader(degrade(samples)).windows()).samples)
+        columns = spectrum(next(AudioReader(degrade(samples)).windows()).samples, filter_banks.make())
         picture = columns.mel
         made[name] = (svm_features.vector(columns, picture), tiles(picture))
     return made

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.golden import FILE as GOLDEN
+from tests.tonearm.shipped import SHIPPED
 from tonearm import ensemble, manifest
 from tonearm.classification import Classification, Failure, Problem
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, ModelError
 from tonearm.models import OnnxModel
-
-SHIPPED = Classifier.load()
 
 
 @pytest.fixture

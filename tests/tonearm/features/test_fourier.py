@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_samples import music
+from tests.tonearm.shipped import BANKS
 from tonearm.constants import FRAME_LENGTH_SAMPLES, SPECTRUM_BINS
 from tonearm.features import fourier
 from tonearm.features.fourier import FRAMES_AT_ONCE, FrameTransform, frame_transform
@@ -60,10 +61,10 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 def test_numpy_stands_in_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = music(10)
-    by_ffmpeg = spectrum(samples)
+    by_ffmpeg = spectrum(samples, BANKS)
     monkeypatch.setattr(fourier, "_ffmpeg", lambda: None)
     monkeypatch.setattr("tonearm.features.spectrum.frame_transform", FrameTransform)
-    by_numpy = spectrum(samples)
+    by_numpy = spectrum(samples, BANKS)
     assert not FrameTransform().by_ffmpeg
     np.testing.assert_allclose(by_ffmpeg.magnitude, by_numpy.magnitude, atol=1e-6 * by_numpy.magnitude.max())
     np.testing.assert_allclose(by_ffmpeg.mel, by_numpy.mel, atol=0.05)

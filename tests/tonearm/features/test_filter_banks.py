@@ -1,0 +1,46 @@
+"""The shipped filter banks are those that librosa makes, and are checked when they are loaded."""
+
+import io
+
+import librosa
+import numpy as np
+import pytest
+
+from tests.tonearm.shipped import BANKS
+from tonearm.constants import TUNINGS_CENTS
+from tonearm.errors import ModelError
+from tonearm.features.filter_banks import FilterBanks
+from training.export import filter_banks
+
+
+def test_shipped_banks_are_librosas() -> None:
+    """Within float32's rounding, and float16's for chroma, which moves probabilities by 1e-6 at most."""
+    np.testing.assert_allclose(BANKS.mel.T, librosa.filters.mel(sr=22_050, n_fft=2_048), atol=1e-8)
+    for cents in (-50, -13, 0, 27, 49):
+        expected = librosa.filters.chroma(sr=22_050, n_fft=2_048, tuning=cents / 100)
+        np.testing.assert_allclose(BANKS.chroma_bank(cents).T, expected, atol=2**-12)
+    sound = np.random.default_rng(0).normal(size=(128, 3))
+    np.testing.assert_allclose(BANKS.dct.T @ sound, librosa.feature.mfcc(S=sound, n_mfcc=40), atol=1e-5)
+
+
+def test_training_makes_the_same_file() -> None:
+    made = filter_banks.make()
+    assert made.to_bytes() == made.to_bytes()
+    read = FilterBanks.from_bytes(made.to_bytes())
+    for name in ("mel", "chroma", "dct"):
+        np.testing.assert_allclose(getattr(BANKS, name), getattr(made, name), rtol=1e-3, atol=1e-6)
+        np.testing.assert_array_equal(getattr(read, name), getattr(made, name))
+    assert len(made.chroma) == len(TUNINGS_CENTS)
+
+
+def test_mel_power_is_the_product_with_the_bank() -> None:
+    power = np.random.default_rng(0).random((5, 1_025), np.float32)
+    np.testing.assert_allclose(BANKS.mel_power(power), power @ BANKS.mel, rtol=1e-4)
+
+
+def test_wrong_content_is_refused() -> None:
+    file = io.BytesIO()
+    np.savez(file, mel=BANKS.mel, chroma=BANKS.chroma[:3], dct=BANKS.dct)
+    for content, message in ((b"no banks", "cannot be read"), (file.getvalue(), "have shapes")):
+        with pytest.raises(ModelError, match=message):
+            FilterBanks.from_bytes(content)
