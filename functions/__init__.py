@@ -1,9 +1,10 @@
-"""The edge: HTTP functions and blob and queue triggers around the core. One blueprint module a concern.
+"""The function app: HTTP functions, a blob trigger and a queue trigger around the core, one blueprint a concern.
 
-`settings`, `logs`, `storage`, `problems` and `http` are what the blueprints share; `records` is how results are kept.
+An upload becomes a result in `process_upload`; results are stored by `result_store`; size limits are enforced in
+`limits`; feedback is stored in `feedback`.
 """
 
 import logging
 
-# This package is the application, so it decides: Azure's clients log every request at INFO, with its URL.
+# This package is the application, so it configures logging: Azure's clients log every request with its URL at INFO.
 logging.getLogger("azure").setLevel(logging.WARNING)

@@ -1,8 +1,7 @@
-"""The blob trigger's argument: a reference to an upload, without a client.
+"""The blob trigger's argument: only the upload's name, so that the host reads nothing of the blob.
 
-With a type of this kind in its signature (a deferred binding) a function is told which blob it is for, and the host
-reads nothing of it. Microsoft's own such types come with a client for each blob and import at the start what managed
-identities need; functions.storage has a client, and imports that where there is an identity.
+An argument of such a type is a "deferred binding". Microsoft's own types (`azurefunctions-extensions-bindings-blob`)
+create a client for each blob, and import `azure.identity` at the start; `functions.storage` has a client already.
 """
 
 import json
@@ -12,14 +11,14 @@ from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: 
 
 
 class BlobReference(SdkType):  # type: ignore[misc]
-    """Which blob. ``name``: its path in the container."""
+    """Which blob the function is called for. ``name`` is its path in the container."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-class _FromHost(InConverter, binding="blob", trigger="blobTrigger"):  # type: ignore[call-arg,misc]
-    """What the host sends, to the argument."""
+class _BlobReferenceConverter(InConverter, binding="blob", trigger="blobTrigger"):  # type: ignore[call-arg,misc]
+    """Makes the argument from the host's message. The extension registers it by this class statement."""
 
     @classmethod
     def check_input_type_annotation(cls, pytype: type) -> bool:

@@ -11,47 +11,61 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-from functions import logs
-from functions.concurrency import Admission
-from functions.json_http import json_answer
+from functions import limits, logs
+from functions.concurrency import ConcurrencyLimiter
+from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
-from functions.problems import ProblemError, guarded_async
+from functions.problems import ProblemError
 from functions.settings import settings
 from tonearm.classification import Classification
-from tonearm.errors import AudioError
+from tonearm.errors import AUDIO_ERROR_CODES, AudioError
 
 DIRECT_ID_PREFIX = "direct-"
-"""Ids of answers that were given directly and are kept nowhere."""
+"""Ids of results that were only sent in the response."""
 
 _FORM = "multipart/form-data"
 _MAX_FORM_PARTS = 8
-_ONE_FILE = "Send one file a request, as `curl -F file=@clip.mp3` does, or the audio itself as the body."
+_ONE_FILE = "Send one file in each request, as `curl -F file=@clip.mp3` does, or the audio itself as the body."
 
 blueprint = func.Blueprint()
 
-admission = Admission()
+limiter = ConcurrencyLimiter()
 
 
 @blueprint.function_name("classify")
 @blueprint.route("classify", methods=["POST"])
-@guarded_async
+@operation(
+    request=bytes,
+    answers={200: Classification},
+    problems=(*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable"),
+)
 async def classify(req: func.HttpRequest) -> func.HttpResponse:
-    """Classify the request's audio, when its turn has come."""
+    """Classify a recording.
+
+    The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.
+    """
     result_id = f"{DIRECT_ID_PREFIX}{uuid4().hex}"
+    size_bytes = len(req.get_body())
     started_s = time.monotonic()
+
+    def work() -> Classification:
+        longest_s = settings().max_request_duration_s
+        return classifier().classify(read_audio(req), result_id=result_id, max_duration_s=longest_s)
+
     try:
-        result = await admission.run(lambda: _classified(req, result_id), size_bytes=len(req.get_body()))
+        limits.check_request_size(size_bytes)
+        result = await limiter.run(work, size_bytes)
     except ProblemError as error:
         if error.code == "busy":
             logs.event("classify_busy", level=logging.WARNING, result_id=result_id, retry_after_s=error.retry_after_s)
         raise
     except AudioError as error:
-        logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=len(req.get_body()))
+        logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=size_bytes)
         raise
     logs.event(
         "classified",
         result_id=result_id,
-        size_bytes=len(req.get_body()),
+        size_bytes=size_bytes,
         duration_ms=round(1000 * (time.monotonic() - started_s)),
         audio_s=result.audio.duration_s,
         model_version=result.model_version,
@@ -59,40 +73,19 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(result.to_json())
 
 
-def _classified(req: func.HttpRequest, result_id: str) -> Classification:
-    longest_s = settings().max_request_duration_s
-    return classifier().classify(read_audio(req), result_id=result_id, max_duration_s=longest_s)
-
-
 def read_audio(req: func.HttpRequest) -> bytes:
-    """The audio in ``req``: its body, or the one file of a multipart/form-data body.
+    """The audio in a request: its body, or the one file of a multipart/form-data body.
 
-    Any other content type is ignored, as the audio's own content decides. Raises ProblemError ``bad_request`` and
-    AudioError ``too_large``, the latter before the body is touched if it says its length.
+    Other content types are ignored, as the content decides.
+
+    Raises:
+        ProblemError: ``bad_request``, the form is not well formed or does not hold one file.
     """
-    declared = req.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit():
-        _check_size(int(declared))
     body = req.get_body()
-    _check_size(len(body))
     content_type, options = parse_options_header(req.headers.get("content-type"))
-    if content_type.lower() == _FORM:
-        return _only_file(body, options)
-    return body
-
-
-def _check_size(size_bytes: int) -> None:
-    limit_bytes = settings().max_request_bytes
-    if size_bytes > limit_bytes:
-        raise AudioError(
-            "too_large",
-            f"A request may have {limit_bytes} bytes and this one has {size_bytes}. "
-            "Larger recordings go into storage: POST /api/uploads gives a URL for them.",
-        )
-
-
-def _only_file(body: bytes, options: dict[str, str]) -> bytes:
-    # Not req.files: that opens a temporary file for every part, and a body may name a million of them.
+    if content_type.lower() != _FORM:
+        return body
+    # Not req.files: that opens a temporary file for each part, and a body may hold a million of them.
     parser = FormDataParser(stream_factory=_in_memory, max_form_parts=_MAX_FORM_PARTS, silent=False)
     try:
         _, _, files = parser.parse(io.BytesIO(body), _FORM, len(body), options)
@@ -107,5 +100,5 @@ def _only_file(body: bytes, options: dict[str, str]) -> bytes:
 
 
 def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
-    """Where the parser puts a part; by default it would go to disk, and nothing that is sent here is stored."""
+    """Where the parser puts a part. Its default is a file on disk, but nothing that is sent here is stored."""
     return io.BytesIO()

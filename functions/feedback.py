@@ -1,7 +1,8 @@
-"""What listeners think of a result: ``POST /api/feedback``, and ``GET /api/feedback/{id}`` to read it back."""
+"""``POST /api/feedback`` stores a listener's genre for a result as ``feedback/<id>.json``; ``GET`` reads it back."""
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
@@ -12,32 +13,31 @@ from azure.storage.blob import BlobClient, ContentSettings
 
 from functions import logs, result_store, storage
 from functions.classify import DIRECT_ID_PREFIX
-from functions.json_http import JsonRequest, json_answer, read_json
-from functions.problems import ProblemError, guarded
+from functions.json_http import JsonRequest, json_answer, operation, read_json
+from functions.problems import ProblemError
 from tonearm.classification import Genre, now_iso
 
 _DIRECT_ID = re.compile(re.escape(DIRECT_ID_PREFIX) + r"[0-9a-f]{32}")
-_SUFFIX = ".json"
 
 blueprint = func.Blueprint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackRequest(JsonRequest):
-    """A listener's verdict on one result; the last one given counts."""
+    """A listener's genre for one result. It replaces earlier feedback on that result."""
 
     result_id: str
     genre: Genre | None
-    """What the listener says it is; null withdraws what was said before."""
+    """The genre in the listener's opinion; null deletes the feedback."""
     predicted: Genre | None = None
-    """What was answered: needed for direct results, which are not kept, and not looked at for others."""
+    """The predicted genre: required for direct results, which are not stored, and ignored for others."""
     model_version: Annotated[str | None, Len(1, 100)] = None
     """As ``predicted``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """A stored verdict."""
+    """Stored feedback."""
 
     schema: Literal["tonearm.feedback/1"] = "tonearm.feedback/1"
     result_id: str
@@ -45,22 +45,34 @@ class Feedback:
     predicted: Genre
     genre: Genre
     verified: bool
-    """Whether ``predicted`` and ``model_version`` come from the stored result, and not from the caller."""
+    """Whether ``predicted`` and ``model_version`` come from the stored result, not from the client."""
     created_at: str = field(default_factory=now_iso)
 
 
 @blueprint.function_name("give_feedback")
 @blueprint.route("feedback", methods=["POST"])
-@guarded
+@operation(
+    request=FeedbackRequest,
+    answers={200: Feedback, 204: None},
+    problems=("bad_request", "too_large", "bad_id", "not_found", "not_done", "storage_unavailable"),
+)
 def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
-    """Store, replace or withdraw a verdict."""
+    """Store, replace or delete the feedback on a result."""
     request = read_json(req.get_body(), FeedbackRequest)
-    blob = _blob(result_store.checked_id(request.result_id))
+    blob = _blob(request.result_id)
     if request.genre is None:
-        withdraw(blob)
+        with suppress(ResourceNotFoundError):
+            blob.delete_blob()
         logs.event("feedback_withdrawn", result_id=request.result_id)
         return func.HttpResponse(status_code=204)
-    feedback = judged(request, request.genre)
+    predicted, model_version, verified = _predicted(request)
+    feedback = Feedback(
+        result_id=request.result_id,
+        model_version=model_version,
+        predicted=predicted,
+        genre=request.genre,
+        verified=verified,
+    )
     body = json.dumps(asdict(feedback))
     blob.upload_blob(body.encode(), overwrite=True, content_settings=ContentSettings(content_type="application/json"))
     logs.event("feedback_given", result_id=feedback.result_id, verified=feedback.verified)
@@ -69,56 +81,36 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
 
 @blueprint.function_name("get_feedback")
 @blueprint.route("feedback/{*id}", methods=["GET"])
-@guarded
+@operation(answers={200: Feedback}, problems=("bad_id", "not_found", "storage_unavailable"))
 def get_feedback(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with the verdict on a result."""
-    blob = _blob(result_store.checked_id(req.route_params.get("id") or ""))
+    """Get the feedback on a result."""
     try:
-        return json_answer(blob.download_blob().readall())
+        return json_answer(_blob(req.route_params.get("id") or "").download_blob().readall())
     except ResourceNotFoundError:
         raise ProblemError("not_found", "No feedback is stored for this id.") from None
 
 
-def judged(request: FeedbackRequest, genre: Genre) -> Feedback:
-    """The verdict ``genre`` with what it is about. Raises ProblemError ``bad_request``, ``not_found``, ``not_done``."""
+def _predicted(request: FeedbackRequest) -> tuple[Genre, str, bool]:
+    """The predicted genre, the model version, and whether both come from the stored result."""
     if _DIRECT_ID.fullmatch(request.result_id):
         if request.predicted is None or request.model_version is None:
             raise ProblemError(
                 "bad_request",
-                "predicted and model_version: needed for a direct result, as it is not kept; copy them from its genre "
-                "and model_version.",
+                "predicted and model_version: required for a direct result, which is not stored. Copy them from its "
+                "genre and model_version.",
             )
-        return Feedback(
-            result_id=request.result_id,
-            model_version=request.model_version,
-            predicted=request.predicted,
-            genre=genre,
-            verified=False,
-        )
-    found = result_store.current(request.result_id)
-    if found is None:
+        return request.predicted, request.model_version, False
+    stored = result_store.current(request.result_id)
+    if stored is None:
         raise ProblemError("not_found", "There is no result of this id.")
-    if found == "pending":
+    if stored == "pending":
         raise ProblemError("not_done", "This upload has no result yet; give feedback when it has.")
-    result = json.loads(found.body)
+    result = json.loads(stored.body)
     if result["status"] != "done":
-        raise ProblemError("not_done", "This upload could not be classified, so there is no genre to judge.")
-    return Feedback(
-        result_id=request.result_id,
-        model_version=result["model_version"],
-        predicted=result["genre"],
-        genre=genre,
-        verified=True,
-    )
-
-
-def withdraw(blob: BlobClient) -> None:
-    """Delete a verdict; that there is none is as good."""
-    try:
-        blob.delete_blob()
-    except ResourceNotFoundError:
-        return
+        raise ProblemError("not_done", "This upload could not be classified, so it has no predicted genre.")
+    return result["genre"], result["model_version"], True
 
 
 def _blob(result_id: str) -> BlobClient:
-    return storage.container(storage.FEEDBACK).get_blob_client(result_id + _SUFFIX)
+    """The blob with the feedback on a result. Raises ProblemError ``bad_id``."""
+    return storage.container(storage.FEEDBACK).get_blob_client(f"{result_store.checked_id(result_id)}.json")

@@ -1,17 +1,20 @@
-"""``GET /api/limits``: what may be sent here, and how long it is kept; to be told before anything is sent."""
+"""The limits of this installation: where both size limits are enforced, and ``GET /api/limits``.
+
+Their defaults stand in `functions.settings`. The core enforces the limits on duration, given with each call.
+"""
 
 import json
 from dataclasses import asdict, dataclass
 
 import azure.functions as func
 
-from functions.json_http import json_answer
-from functions.problems import guarded
+from functions.json_http import json_answer, operation
 from functions.settings import settings
 from tonearm.constants import MIN_DURATION_S
+from tonearm.errors import AudioError
 
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff")
-"""As the core's own refusals name them; here again, as importing those brings in FFmpeg."""
+"""As in the core's error messages; listed here too, because importing those imports FFmpeg."""
 
 blueprint = func.Blueprint()
 
@@ -21,7 +24,7 @@ class Limits:
     """The limits of this installation."""
 
     formats: list[str]
-    """Names of formats that are decoded, by content and whatever a file's name ends in."""
+    """Formats that are decoded. The content decides, not the file's name."""
     min_duration_s: float
     max_duration_s: int
     """Of an upload."""
@@ -32,28 +35,49 @@ class Limits:
     """Of a recording sent there."""
     upload_url_ttl_s: int
     upload_retention_days: int | None
-    """After how many days an upload is deleted; None: when somebody does it. Results and feedback are kept."""
+    """Days until an upload is deleted; null: uploads are not deleted. Results and feedback are kept."""
 
 
 @blueprint.function_name("limits")
 @blueprint.route("limits", methods=["GET"])
-@guarded
+@operation(answers={200: Limits})
 def limits(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
-    """Answer with the limits."""
-    set_here = settings()
-    return json_answer(
-        json.dumps(
-            asdict(
-                Limits(
-                    formats=list(FORMATS),
-                    min_duration_s=MIN_DURATION_S,
-                    max_duration_s=set_here.max_duration_s,
-                    max_upload_bytes=set_here.max_upload_bytes,
-                    max_request_bytes=set_here.max_request_bytes,
-                    max_request_duration_s=set_here.max_request_duration_s,
-                    upload_url_ttl_s=set_here.upload_url_ttl_s,
-                    upload_retention_days=set_here.upload_retention_days,
-                )
-            )
-        )
+    """Get the limits on what may be sent, and how long it is kept."""
+    configured = settings()
+    current = Limits(
+        formats=list(FORMATS),
+        min_duration_s=MIN_DURATION_S,
+        max_duration_s=configured.max_duration_s,
+        max_upload_bytes=configured.max_upload_bytes,
+        max_request_bytes=configured.max_request_bytes,
+        max_request_duration_s=configured.max_request_duration_s,
+        upload_url_ttl_s=configured.upload_url_ttl_s,
+        upload_retention_days=configured.upload_retention_days,
     )
+    return json_answer(json.dumps(asdict(current)))
+
+
+def check_request_size(size_bytes: int) -> None:
+    """Enforce the limit on the body of ``POST /api/classify``.
+
+    Raises:
+        AudioError: ``too_large``.
+    """
+    limit_bytes = settings().max_request_bytes
+    if size_bytes > limit_bytes:
+        raise AudioError(
+            "too_large",
+            f"A request may have {limit_bytes} bytes and this one has {size_bytes}. "
+            "Larger recordings go into storage: POST /api/uploads gives a URL for them.",
+        )
+
+
+def check_upload_size(size_bytes: int) -> None:
+    """Enforce the limit on an upload.
+
+    Raises:
+        AudioError: ``too_large``.
+    """
+    limit_bytes = settings().max_upload_bytes
+    if size_bytes > limit_bytes:
+        raise AudioError("too_large", f"An upload may have {limit_bytes} bytes and this one has {size_bytes}.")

@@ -1,4 +1,4 @@
-"""``GET /api/model``: which models answer here, how good they were found to be, and what their makers say of them."""
+"""``GET /api/model``: the version in service or another installed one: its files, metrics and model card."""
 
 import json
 import re
@@ -8,19 +8,26 @@ from typing import Any
 
 import azure.functions as func
 
-from functions.json_http import json_answer
+from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
-from functions.problems import ProblemError, guarded
+from functions.problems import ProblemError
 from tonearm.classification import Genre
 from tonearm.constants import GENRES
 from tonearm.errors import ModelError
+
+_VERSION = {
+    "name": "version",
+    "in": "query",
+    "description": "An installed version; left out: the one in service.",
+    "schema": {"type": "string"},
+}
 
 blueprint = func.Blueprint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A file that the answers come from."""
+    """One of a version's files."""
 
     name: str
     size_bytes: int
@@ -29,13 +36,13 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """One version: the one in service, or another that is installed."""
+    """One version: the one in service, or another installed one."""
 
     version: str
     versions: list[str]
-    """All that are installed, the newest first."""
+    """All installed versions, the newest first."""
     serving: str
-    """The one in service, and the only one whose files have been verified."""
+    """The version in service, and the only one whose files have been verified."""
     labels: list[Genre]
     files: list[ModelFile]
     metrics: dict[str, Any]
@@ -46,47 +53,40 @@ class ModelFacts:
 
 @blueprint.function_name("model")
 @blueprint.route("model", methods=["GET"])
-@guarded
+@operation(answers={200: ModelFacts}, problems=("not_found", "model_unavailable"), query=[_VERSION])
 def model(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with the facts of the version asked for, or of the one in service."""
+    """Get the facts of the model version in service, or of another installed one."""
     serving = classifier().directory
     version = req.params.get("version") or serving.name
     versions = installed(serving.parent)
-    # A version is the name of a folder: a path would read files from anywhere.
+    # A version is the name of a folder: a path could read files from anywhere.
     if version not in versions:
         raise ProblemError("not_found", f"There is no such version here; there is {', '.join(versions)}.")
-    return json_answer(json.dumps(asdict(facts(serving.parent / version, versions, serving.name))))
+    folder = serving.parent / version
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        facts = ModelFacts(
+            version=version,
+            versions=versions,
+            serving=serving.name,
+            labels=list(GENRES),
+            files=[
+                ModelFile(name=name, size_bytes=(folder / name).stat().st_size, sha256=file["sha256"])
+                for name, file in manifest["files"].items()
+            ],
+            metrics=json.loads((folder / "metrics.json").read_text()),
+            card=(folder / "MODEL_CARD.md").read_text(),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder} is incomplete or damaged: {error!r}.") from error
+    return json_answer(json.dumps(asdict(facts)))
 
 
 def installed(models_folder: Path) -> list[str]:
-    """The versions in ``models_folder``, the newest first."""
-    return sorted((path.parent.name for path in models_folder.glob("*/manifest.json")), key=_by_number, reverse=True)
+    """The installed versions, the newest first: numbers in them are compared as numbers, so 2026.11.10 > 2026.11.9."""
+    versions = (path.parent.name for path in models_folder.glob("*/manifest.json"))
+    return sorted(versions, key=_numbers_apart, reverse=True)
 
 
-def facts(folder: Path, versions: list[str], serving: str) -> ModelFacts:
-    """The facts of the version in ``folder``, and which others there are. Raises ModelError if it is not whole."""
-    try:
-        return _facts(folder, versions, serving)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{folder} is not a whole version: {error!r}.") from error
-
-
-def _facts(folder: Path, versions: list[str], serving: str) -> ModelFacts:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    return ModelFacts(
-        version=folder.name,
-        versions=versions,
-        serving=serving,
-        labels=list(GENRES),
-        files=[
-            ModelFile(name=name, size_bytes=(folder / name).stat().st_size, sha256=file["sha256"])
-            for name, file in manifest["files"].items()
-        ],
-        metrics=json.loads((folder / "metrics.json").read_text()),
-        card=(folder / "MODEL_CARD.md").read_text(),
-    )
-
-
-def _by_number(version: str) -> list[str | int]:
-    """So that 2026.11.10 comes after 2026.11.9: text and numbers by turns."""
+def _numbers_apart(version: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", version)]

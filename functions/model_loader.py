@@ -1,4 +1,4 @@
-"""The classifier of this process: loaded at the first need, once, and shared by every function."""
+"""The classifier: loaded once, when it is first needed, and shared by all functions of the process."""
 
 import time
 from pathlib import Path
@@ -18,15 +18,16 @@ _loaded: "Classifier | None" = None
 
 
 def classifier() -> "Classifier":
-    """The classifier, of version TONEARM_MODEL or the default one, in mode TONEARM_MODE.
+    """The classifier of version TONEARM_MODEL (or the default version) in mode TONEARM_MODE.
 
-    Raises ModelError; the next call tries again.
+    Raises:
+        ModelError: The models cannot be loaded. The next call tries again.
     """
-    global _loaded  # noqa: PLW0603 - one per process, and functools.cache would let two threads load it twice
+    global _loaded  # noqa: PLW0603 - one for the process; functools.cache would let two threads load it twice
     with _lock:
         if _loaded is None:
             started_s = time.monotonic()
-            # It brings in FFmpeg, NumPy and ONNX Runtime, which are slow to import; most functions do without.
+            # Imported here, as it imports FFmpeg, NumPy and ONNX Runtime, which is slow; most functions do without.
             from tonearm.classifier import Classifier
 
             _loaded = Classifier.load(_directory(), mode=settings().mode)
@@ -42,7 +43,7 @@ def _directory() -> Path | None:
     version = settings().model_version
     if version is None:
         return None
-    # A version is the name of a folder: a path would load models from anywhere.
+    # A version is the name of a folder: a path could load models from anywhere.
     if version not in {folder.name for folder in MODELS_FOLDER.glob("*/")}:
         raise ModelError(f"TONEARM_MODEL is {version!r}; there is no such folder in {MODELS_FOLDER}.")
     return MODELS_FOLDER / version

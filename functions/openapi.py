@@ -1,24 +1,32 @@
-"""``GET /api/openapi.json``: the HTTP interface as OpenAPI 3.1, made from the types that the functions answer with."""
+"""``GET /api/openapi.json``: the HTTP interface as OpenAPI 3.1, made from functions, routes and types."""
 
 import json
+from collections.abc import Iterable
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Literal
 
 import azure.functions as func
 
-from functions.json_http import json_answer
-from functions.operations import OPERATIONS, Operation
-from functions.problems import STATUS, ProblemDocument, guarded
+from functions import classify, feedback, health, history, limits, model_info, results, uploads
+from functions.json_http import OPERATIONS, Operation, json_answer, operation
+from functions.problems import PROBLEMS, ProblemDocument
 
 API_VERSION = "1.1.0"
+# Published component names that differ from the classes' names; clients generate code from them.
+PUBLISHED_NAMES = {"PreviewSpectrogram": "Picture", "UploadUrl": "UploadTicket"}
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_FORM = {
-    "schema": {
-        "type": "object",
-        "properties": {"file": {"type": "string", "format": "binary"}},
-        "required": ["file"],
-    }
+_BINARY = {"type": "string", "format": "binary"}
+_AUDIO = {
+    "*/*": {"schema": _BINARY},
+    "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]}},
+}
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The upload's path. Send slashes as they are and percent-encode everything else.",
+    "schema": {"type": "string", "minLength": 1},
 }
 
 blueprint = func.Blueprint()
@@ -26,19 +34,27 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("openapi")
 @blueprint.route("openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@guarded
+@operation(answers={200: dict[str, Any]})
 def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
-    """Answer with the document."""
+    """Get this document."""
     return json_answer(json.dumps(document()))
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document. Treat it as read-only."""
-    schemas = _Schemas()
+    """The OpenAPI document. Callers must not change it."""
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    for module in (classify, uploads, results, history, feedback, limits, model_info, health):
+        app.register_functions(module.blueprint)
+    app.register_functions(blueprint)
+    components: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation, schemas)
+    functions: list[Any] = app.get_functions()
+    for function in functions:
+        trigger = function.get_trigger()
+        path = f"/{trigger.route}".replace("{*id}", "{id}")
+        for method in trigger.methods:
+            paths.setdefault(path, {})[method.value.lower()] = _described(function, path, components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,7 +67,7 @@ def document() -> dict[str, Any]:
         "security": [{"header_key": []}, {"query_key": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": components,
             "securitySchemes": {
                 "header_key": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "query_key": {"type": "apiKey", "in": "query", "name": "code"},
@@ -60,67 +76,54 @@ def document() -> dict[str, Any]:
     }
 
 
-class _Schemas:
-    """JSON schemas of types, with what they share collected under components."""
-
-    def __init__(self) -> None:
-        self.components: dict[str, Any] = {}
-
-    def of(self, kind: Any, mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-        """The schema of ``kind`` as it is read (validation) or written (serialization)."""
-        from pydantic import TypeAdapter  # here, as in functions.json_http
-
-        schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
-        self.components |= schema.pop("$defs", {})
-        title = schema.get("title")
-        if title is None:
-            return schema
-        self.components[title] = schema
-        return {"$ref": f"#/components/schemas/{title}"}
-
-
-def _described(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str, Any]:
+    name = function.get_function_name()
+    facts = OPERATIONS[name]
+    summary, _, description = (function.get_user_function().__doc__ or "").partition("\n\n")
+    anonymous = function.get_trigger().auth_level == func.AuthLevel.ANONYMOUS
     described: dict[str, Any] = {
-        "operationId": operation.function,
-        "summary": operation.summary,
-        "parameters": operation.parameters,
-        "responses": {
-            **{str(status): _answer(meaning, kind, schemas) for status, (meaning, kind) in operation.answers.items()},
-            **_problem_answers(operation, schemas),
-        },
+        "operationId": name,
+        "summary": summary.removesuffix("."),
+        "parameters": [_ID, *facts.query] if "{id}" in path else list(facts.query),
+        "responses": dict(_responses(facts, anonymous, components)),
     }
-    if operation.description:
-        described["description"] = operation.description
-    if operation.anonymous:
+    if description:
+        described["description"] = " ".join(description.split())
+    if anonymous:
         described["security"] = []
-    if operation.audio_request:
-        described["requestBody"] = {"required": True, "content": {"*/*": _BINARY, "multipart/form-data": _FORM}}
-    elif operation.request is not None:
-        described["requestBody"] = {
-            "required": operation.request_required,
-            "content": {"application/json": {"schema": schemas.of(operation.request, "validation")}},
-        }
+    if facts.request is not None:
+        audio = facts.request is bytes
+        content = _AUDIO if audio else _json_content(_schema(facts.request, "validation", components))
+        described["requestBody"] = {"required": facts.request_required, "content": content}
     return described
 
 
-def _answer(meaning: str, kind: Any, schemas: _Schemas) -> dict[str, Any]:
-    if kind is None:
-        return {"description": meaning}
-    return {
-        "description": meaning,
-        "content": {"application/json": {"schema": schemas.of(kind, "serialization")}},
-    }
+def _responses(facts: Operation, anonymous: bool, components: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    for status, kind in facts.answers.items():
+        content = {} if kind is None else {"content": _json_content(_schema(kind, "serialization", components))}
+        yield str(status), {"description": HTTPStatus(status).phrase} | content
+    codes_by_status: dict[int, list[str]] = {}
+    for code in (*facts.problems, "internal"):
+        codes_by_status.setdefault(PROBLEMS[code][0], []).append(code)
+    problem = {"application/problem+json": {"schema": _schema(ProblemDocument, "serialization", components)}}
+    for status, codes in sorted(codes_by_status.items()):
+        yield str(status), {"description": f"Code {' or '.join(codes)}.", "content": problem}
+    if not anonymous:
+        yield "401", {"description": "The function key is missing or wrong."}
 
 
-def _problem_answers(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
-    by_status: dict[int, list[str]] = {}
-    for code in (*operation.problems, "internal"):
-        by_status.setdefault(STATUS[code], []).append(code)
-    content = {"application/problem+json": {"schema": schemas.of(ProblemDocument, "serialization")}}
-    answers = {
-        str(status): {"description": f"Code {' or '.join(codes)}.", "content": content}
-        for status, codes in sorted(by_status.items())
-    }
-    if not operation.anonymous:
-        answers["401"] = {"description": "The function key is missing or wrong."}
-    return answers
+def _json_content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _schema(kind: Any, mode: Literal["validation", "serialization"], components: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a type as it is read (validation) or written; classes go into ``components``."""
+    from pydantic import TypeAdapter  # imported here, as in functions.json_http
+
+    schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
+    components |= schema.pop("$defs", {})
+    if "title" not in schema:
+        return schema
+    name = PUBLISHED_NAMES.get(schema["title"], schema["title"])
+    components[name] = schema | {"title": name}
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,11 +1,9 @@
-"""Errors as RFC 9457 problem documents with a stable ``code``, and the guard that stands around every HTTP function."""
+"""Errors as RFC 9457 problem documents with a stable ``code``: all codes, and the response for each kind of error."""
 
 import json
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
-from functools import wraps
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import azure.functions as func
@@ -14,7 +12,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from functions import logs
 from tonearm.errors import TITLES, AudioError, AudioErrorCode, ModelError
 
-EdgeErrorCode = Literal[
+HttpErrorCode = Literal[
     "bad_request",
     "bad_id",
     "bad_parameter",
@@ -25,51 +23,33 @@ EdgeErrorCode = Literal[
     "model_unavailable",
     "internal",
 ]
-ErrorCode = AudioErrorCode | EdgeErrorCode
+ErrorCode = AudioErrorCode | HttpErrorCode
 
-STATUS: dict[ErrorCode, int] = {
-    "empty": 400,
-    "too_large": 413,
-    "unsupported_format": 415,
-    "corrupt": 422,
-    "no_audio_stream": 422,
-    "too_short": 422,
-    "silent": 422,
-    "too_long": 422,
-    "bad_request": 400,
-    "bad_id": 400,
-    "bad_parameter": 400,
-    "not_found": 404,
-    "not_done": 409,
-    "busy": 503,
-    "storage_unavailable": 503,
-    "model_unavailable": 503,
-    "internal": 500,
+_AUDIO_STATUS: dict[AudioErrorCode, int] = {"empty": 400, "too_large": 413, "unsupported_format": 415}
+_AUDIO_PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
+    code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()
 }
-
-_EDGE_TITLES: dict[EdgeErrorCode, str] = {
-    "bad_request": "The request cannot be understood",
-    "bad_id": "This cannot be a result's id",
-    "bad_parameter": "A query parameter is out of bounds",
-    "not_found": "There is nothing of this name",
-    "not_done": "There is no genre to judge yet",
-    "busy": "Too many recordings at once",
-    "storage_unavailable": "Storage does not answer",
-    "model_unavailable": "The models cannot be loaded",
-    "internal": "Something went wrong here",
+_HTTP_PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
+    "bad_request": (400, "The request cannot be understood"),
+    "bad_id": (400, "This cannot be the id of a result"),
+    "bad_parameter": (400, "A query parameter is not valid"),
+    "not_found": (404, "Not found"),
+    "not_done": (409, "There is no predicted genre yet"),
+    "busy": (503, "Too many recordings at once"),
+    "storage_unavailable": (503, "Storage cannot be reached"),
+    "model_unavailable": (503, "The models cannot be loaded"),
+    "internal": (500, "An error in the service"),
 }
-ALL_TITLES: dict[str, str] = dict((*TITLES.items(), *_EDGE_TITLES.items()))
+PROBLEMS = _AUDIO_PROBLEMS | _HTTP_PROBLEMS
+"""Status and title of each code."""
 
-# What storage answers when the account is busy, away, or has not let this app in (yet): the caller did nothing wrong.
-_STORAGE_AWAY_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+# Storage is busy, cannot be reached, or has not let this app in (yet): the client did nothing wrong.
+_STORAGE_UNAVAILABLE_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 _STORAGE_RETRY_AFTER_S = 5
-
-Handler = Callable[[func.HttpRequest], func.HttpResponse]
-AsyncHandler = Callable[[func.HttpRequest], Coroutine[Any, Any, func.HttpResponse]]
 
 
 class ProblemError(Exception):
-    """The request ends here, with this answer. ``detail`` is shown to the caller: what was wrong and what to do."""
+    """Ends a request with this problem. ``detail`` is for the client's user: what was wrong and what to do."""
 
     def __init__(self, code: ErrorCode, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
@@ -80,7 +60,7 @@ class ProblemError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemDocument:
-    """An error: programs go by ``code``, people read ``title`` and ``detail``."""
+    """An error: ``code`` is for programs, ``title`` and ``detail`` are for people."""
 
     type: str
     title: str
@@ -89,70 +69,39 @@ class ProblemDocument:
     code: str
 
 
-def problem(code: ErrorCode, detail: str, *, retry_after_s: int | None = None) -> func.HttpResponse:
-    """The answer for ``code``, as application/problem+json."""
-    document = ProblemDocument(
-        type=f"urn:tonearm:problem:{code}", title=ALL_TITLES[code], status=STATUS[code], detail=detail, code=code
-    )
-    return func.HttpResponse(
-        json.dumps(asdict(document)),
-        status_code=document.status,
-        mimetype="application/problem+json",
-        headers={"Cache-Control": "no-store", **({} if retry_after_s is None else {"Retry-After": str(retry_after_s)})},
-    )
+def is_storage_unavailable(error: Exception) -> bool:
+    """Whether storage cannot be reached or used now; otherwise the error is a mistake in this app."""
+    if isinstance(error, HttpResponseError) and error.status_code is not None:
+        return error.status_code in _STORAGE_UNAVAILABLE_STATUS
+    return isinstance(error, AzureError)
 
 
-def guarded(handler: Handler) -> Handler:
-    """``handler``, with every error turned into a problem document that gives nothing internal away."""
-
-    @wraps(handler)
-    def guard(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return handler(req)
-        except Exception as error:
-            return _answer(error, handler.__name__)
-
-    return guard
-
-
-def guarded_async(handler: AsyncHandler) -> AsyncHandler:
-    """The same for a coroutine function."""
-
-    @wraps(handler)
-    async def guard(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return await handler(req)
-        except Exception as error:
-            return _answer(error, handler.__name__)
-
-    return guard
-
-
-def _answer(error: Exception, function: str) -> func.HttpResponse:
-    """The problem document for what ``function`` raised."""
+def problem_response(error: Exception, function: str) -> func.HttpResponse:
+    """The response to an error that an HTTP function raised. It shows nothing internal; the log does."""
     if isinstance(error, ProblemError):
-        return problem(error.code, error.detail, retry_after_s=error.retry_after_s)
+        return _response(error.code, error.detail, error.retry_after_s)
     if isinstance(error, AudioError):
-        return problem(error.code, error.detail)
+        return _response(error.code, error.detail)
     if isinstance(error, ModelError):
         logs.failure("model_unavailable", error, function=function)
-        return problem("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
-    if is_storage_away(error):
-        # No trace: every request says the same while it lasts, and where we asked explains nothing.
+        return _response("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
+    if is_storage_unavailable(error):
+        # No trace: each request logs this until storage is back, and the call's origin explains nothing.
         reason = logs.without_secrets(str(error))
         logs.event("storage_unavailable", level=logging.WARNING, function=function, reason=reason)
-        return problem(
-            "storage_unavailable",
-            "Storage does not answer at the moment. Try again in a few seconds.",
-            retry_after_s=_STORAGE_RETRY_AFTER_S,
-        )
+        detail = "Storage cannot be reached at the moment. Try again in a few seconds."
+        return _response("storage_unavailable", detail, _STORAGE_RETRY_AFTER_S)
     reference = uuid4().hex[:12]
     logs.failure("internal_error", error, function=function, reference=reference)
-    return problem("internal", f"It is no fault of the request, and is logged here as {reference}.")
+    return _response("internal", f"The request is not at fault. The error is logged as {reference}.")
 
 
-def is_storage_away(error: Exception) -> bool:
-    """Whether ``error`` means that storage cannot be reached or used now, rather than a mistake of ours."""
-    if isinstance(error, HttpResponseError) and error.status_code is not None:
-        return error.status_code in _STORAGE_AWAY_STATUS
-    return isinstance(error, AzureError)
+def _response(code: ErrorCode, detail: str, retry_after_s: int | None = None) -> func.HttpResponse:
+    status, title = PROBLEMS[code]
+    document = ProblemDocument(type=f"urn:tonearm:problem:{code}", title=title, status=status, detail=detail, code=code)
+    return func.HttpResponse(
+        json.dumps(asdict(document)),
+        status_code=status,
+        mimetype="application/problem+json",
+        headers={"Cache-Control": "no-store"} | ({"Retry-After": str(retry_after_s)} if retry_after_s else {}),
+    )

@@ -1,99 +1,105 @@
-"""An upload in, its result out: the work behind the blob trigger and behind its poison queue.
+"""From an upload to its result, in the order of the calls; then the poison queue, for uploads that failed five times.
 
-Delivery is at least once and in any order, so all that is written is conditional: a version of an upload is answered
-once, and never over the answer to a newer one.
+The host calls these functions at least once for each upload, in any order, and again after an error (``host.json`` says
+how often). So every write is conditional: each version of an upload (its name and ETag) gets one result, and the result
+of an older version never replaces that of a newer one.
 """
 
+import base64
 import logging
 import tempfile
 import time
 from io import BytesIO
 from typing import Annotated, BinaryIO, NotRequired, TypedDict
 
+import azure.functions as func
 from annotated_types import MinLen
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties
 
-from functions import blob_transfer, logs, preview_spectrograms, result_store, storage
-from functions.blob_transfer import Opened
+from functions import limits, logs, result_store, storage
+from functions.blob_reference import BlobReference
 from functions.model_loader import classifier
-from functions.result_store import Picture
-from functions.settings import settings
+from functions.result_store import PreviewSpectrogram
+from functions.settings import STORAGE_CONNECTION, blob_source, settings
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
 
-_MAX_WRITE_TRIES = 5
+POISON_QUEUE = "webjobs-blobtrigger-poison"
+"""Where the host puts uploads that failed too often; the host chose the name."""
+
 _MAX_VERSIONS = 5
+_MAX_WRITE_TRIES = 5
 _SMALL_BYTES = 4 * 2**20
-"""Up to here an upload is held in memory, and read at once, whether it has its answer already or not."""
-_CURRENT_S = 1.0
-"""So long after it was read, a small upload is taken to be as it was: writing its answer may take as long."""
+"""Up to this size an upload is read into memory at once, without asking first whether it has a result."""
+_ASSUMED_CURRENT_S = 1.0
+"""For this long after it was opened, a small upload is taken to be unchanged; one more call costs as much."""
+
+blueprint = func.Blueprint()
 
 
-class PoisonMessage(TypedDict):
-    """What the host says of a blob that it gave up on."""
-
-    ContainerName: str
-    BlobName: Annotated[str, MinLen(1)]
-    ETag: NotRequired[str | None]
+class _ReplacedError(Exception):
+    """The upload has been replaced by a newer version."""
 
 
-class _OutdatedError(Exception):
-    """The version of the upload that was being answered has been replaced by a newer one."""
-
-
-class _GoneError(Exception):
+class _DeletedError(Exception):
     """The upload has been deleted."""
 
 
-def answer_upload(result_id: str) -> None:
-    """Write the result of the upload of this id, unless it has one.
+@blueprint.function_name("answer_upload")
+@blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
+def answer_upload(blob: BlobReference) -> None:
+    """Classify an upload and write its result, unless it has one.
 
-    Audio that cannot be classified is answered too. What passes (storage, memory, models that do not load) is raised,
-    so that the host tries again and, in the end, puts the upload into the poison queue.
+    Audio that cannot be classified gets a failed result. Other errors (storage, memory, models) are raised: the host
+    tries again, and after the fifth time puts the upload into the poison queue.
+
+    Raises:
+        RuntimeError: The upload or its result was replaced again and again.
+        tonearm.errors.ModelError: The models cannot be loaded.
+        azure.core.exceptions.AzureError, obstore.exceptions.BaseError: Storage cannot be reached.
     """
+    result_id = blob.name
     fault = result_store.id_fault(result_id)
     if fault is not None:
         logs.event("upload_ignored", level=logging.ERROR, result_id=result_id, reason=fault)
         return
     for _ in range(_MAX_VERSIONS):
         try:
-            _answer_version(result_id)
-        except _GoneError:
+            _process_version(result_id)
+        except _DeletedError:
             logs.event("upload_gone", result_id=result_id)
             return
-        except _OutdatedError:
-            # Not left to the newer version's event: in the cloud changed metadata make a new version and no event.
+        except _ReplacedError:
+            # The newer version may have no event of its own: in Azure a change of metadata sends none.
             logs.event("upload_outdated", result_id=result_id)
         else:
             return
-    raise RuntimeError(f"The upload was replaced {_MAX_VERSIONS} times while it was being answered.")
+    raise RuntimeError(f"The upload was replaced {_MAX_VERSIONS} times while it was being processed.")
 
 
-def _answer_version(result_id: str) -> None:
-    """Answer the version of the upload that is there now. Raises _OutdatedError and _GoneError when it no longer is."""
+def _process_version(result_id: str) -> None:
+    """Classify the current version of an upload. Raises _ReplacedError or _DeletedError if it is current no more."""
     started_s = time.monotonic()
     try:
-        upload = blob_transfer.opened(storage.UPLOADS, result_id)
+        upload = storage.open_blob(storage.UPLOADS, result_id)
     except FileNotFoundError:
-        raise _GoneError from None
-    # Calls to storage weigh beside a clip's own work, so it has two: its facts come with its bytes, and to ask each
-    # time whether it has its answer already, or has been replaced, costs more than now and then to work in vain. What
-    # is put into an empty place is in nobody's way: the answer to a newer version stands there already, so that this
-    # fails, or comes later and replaces it.
+        raise _DeletedError from None
+    # A small upload takes two calls to storage, this one and the write below, as a call costs as much as a model. It is
+    # classified without looking for a result first. The write creates a new blob or fails: if an event came twice the
+    # work was in vain, and the result of a newer version is either there already, or replaces this one later.
     small = upload.size_bytes <= _SMALL_BYTES
     stored = None if small else result_store.read(result_id)
-    if stored is not None and stored.answers(upload.etag):
+    if stored is not None and stored.is_final_for(upload.etag):
         logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
         return
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
     with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
-        result, picture = _classified(result_id, upload, file)
-    if not small or time.monotonic() - started_s > _CURRENT_S:
+        result, preview = _classify(result_id, upload, file)
+    if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)
-    # What was read before the upload's ETag was looked at may be written over: see _write_if_current.
-    written = result_store.write(result, picture, source_etag=upload.etag, over=stored) or _write_if_current(
-        result, picture, upload.etag
+    written = result_store.write(result, preview, source_etag=upload.etag, replaces=stored) or _write_if_current(
+        result, preview, upload.etag
     )
     logs.event(
         "upload_answered" if written else "upload_answered_elsewhere",
@@ -107,17 +113,98 @@ def _answer_version(result_id: str) -> None:
     )
 
 
-def answer_poisoned(message: bytes) -> None:
-    """Write a failed result for the upload that ``message``, from the host's poison queue, names.
+def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple[Result, PreviewSpectrogram | None]:
+    """Read an upload into an empty file and classify it. A failed result has no preview spectrogram."""
+    loaded = classifier()
+    # Imported here, as it imports NumPy: the functions that compute nothing start without it.
+    from tonearm.features.preview_spectrogram import MAX_DB, MIN_DB, PreviewBuilder
 
-    A message that names none is logged and done with: it would be no better the next time.
-    """
-    from pydantic import TypeAdapter, ValidationError  # here, as in functions.json_http
-
+    builder = PreviewBuilder()
     try:
-        poison = TypeAdapter(PoisonMessage).validate_json(message)
+        limits.check_upload_size(upload.size_bytes)
+        file.writelines(upload.chunks)
+        file.seek(0)
+        longest_s = settings().max_duration_s
+        result = loaded.classify(file, result_id=result_id, max_duration_s=longest_s, preview=builder)
+    except AudioError as error:
+        problem = Problem(code=error.code, title=error.title, detail=error.detail)
+        return Failure(id=result_id, problem=problem, model_version=loaded.model_version), None
+    preview = builder.spectrogram()
+    n_bands, n_columns = preview.levels.shape
+    return result, PreviewSpectrogram(
+        id=result_id,
+        start_s=0.0,
+        end_s=round(preview.end_s, 3),
+        bands_hz=[round(float(hz), 1) for hz in preview.bands_hz],
+        n_bands=n_bands,
+        n_columns=n_columns,
+        min_db=MIN_DB,
+        max_db=MAX_DB,
+        levels=base64.b64encode(preview.levels.tobytes()).decode(),
+    )
+
+
+def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload_etag: str) -> bool:
+    """Write a result if the upload still has this ETag.
+
+    The stored result is read first, then the upload's ETag, and only the result that was read is replaced. So the
+    result of a newer upload is never lost: either the upload's ETag differs, or the write fails.
+
+    Returns:
+        False if this version of the upload has its result already.
+
+    Raises:
+        _ReplacedError, _DeletedError: The upload is no longer of this version.
+        RuntimeError: Others kept replacing the result.
+    """
+    for _ in range(_MAX_WRITE_TRIES):
+        stored = result_store.read(result.id)
+        if stored is not None and stored.is_final_for(upload_etag):
+            return False
+        _check_current(result.id, upload_etag)
+        if result_store.write(result, preview, source_etag=upload_etag, replaces=stored):
+            return True
+    raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")
+
+
+def _check_current(result_id: str, upload_etag: str) -> None:
+    if _properties(result_id).etag != upload_etag:
+        raise _ReplacedError
+
+
+def _properties(result_id: str) -> BlobProperties:
+    try:
+        return storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
+    except ResourceNotFoundError:
+        raise _DeletedError from None
+
+
+class PoisonMessage(TypedDict):
+    """The host's message about an upload that failed too often."""
+
+    ContainerName: str
+    BlobName: Annotated[str, MinLen(1)]
+    ETag: NotRequired[str | None]
+
+
+@blueprint.function_name("answer_poisoned")
+@blueprint.queue_trigger("message", POISON_QUEUE, STORAGE_CONNECTION)
+def answer_poisoned(message: func.QueueMessage) -> None:
+    """Write a failed result for an upload that failed too often.
+
+    A message that cannot be used is logged and dropped: another try would not help.
+
+    Raises:
+        RuntimeError: The result was replaced again and again.
+        azure.core.exceptions.AzureError: Storage cannot be reached.
+    """
+    from pydantic import TypeAdapter, ValidationError  # imported here, as in functions.json_http
+
+    body = message.get_body()
+    try:
+        poison = TypeAdapter(PoisonMessage).validate_json(body)
     except ValidationError as error:
-        logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(message), faults=error.error_count())
+        logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(body), faults=error.error_count())
         return
     result_id, poison_etag = poison["BlobName"], poison.get("ETag")
     if poison["ContainerName"] != storage.UPLOADS or result_store.id_fault(result_id) is not None:
@@ -126,78 +213,22 @@ def answer_poisoned(message: bytes) -> None:
     try:
         upload = _properties(result_id)
         if poison_etag is not None and _bare(poison_etag) != _bare(upload.etag):
-            raise _OutdatedError
+            raise _ReplacedError
         stored = result_store.read(result_id)
         if stored is not None and stored.source_etag == upload.etag:
             logs.event("poison_already_answered", result_id=result_id)
             return
-        failure = _failure(
-            result_id,
-            result_store.PROCESSING_FAILED,
-            "Processing failed",
-            "The file could not be processed in several tries, for a reason on this side. Upload it again later.",
+        problem = Problem(
+            code=result_store.PROCESSING_FAILED,
+            title="Processing failed",
+            detail="The file could not be processed in several tries, because of an error in the service. "
+            "Upload it again later.",
         )
-        _write_if_current(failure, None, upload.etag)
-    except (_OutdatedError, _GoneError):
+        _write_if_current(Failure(id=result_id, problem=problem, model_version=None), None, upload.etag)
+    except (_ReplacedError, _DeletedError):
         logs.event("poison_outdated", result_id=result_id)
         return
     logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)
-
-
-def _properties(result_id: str) -> BlobProperties:
-    """The upload's. Raises _GoneError."""
-    try:
-        return storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
-    except ResourceNotFoundError:
-        raise _GoneError from None
-
-
-def _check_current(result_id: str, upload_etag: str) -> None:
-    if _properties(result_id).etag != upload_etag:
-        raise _OutdatedError
-
-
-def _classified(result_id: str, upload: Opened, file: BinaryIO) -> tuple[Result, Picture | None]:
-    """The upload's result, and its picture if that has a genre. ``file``, empty, takes what is read of it."""
-    limit_bytes = settings().max_upload_bytes
-    engine = classifier()
-    from tonearm.features.preview_spectrogram import (
-        PreviewBuilder,  # here, as it brings in NumPy, which the other functions do without
-    )
-
-    try:
-        if upload.size_bytes > limit_bytes:
-            raise AudioError(
-                "too_large", f"An upload may have {limit_bytes} bytes and this one has {upload.size_bytes}."
-            )
-        file.writelines(upload.content)
-        file.seek(0)
-        builder, longest_s = PreviewBuilder(), settings().max_duration_s
-        result = engine.classify(file, result_id=result_id, max_duration_s=longest_s, preview=builder)
-        return result, preview_spectrograms.drawn(builder, result_id)
-    except AudioError as error:
-        return _failure(result_id, error.code, error.title, error.detail, engine.model_version), None
-
-
-def _failure(result_id: str, code: str, title: str, detail: str, model_version: str | None = None) -> Failure:
-    return Failure(id=result_id, problem=Problem(code=code, title=title, detail=detail), model_version=model_version)
-
-
-def _write_if_current(result: Result, picture: Picture | None, upload_etag: str) -> bool:
-    """Write ``result`` if the upload is still of ``upload_etag``; False if that version has its answer already.
-
-    The standing result is read before the upload's ETag, and only that standing result is replaced: the answer to a
-    newer upload is either foretold by the upload's newer ETag, or makes the write fail. Raises _OutdatedError and
-    _GoneError.
-    """
-    for _ in range(_MAX_WRITE_TRIES):
-        stored = result_store.read(result.id)
-        if stored is not None and stored.answers(upload_etag):
-            return False
-        _check_current(result.id, upload_etag)
-        if result_store.write(result, picture, source_etag=upload_etag, over=stored):
-            return True
-    raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")
 
 
 def _bare(etag: str) -> str:

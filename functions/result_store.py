@@ -1,9 +1,9 @@
-"""How results are kept: ``results/<id>.json``, with a summary and the upload's ETag in the blob's metadata.
+"""Stored results: one blob ``results/<id>.json`` each, with a summary and the upload's ETag in the blob's metadata.
 
-The picture of an upload that has a genre stands in its result's blob, as the last member ``picture``: so it is of the
-same version and there as soon, and a call to storage is saved, which costs more than working out an answer
-(docs/deploy.md). The metadata make a page of history one listing call, and work idempotent: an upload is answered when
-its result carries its ETag.
+- The blob holds the result and, in its last member ``picture``, the preview spectrogram: so both are of one version of
+  the upload, and are written with one call.
+- The summary in the metadata makes a page of the history one call.
+- The ETag makes processing idempotent: an upload has its result when the stored result carries the upload's ETag.
 """
 
 import json
@@ -16,23 +16,22 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContentSettings
 
-from functions import blob_transfer, storage
+from functions import storage
 from functions.problems import ProblemError
 from tonearm.classification import Classification, Genre, Result
 
-SUFFIX = ".json"
-MAX_ID_CHARS = 1024 - len(SUFFIX)
-"""A blob's name has at most 1,024 characters, and a result's is its upload's with the suffix."""
-
-_CONTENT_TYPE = "application/json"
-
 PROCESSING_FAILED = "processing_failed"
-"""Problem code of an upload that was given up after passing faults; the only answer that a later one replaces."""
+"""Problem code of an upload that failed too often; a result with it may be replaced by a later one."""
 
-# C0 and C1 controls, surrogates, and what XML cannot hold, in which storage lists: it has no such names.
-UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-# HTTP clients and servers resolve these segments, so such a path would name a blob somewhere else.
+MAX_ID_CHARS = 1024 - len(".json")
+"""A blob's name has at most 1,024 characters, and a result's name is its upload's with ``.json``."""
+# Control characters, surrogates and what XML cannot hold: storage lists in XML and has no such names.
+NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# HTTP clients and servers resolve these segments, so the path would lead to another blob.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)")
+
+_SUFFIX = ".json"
+_CONTENT_TYPE = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,37 +41,37 @@ class ResultSummary:
     id: str
     status: Literal["done", "failed"]
     genre: Genre | None
-    """None when failed."""
+    """Null when failed."""
     confidence: float | None
     uncertain: bool | None
     problem_code: str | None
-    """Why it failed; None when done."""
+    """Why it failed; null when done."""
     created_at: str
     duration_s: float | None
-    """None when failed, and in results of before it was kept here."""
+    """Null when failed, and in results of early versions."""
     model_version: str | None
-    """None when no model came to look at it, and in results of before it was kept here."""
+    """Null when no model was asked, and in results of early versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """The mel-spectrogram of a whole recording; its columns are equally long."""
+class PreviewSpectrogram:
+    """The mel spectrogram of a whole recording, small enough to show. All columns have the same length."""
 
     schema: Literal["tonearm.picture/1"] = "tonearm.picture/1"
     id: str
     start_s: float
     end_s: float
     bands_hz: list[float]
-    """The bands' centre frequencies, rising."""
+    """The bands' centre frequencies, ascending."""
     n_bands: int
     n_columns: int
     """At most 600."""
     min_db: float
-    """What level 0 means: this much below the loudest place, or more."""
+    """Level 0: this far below the maximum, or further."""
     max_db: float
-    """What level 255 means: the loudest place."""
+    """Level 255: the maximum."""
     levels: str
-    """Base64 of n_bands · n_columns bytes, band by band, the lowest first."""
+    """Base64 of n_bands x n_columns bytes, band by band, the lowest band first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,36 +79,34 @@ class StoredResult:
     """A result as read from storage."""
 
     body: bytes
-    """The Result's JSON, with the picture in it if it has one."""
+    """The JSON of the result, with the preview spectrogram in it if there is one."""
     etag: str
-    """The result blob's own."""
+    """ETag of the result's blob."""
     source_etag: str | None
-    """The ETag of the upload that it answers."""
+    """ETag of the upload that was classified."""
     problem_code: str | None
 
-    @property
-    def result(self) -> str:
-        """The Result's JSON by itself."""
+    def result_json(self) -> str:
+        """The result without the preview spectrogram."""
         document = json.loads(self.body)
         document.pop("picture", None)
         return json.dumps(document)
 
-    @property
-    def picture(self) -> str | None:
-        """The Picture's JSON; None if it has none."""
-        picture = json.loads(self.body).get("picture")
-        return None if picture is None else json.dumps(picture)
+    def preview_json(self) -> str | None:
+        """The preview spectrogram; None if there is none."""
+        preview = json.loads(self.body).get("picture")
+        return None if preview is None else json.dumps(preview)
 
-    def answers(self, upload_etag: str) -> bool:
-        """Whether the upload of this ETag needs no further work."""
+    def is_final_for(self, upload_etag: str) -> bool:
+        """Whether the upload with this ETag needs no further processing."""
         return self.source_etag == upload_etag and self.problem_code != PROCESSING_FAILED
 
 
 def id_fault(result_id: str) -> str | None:
-    """What keeps ``result_id``, an upload's path, from being a result's id; None when nothing does."""
+    """Why this path of an upload cannot be the id of a result; None if it can."""
     if not 1 <= len(result_id) <= MAX_ID_CHARS:
         return f"An id has 1 to {MAX_ID_CHARS} characters; this one has {len(result_id)}."
-    if UNSENDABLE.search(result_id):
+    if NOT_IN_NAMES.search(result_id):
         return "An id holds no control characters."
     if _DOT_SEGMENT.search(result_id):
         return "An id holds no path segment '.' or '..'."
@@ -117,7 +114,11 @@ def id_fault(result_id: str) -> str | None:
 
 
 def checked_id(result_id: str) -> str:
-    """``result_id`` itself. Raises ProblemError ``bad_id`` when no result can have it."""
+    """The id itself.
+
+    Raises:
+        ProblemError: ``bad_id``, no result can have this id.
+    """
     fault = id_fault(result_id)
     if fault is not None:
         raise ProblemError("bad_id", fault)
@@ -125,25 +126,32 @@ def checked_id(result_id: str) -> str:
 
 
 def read(result_id: str) -> StoredResult | None:
-    """The result of this id, whichever version of the upload it answers."""
+    """The stored result, of whichever version of the upload; None if there is none.
+
+    Raises:
+        azure.core.exceptions.AzureError: Storage cannot be reached.
+    """
     try:
         download = _blob(result_id).download_blob()
         body = download.readall()
     except ResourceNotFoundError:
         return None
-    metadata = download.properties.metadata
+    facts = _from_metadata(download.properties.metadata)
     return StoredResult(
         body=body,
         etag=download.properties.etag,
-        source_etag=_unpacked(metadata, "source_etag"),
-        problem_code=_unpacked(metadata, "problem_code"),
+        source_etag=facts.get("source_etag"),
+        problem_code=facts.get("problem_code"),
     )
 
 
 def current(result_id: str) -> StoredResult | Literal["pending"] | None:
-    """The answer to the upload of this id as it now is; ``pending`` while there is none; None when there is neither.
+    """The result of the upload's current version; "pending" while there is none; None if there is no upload either.
 
-    A result whose upload is no longer there (uploads are deleted after a while) stays current.
+    A result stays current when its upload has been deleted.
+
+    Raises:
+        azure.core.exceptions.AzureError: Storage cannot be reached.
     """
     stored = read(result_id)
     try:
@@ -155,28 +163,38 @@ def current(result_id: str) -> StoredResult | Literal["pending"] | None:
     return stored
 
 
-def write(result: Result, picture: Picture | None = None, *, source_etag: str, over: StoredResult | None) -> bool:
-    """Put ``result`` and its ``picture`` in place of ``over``; False when what stands there is no longer ``over``.
+def write(
+    result: Result,
+    preview: PreviewSpectrogram | None = None,
+    *,
+    source_etag: str,
+    replaces: StoredResult | None,
+) -> bool:
+    """Write a result with one call, so that readers see the old result or the new one.
 
-    A block blob of this size is written by one call, so readers see the old result or the new one and nothing between.
+    Args:
+        result: The result.
+        preview: The preview spectrogram, if there is one.
+        source_etag: ETag of the upload that was classified.
+        replaces: The stored result that may be replaced; None: there must be none.
+
+    Returns:
+        False if another result is stored by now; it stays.
+
+    Raises:
+        azure.core.exceptions.AzureError, obstore.exceptions.BaseError: Storage cannot be reached.
     """
-    body = (
-        result.to_json()
-        if picture is None
-        else json.dumps(asdict(result) | {"picture": asdict(picture)}, allow_nan=False)
-    )
-    content, metadata = body.encode(), _packed(result, source_etag)
-    if over is None:
-        return blob_transfer.create(
-            storage.RESULTS, result.id + SUFFIX, content, content_type=_CONTENT_TYPE, metadata=metadata
-        )
+    document = asdict(result) if preview is None else asdict(result) | {"picture": asdict(preview)}
+    content, metadata = json.dumps(document, allow_nan=False).encode(), _to_metadata(result, source_etag)
+    if replaces is None:
+        return storage.create_blob(storage.RESULTS, result.id + _SUFFIX, content, _CONTENT_TYPE, metadata)
     try:
         _blob(result.id).upload_blob(
             content,
             content_settings=ContentSettings(content_type=_CONTENT_TYPE),
             metadata=metadata,
             overwrite=True,
-            etag=over.etag,
+            etag=replaces.etag,
             match_condition=MatchConditions.IfNotModified,
         )
     except ResourceModifiedError:
@@ -185,31 +203,28 @@ def write(result: Result, picture: Picture | None = None, *, source_etag: str, o
 
 
 def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | None:
-    """The summary of a listed blob; None for one that was not written here."""
-    status = _unpacked(metadata, "status")
-    if status is None or not blob_name.endswith(SUFFIX):
+    """The summary of a listed blob; None if the blob is not a result."""
+    facts = _from_metadata(metadata)
+    if "status" not in facts or not blob_name.endswith(_SUFFIX):
         return None
-    confidence = _unpacked(metadata, "confidence")
-    uncertain = _unpacked(metadata, "uncertain")
-    duration_s = _unpacked(metadata, "duration_s")
     return ResultSummary(
-        id=blob_name.removesuffix(SUFFIX),
-        status=cast("Literal['done', 'failed']", status),
-        genre=cast("Genre | None", _unpacked(metadata, "genre")),
-        confidence=None if confidence is None else float(confidence),
-        uncertain=None if uncertain is None else uncertain == "true",
-        problem_code=_unpacked(metadata, "problem_code"),
-        created_at=_unpacked(metadata, "created_at") or "",
-        duration_s=None if duration_s is None else float(duration_s),
-        model_version=_unpacked(metadata, "model_version"),
+        id=blob_name.removesuffix(_SUFFIX),
+        status=cast("Literal['done', 'failed']", facts["status"]),
+        genre=cast("Genre | None", facts.get("genre")),
+        confidence=float(facts["confidence"]) if "confidence" in facts else None,
+        uncertain=facts["uncertain"] == "true" if "uncertain" in facts else None,
+        problem_code=facts.get("problem_code"),
+        created_at=facts.get("created_at", ""),
+        duration_s=float(facts["duration_s"]) if "duration_s" in facts else None,
+        model_version=facts.get("model_version"),
     )
 
 
 def _blob(result_id: str) -> BlobClient:
-    return storage.container(storage.RESULTS).get_blob_client(result_id + SUFFIX)
+    return storage.container(storage.RESULTS).get_blob_client(result_id + _SUFFIX)
 
 
-def _packed(result: Result, source_etag: str) -> dict[str, str]:
+def _to_metadata(result: Result, source_etag: str) -> dict[str, str]:
     facts = {"source_etag": source_etag, "status": result.status, "created_at": result.created_at}
     if isinstance(result, Classification):
         facts |= {
@@ -222,10 +237,9 @@ def _packed(result: Result, source_etag: str) -> dict[str, str]:
         facts["problem_code"] = result.problem.code
     if result.model_version is not None:
         facts["model_version"] = result.model_version
-    # Metadata travel as HTTP headers: ASCII only, and no quotes that a proxy might touch.
+    # Metadata travel as HTTP headers, which are ASCII, and a proxy might change quotes.
     return {key: quote(value, safe="") for key, value in facts.items()}
 
 
-def _unpacked(metadata: dict[str, str] | None, key: str) -> str | None:
-    value = (metadata or {}).get(key)
-    return None if value is None else unquote(value)
+def _from_metadata(metadata: dict[str, str] | None) -> dict[str, str]:
+    return {key: unquote(value) for key, value in (metadata or {}).items()}

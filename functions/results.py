@@ -1,14 +1,17 @@
-"""``GET /api/results/{id}``: the answer to one upload."""
+"""What there is of one upload: its result, its preview spectrogram, and a signed URL to download the recording."""
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import azure.functions as func
+from azure.core.exceptions import ResourceNotFoundError
 
-from functions import result_store
-from functions.json_http import json_answer
-from functions.problems import ProblemError, guarded
+from functions import logs, result_store, storage, upload_urls
+from functions.json_http import json_answer, operation
+from functions.problems import ProblemError
+from functions.result_store import PreviewSpectrogram
+from tonearm.classification import Result
 
 _PENDING_RETRY_AFTER_S = 1
 
@@ -17,25 +20,76 @@ blueprint = func.Blueprint()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """The upload is there, and its answer is being worked out: ask again after the seconds in ``Retry-After``."""
+    """The upload has no result yet. Ask again after the seconds in ``Retry-After``."""
 
     id: str
     status: Literal["pending"] = "pending"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Where an upload can be downloaded."""
+
+    id: str
+    url: str
+    """Answers with the file, or ranges of it. Whoever has it can read the file: keep it secret."""
+    expires_at: str
+    size_bytes: int
+    content_type: str
+    """As stated by the uploader; not checked."""
+
+
 @blueprint.function_name("get_result")
 @blueprint.route("results/{*id}", methods=["GET"])
-@guarded
+@operation(answers={200: Result, 202: Pending}, problems=("bad_id", "not_found", "storage_unavailable"))
 def get_result(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer with the result of an upload."""
-    result_id = result_store.checked_id(req.route_params.get("id") or "")
-    found = result_store.current(result_id)
-    if found is None:
+    """Get the result of an upload."""
+    result_id = _id(req)
+    stored = result_store.current(result_id)
+    if stored is None:
         raise ProblemError("not_found", "There is neither a result nor an upload of this id.")
-    if found == "pending":
-        return json_answer(
-            json.dumps(asdict(Pending(id=result_id))),
-            status=202,
-            headers={"Retry-After": str(_PENDING_RETRY_AFTER_S)},
+    if stored == "pending":
+        headers = {"Retry-After": str(_PENDING_RETRY_AFTER_S)}
+        return json_answer(json.dumps(asdict(Pending(id=result_id))), status=202, headers=headers)
+    return json_answer(stored.result_json())
+
+
+# "picture" in the route, the function's name and the stored JSON is the published word for the preview spectrogram.
+@blueprint.function_name("get_picture")
+@blueprint.route("pictures/{*id}", methods=["GET"])
+@operation(answers={200: PreviewSpectrogram}, problems=("bad_id", "not_found", "storage_unavailable"))
+def get_picture(req: func.HttpRequest) -> func.HttpResponse:
+    """Get the preview spectrogram of an upload that has a genre."""
+    stored = result_store.current(_id(req))
+    preview = None if stored is None or stored == "pending" else stored.preview_json()
+    if preview is None:
+        raise ProblemError(
+            "not_found", "There is no preview spectrogram of this id: only results that are done have one."
         )
-    return json_answer(found.result)
+    return json_answer(preview)
+
+
+@blueprint.function_name("get_recording")
+@blueprint.route("recordings/{*id}", methods=["GET"])
+@operation(answers={200: Recording}, problems=("bad_id", "not_found", "storage_unavailable"))
+def get_recording(req: func.HttpRequest) -> func.HttpResponse:
+    """Get a signed URL to download an upload."""
+    result_id = _id(req)
+    try:
+        properties = storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
+    except ResourceNotFoundError:
+        raise ProblemError("not_found", "There is no upload of this id, or it has been deleted.") from None
+    expires_at = upload_urls.expiry()
+    recording = Recording(
+        id=result_id,
+        url=upload_urls.download_url(result_id, expires_at),
+        expires_at=upload_urls.rfc3339(expires_at),
+        size_bytes=properties.size,
+        content_type=properties.content_settings.content_type or "application/octet-stream",
+    )
+    logs.event("recording_ticket", result_id=result_id, expires_at=recording.expires_at)
+    return json_answer(json.dumps(asdict(recording)))
+
+
+def _id(req: func.HttpRequest) -> str:
+    return result_store.checked_id(req.route_params.get("id") or "")

@@ -1,4 +1,4 @@
-"""The app settings, read from the environment in this one place."""
+"""The app settings: the one place where the environment is read, and where each default stands."""
 
 import os
 from collections.abc import Mapping
@@ -12,27 +12,27 @@ from tonearm.classification import Mode
 from tonearm.errors import TonearmError
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
-"""Name of the storage connection: host, triggers and these functions share one account."""
+"""Name of the storage connection. The host, the triggers and these functions share one account."""
 
 
 class SettingsError(TonearmError):
-    """An app setting is missing or its value cannot be used; the message names it and says what it may be."""
+    """An app setting is missing or wrong; the message names it and says what it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAccess:
-    """Storage reached with the account's key: Azurite."""
+    """Access to storage with the account's key: Azurite."""
 
     connection_string: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityAccess:
-    """Storage reached with a managed identity: the cloud."""
+    """Access to storage with a managed identity: Azure."""
 
     blob_service_url: str
     client_id: str | None
-    """None: the app's system-assigned identity."""
+    """None: the system-assigned identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,15 @@ class Settings:
     max_duration_s: int
     upload_url_ttl_s: int
     upload_retention_days: int | None
-    """After how many days storage deletes uploads, which these functions only tell; None: it does not."""
+    """Days until storage's lifecycle rule deletes uploads; None: no rule. `GET /api/limits` reports it."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read and check all settings. Raises SettingsError at the first that is wrong."""
+    """Read and check all settings.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
+    """
     return Settings(
         storage=_storage(environment),
         model_version=environment.get("TONEARM_MODEL") or None,
@@ -62,7 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         max_request_duration_s=_whole_number(environment, "TONEARM_MAX_REQUEST_DURATION_S", 900),
         max_upload_bytes=_whole_number(environment, "TONEARM_MAX_UPLOAD_BYTES", 512 * 2**20),
         max_duration_s=_whole_number(environment, "TONEARM_MAX_DURATION_S", 14_400),
-        # A day: a lost URL must not be good for long, and the key that signs it in the cloud lives a week at most.
+        # At most a day: a leaked URL must not be valid for long. Azure's signing keys are valid for a week at most.
         upload_url_ttl_s=_whole_number(environment, "TONEARM_UPLOAD_URL_TTL_S", 900, most=86_400),
         upload_retention_days=_whole_number(environment, "TONEARM_UPLOAD_RETENTION_DAYS", None),
     )
@@ -70,12 +74,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
+    """
     return read_settings(os.environ)
 
 
 def blob_source() -> BlobSource:
-    """What tells the blob trigger of uploads. Apart from the others, as functions are declared with it, on import."""
+    """Where the blob trigger's events come from; needed on import, when the functions are declared.
+
+    Raises:
+        SettingsError: The setting is wrong.
+    """
     text = os.environ.get("TONEARM_BLOB_SOURCE") or BlobSource.LOGS_AND_CONTAINER_SCAN.value
     try:
         return BlobSource(text)
@@ -87,7 +99,7 @@ def blob_source() -> BlobSource:
 def _storage(environment: Mapping[str, str]) -> KeyAccess | IdentityAccess:
     connection_string = environment.get(STORAGE_CONNECTION)
     if connection_string:
-        # Signing upload URLs takes the key itself, which a connection by shared access signature lacks.
+        # Signing upload URLs needs the key itself; a connection string with a shared access signature has none.
         if "AccountKey=" not in connection_string:
             raise SettingsError(
                 f"{STORAGE_CONNECTION} must be a whole connection string with its AccountKey "

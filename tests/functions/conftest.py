@@ -60,11 +60,9 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     def forget() -> None:
         settings.cache_clear()
-        storage.service.cache_clear()
-        storage.container.cache_clear()
-        storage.store.cache_clear()
+        storage.forget_clients()
         monkeypatch.setattr(model_loader, "_loaded", None)
-        monkeypatch.setattr(health, "_kept", health._Kept())
+        monkeypatch.setattr(health, "_cached", None)
 
     def set_all(**values: Any) -> None:
         for name, value in values.items():
@@ -77,9 +75,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     yield set_all
     monkeypatch.undo()
     settings.cache_clear()
-    storage.service.cache_clear()
-    storage.container.cache_clear()
-    storage.store.cache_clear()
+    storage.forget_clients()
 
 
 @pytest.fixture
@@ -108,7 +104,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Naming a genre takes so long that an upload is looked at again before its answer is written."""
-    monkeypatch.setattr(process_upload, "_CURRENT_S", 0)
+    monkeypatch.setattr(process_upload, "_ASSUMED_CURRENT_S", 0)
 
 
 class Interrupted:

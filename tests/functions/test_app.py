@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.concurrency import MOST_HELD
+from functions.concurrency import MAX_REQUESTS
 from tests.conftest import REPOSITORY, Storage, SyncWorker
 
 HTTP_FUNCTIONS = {
@@ -54,7 +54,7 @@ def test_host_settings(host: dict[str, Any]) -> None:
     assert host["version"] == "2.0"
     assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
     assert host["extensions"]["http"] == {"routePrefix": "api", "maxOutstandingRequests": 128}
-    assert host["extensions"]["http"]["maxOutstandingRequests"] >= MOST_HELD  # the app's own answer comes first
+    assert host["extensions"]["http"]["maxOutstandingRequests"] >= MAX_REQUESTS  # the app's own answer comes first
     assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 4, "poisonBlobThreshold": 5}
     # The poison queue's messages are the host's own, which are base64.
     assert host["extensions"]["queues"]["messageEncoding"] == "base64"

@@ -124,14 +124,6 @@ def test_too_large(client: Client, configure: Configure) -> None:
     assert str(size - 1) in answer.json["detail"]
 
 
-def test_a_declared_size_is_enough_to_refuse(client: Client, configure: Configure) -> None:
-    configure(TONEARM_MAX_REQUEST_BYTES=1000)
-    answer = client.classify(b"", **{"content-length": "1001"})
-    assert (answer.status, answer.code) == (413, "too_large")
-    # What is no number says nothing; the body does.
-    assert client.classify(b"", **{"content-length": "many"}).code == "empty"
-
-
 def test_too_long(client: Client, configure: Configure) -> None:
     configure(TONEARM_MAX_REQUEST_DURATION_S=2)
     assert client.classify(wav(1.9)).status == 200

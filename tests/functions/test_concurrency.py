@@ -1,281 +1,126 @@
-"""The blob trigger when something happens meanwhile: newer versions, deletions, faults that pass."""
+"""The line in front of the processor: order, limits, and that nothing is left behind when the crowd has gone."""
 
-from typing import Any
+import asyncio
+import threading
+from collections.abc import Callable
 
 import pytest
-from azure.storage.blob import ContainerClient
 
-from functions import blob_transfer, result_store
-from local.worker import InvocationError
-from tests.conftest import Storage
-from tests.functions.client import Client, poison, stored, wav
-from tests.functions.conftest import Configure, Events, Interrupt
-
-
-class TestMeanwhile:
-    @pytest.mark.usefixtures("slow")
-    def test_replaced(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        interrupt: Interrupt,
-        events: Events,
-    ) -> None:
-        """The old version's answer is dropped, and the new one answered."""
-        uploads.upload_blob(name, wav())
-        interrupt(lambda: uploads.upload_blob(name, wav(0.3), overwrite=True))
-        client.uploaded(name)
-        assert "upload_outdated" in [event["event"] for event in events()]
-        assert stored(results, name)["problem"]["code"] == "too_short"
-
-    def test_replaced_within_a_second(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
-    ) -> None:
-        """The old version's answer is written, counts for nothing, and gives way to the new one's."""
-        uploads.upload_blob(name, wav())
-        interrupt(lambda: uploads.upload_blob(name, wav(0.3), overwrite=True))
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "done"
-        assert client.result(name).status == 202
-        client.uploaded(name)
-        assert client.result(name).json["problem"]["code"] == "too_short"
-
-    @pytest.mark.parametrize("how", ["at once", "slow", "large"])
-    def test_replaced_and_answered(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        interrupt: Interrupt,
-        request: pytest.FixtureRequest,
-        how: str,
-    ) -> None:
-        """An answer to an old version never covers the answer to a newer one."""
-        if how != "at once":
-            request.getfixturevalue(how)
-        uploads.upload_blob(name, wav())
-
-        def newer_version() -> None:
-            uploads.upload_blob(name, wav(0.3), overwrite=True)
-            client.uploaded(name)
-
-        interrupt(newer_version)
-        client.uploaded(name)
-        assert stored(results, name)["problem"]["code"] == "too_short"
-
-    @pytest.mark.parametrize("how", ["at once", "slow", "large"])
-    def test_replaced_and_answered_at_the_last_moment(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        monkeypatch: pytest.MonkeyPatch,
-        request: pytest.FixtureRequest,
-        how: str,
-    ) -> None:
-        """Even when the newer answer comes between the last look at the upload and the write."""
-        if how != "at once":
-            request.getfixturevalue(how)
-        uploads.upload_blob(name, wav())
-        write, writes = result_store.write, []
-
-        def late(*args: Any, **options: Any) -> bool:
-            writes.append(1)
-            if len(writes) == 1:
-                uploads.upload_blob(name, wav(0.3), overwrite=True)
-                client.uploaded(name)
-            return write(*args, **options)
-
-        monkeypatch.setattr(result_store, "write", late)
-        client.uploaded(name)
-        assert len(writes) > 1
-        assert stored(results, name)["problem"]["code"] == "too_short"
-
-    @pytest.mark.usefixtures("large")
-    def test_replaced_and_answered_at_the_first_moment(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """Even when the newer answer comes between the upload's opening and the look for an earlier answer."""
-        uploads.upload_blob(name, wav())
-        read, reads = result_store.read, []
-
-        def late(result_id: str) -> result_store.StoredResult | None:
-            reads.append(1)
-            if len(reads) == 1:
-                uploads.upload_blob(name, wav(0.3), overwrite=True)
-                client.uploaded(name)
-            return read(result_id)
-
-        monkeypatch.setattr(result_store, "read", late)
-        client.uploaded(name)
-        assert stored(results, name)["problem"]["code"] == "too_short"
-
-    def test_the_same_version_answered_elsewhere(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        interrupt: Interrupt,
-        events: Events,
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        interrupt(lambda: client.uploaded(name))
-        client.uploaded(name)
-        assert [e["event"] for e in events()][-2:] == ["upload_answered", "upload_answered_elsewhere"]
-        assert stored(results, name)["status"] == "done"
-
-    @pytest.mark.usefixtures("slow")
-    def test_deleted(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        interrupt(lambda: uploads.delete_blob(name))
-        client.uploaded(name)
-        assert not results.get_blob_client(f"{name}.json").exists()
-
-    @pytest.mark.usefixtures("large")
-    def test_deleted_before_it_is_read(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        monkeypatch: pytest.MonkeyPatch,
-        events: Events,
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        opened = blob_transfer.opened
-
-        def early(*where: str) -> blob_transfer.Opened:
-            upload = opened(*where)
-            uploads.delete_blob(name)
-            return upload
-
-        monkeypatch.setattr(blob_transfer, "opened", early)
-        client.uploaded(name)
-        assert events()[-1]["event"] == "upload_gone"
-        assert not results.get_blob_client(f"{name}.json").exists()
-
-    @pytest.mark.usefixtures("large")
-    def test_replaced_before_it_is_read(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        monkeypatch: pytest.MonkeyPatch,
-        events: Events,
-    ) -> None:
-        """The newer version is answered at once: it may have no event of its own."""
-        uploads.upload_blob(name, wav())
-        opened = blob_transfer.opened
-        replacements = [b"newer"]
-
-        def early(*where: str) -> blob_transfer.Opened:
-            upload = opened(*where)
-            if replacements:
-                uploads.upload_blob(name, replacements.pop(), overwrite=True)
-            return upload
-
-        monkeypatch.setattr(blob_transfer, "opened", early)
-        client.uploaded(name)
-        assert [event["event"] for event in events()][-3:] == ["upload_outdated", "upload_started", "upload_answered"]
-        assert stored(results, name)["problem"]["code"] == "unsupported_format"
-
-    @pytest.mark.usefixtures("large")
-    def test_replaced_again_and_again(
-        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It ends, and by an error, so that the host tries again later."""
-        uploads.upload_blob(name, wav())
-        opened = blob_transfer.opened
-
-        def early(*where: str) -> blob_transfer.Opened:
-            upload = opened(*where)
-            uploads.upload_blob(name, wav(), overwrite=True)
-            return upload
-
-        monkeypatch.setattr(blob_transfer, "opened", early)
-        with pytest.raises(InvocationError, match="was replaced 5 times"):
-            client.uploaded(name)
-
-    def test_others_keep_writing(
-        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It ends, and by an error, so that the host tries again later."""
-        uploads.upload_blob(name, wav(0.3))
-        monkeypatch.setattr(result_store, "write", lambda *_, **__: False)
-        with pytest.raises(InvocationError, match="others keep writing"):
-            client.uploaded(name)
+from functions import classify
+from functions.concurrency import MAX_REQUESTS, MAX_RETRY_AFTER_S, ConcurrencyLimiter
+from functions.problems import ProblemError
+from tests.functions.client import Client, wav
+from tests.functions.conftest import Events
 
 
-class TestPassingFaults:
-    def test_models_that_do_not_load(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, configure: Configure
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        configure(TONEARM_MODEL="no-such-version")
-        with pytest.raises(InvocationError, match="no-such-version"):
-            client.uploaded(name)
-        assert not results.get_blob_client(f"{name}.json").exists()
-        configure(TONEARM_MODEL=None)
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "done"
+class Gate:
+    """Work that goes on until the gate is opened."""
 
-    def test_memory(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, interrupt: Interrupt
-    ) -> None:
-        def out_of_memory() -> None:
-            raise MemoryError
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.begun: list[int] = []
 
-        uploads.upload_blob(name, wav())
-        interrupt(out_of_memory)
-        with pytest.raises(InvocationError, match="MemoryError"):
-            client.uploaded(name)
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "done"
+    def work(self, number: int) -> Callable[[], int]:
+        def wait() -> int:
+            self.begun.append(number)
+            assert self.opened.wait(30)
+            return number
 
-    def test_the_results_container_is_gone(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
-    ) -> None:
-        """A missing container is no missing upload: nothing may be taken for done."""
-        uploads.upload_blob(name, wav(0.3))
-        results.delete_container()
-        try:
-            with pytest.raises(InvocationError, match="ContainerNotFound"):
-                client.uploaded(name)
-            with pytest.raises(InvocationError, match="ContainerNotFound"):
-                client.poisoned(poison(name))
-        finally:
-            results.create_container()
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "failed"
+        return wait
 
 
-def test_storage_away_raises_and_nothing_is_lost(
-    azurite: Storage, client: Client, uploads: ContainerClient, name: str, configure: Configure
-) -> None:
-    uploads.upload_blob(name, wav(0.3))
-    azurite.stop()
-    try:
-        with pytest.raises(InvocationError, match="error sending request"):
-            client.uploaded(name)
-        with pytest.raises(InvocationError, match="ServiceRequestError"):
-            client.poisoned(poison(name))
-        assert client.result(name).code == "storage_unavailable"
-        configure()
-        assert client.classify(wav()).status == 200
-    finally:
-        azurite.start()
-    client.uploaded(name)
-    assert client.result(name).json["problem"]["code"] == "too_short"
+async def begun(gate: Gate, count: int) -> None:
+    while len(gate.begun) < count:
+        await asyncio.sleep(0.01)
+
+
+def test_as_many_at_once_as_allowed_and_in_order() -> None:
+    async def crowd() -> list[int]:
+        limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
+        tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(9)]
+        await begun(gate, 2)
+        await asyncio.sleep(0.1)
+        assert gate.begun == [0, 1]
+        gate.opened.set()
+        answers = await asyncio.gather(*tasks)
+        assert set(gate.begun[2:5]) <= {2, 3, 4, 5}  # two threads may change places, and no more
+        return answers
+
+    assert asyncio.run(crowd()) == list(range(9))
+
+
+@pytest.mark.parametrize("limits", [{"max_requests": 3}, {"max_bytes": 30}])
+def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[str, int]) -> None:
+    async def crowd() -> None:
+        limiter, gate = ConcurrencyLimiter(n_threads=1, **limits), Gate()
+        tasks = [asyncio.create_task(limiter.run(gate.work(number), 10)) for number in range(3)]
+        await begun(gate, 1)
+        for _ in range(5):
+            with pytest.raises(ProblemError) as caught:
+                await limiter.run(gate.work(9), 10)
+            assert caught.value.code == "busy"
+            assert 1 <= (caught.value.retry_after_s or 0) <= MAX_RETRY_AFTER_S
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == [0, 1, 2]
+        assert await limiter.run(gate.work(4), 10) == 4
+
+    asyncio.run(crowd())
+
+
+def test_where_each_takes_long_fewer_may_wait() -> None:
+    async def crowd() -> None:
+        limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
+        limiter._mean_s = 10
+        tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(7)]
+        await begun(gate, 2)
+        with pytest.raises(ProblemError) as caught:
+            await limiter.run(gate.work(9), 1)
+        assert (caught.value.code, caught.value.retry_after_s) == ("busy", 35)
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == list(range(7))
+
+    asyncio.run(crowd())
+
+
+def test_the_largest_that_is_allowed_gets_into_an_empty_room() -> None:
+    limiter = ConcurrencyLimiter(n_threads=1, max_bytes=10)
+    assert asyncio.run(limiter.run(lambda: "done", 1_000)) == "done"
+
+
+def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
+    async def crowd() -> None:
+        limiter, gate = ConcurrencyLimiter(n_threads=1, max_requests=2), Gate()
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                await limiter.run(lambda: 1 // 0, 1)
+        tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(2)]
+        await begun(gate, 1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # The one that has begun cannot be stopped, and holds its place until it is done.
+        second = asyncio.create_task(limiter.run(gate.work(2), 1))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await limiter.run(gate.work(3), 1)
+        gate.opened.set()
+        assert await second == 2
+
+    asyncio.run(crowd())
+
+
+def test_a_busy_app_says_when_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
+    full = ConcurrencyLimiter(n_threads=1, max_requests=1)
+    full._requests = 1
+    monkeypatch.setattr(classify, "limiter", full)
+    answer = client.classify(wav())
+    assert (answer.status, answer.code) == (503, "busy")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert events()[-1]["event"] == "classify_busy"
+    full._requests = 0
+    assert client.classify(wav()).status == 200
+
+
+def test_a_hundred_users_are_no_crowd() -> None:
+    """Fifty a second are to be answered to a hundred at once."""
+    assert MAX_REQUESTS > 100

@@ -75,6 +75,6 @@ def test_an_old_answer_is_not_given_again(
     client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure()
-    monkeypatch.setattr(health, "KEPT_FOR_S", 0.0)
+    monkeypatch.setattr(health, "CACHED_FOR_S", 0.0)
     first = client.call("health", "health").json["checked_at"]
     assert client.call("health", "health").json["checked_at"] > first

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from functions import history as module
 from functions import result_store, upload_urls
-from functions.history import PageRequest, Wanted
+from functions.history import PageRequest, ResultFilter
 from functions.problems import ProblemError
 from functions.result_store import ResultSummary
 from tests.functions.client import Client
@@ -30,8 +30,8 @@ def folder(worker: Any, blob_service: Any) -> str:
     """Five results in a folder of their own, one of them failed, and a blob that is no result."""
     folder = f"{uuid4().hex}/"
     for name in ("a.wav", "b ü#.wav", "c.wav", "e/f.wav"):
-        result_store.write(classification(folder + name), source_etag="1", over=None)
-    result_store.write(failure(folder + "d.wav", "corrupt"), source_etag="1", over=None)
+        result_store.write(classification(folder + name), source_etag="1", replaces=None)
+    result_store.write(failure(folder + "d.wav", "corrupt"), source_etag="1", replaces=None)
     blob_service.get_blob_client("results", folder + "c.wav.txt").upload_blob(b"{}")
     return folder
 
@@ -108,7 +108,7 @@ class TestPages:
                 patch.setattr(upload_urls.time, "time_ns", lambda at_ms=at_ms: at_ms * 1_000_000)
                 ids.append(upload_urls.new_id("order.wav"))
         for each in ids:
-            result_store.write(classification(each), source_etag="1", over=None)
+            result_store.write(classification(each), source_etag="1", replaces=None)
         found = [each["id"] for page in pages(client, search="order.wav") for each in page]
         assert [each for each in found if each in ids] == ids[::-1]
 
@@ -150,7 +150,7 @@ class TestBadParameters:
     @pytest.mark.parametrize(
         "cursor",
         ["x", "!!", "e30", "W10", "W251bGwsIiJd", "ü", "A" * 20_000]
-        + [module.cursor_of(after, Wanted()) for after in ("", "\x00", "a\n", "\ud800")],
+        + [module.cursor_of(after, ResultFilter()) for after in ("", "\x00", "a\n", "\ud800")],
     )
     def test_cursors(self, client: Client, cursor: str) -> None:
         answer = client.history(cursor=cursor)
@@ -197,7 +197,7 @@ CASES = [
 
 @pytest.mark.parametrize(("result_id", "search", "found"), CASES)
 def test_what_a_search_finds(result_id: str, search: str, found: bool) -> None:
-    assert Wanted(search=search).includes(summary(result_id)) is found
+    assert ResultFilter(search=search).matches(summary(result_id)) is found
 
 
 def summary(result_id: str) -> ResultSummary:
@@ -238,7 +238,7 @@ def mixed(worker: Any, blob_service: Any) -> tuple[str, list[Result]]:
     folder = f"mixed {uuid4().hex}/"
     written = various(folder)
     for result in written:
-        result_store.write(result, source_etag="1", over=None)
+        result_store.write(result, source_etag="1", replaces=None)
     for name in NAMES[::3]:
         blob_service.get_blob_client("results", f"{folder}{name}/w.txt").upload_blob(b"{}")
     return folder, written
@@ -283,8 +283,8 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     """As all results, filtered: whatever is looked for, however small storage's pages and what one call looks at."""
     folder, written = mixed
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_LISTED_AT_ONCE", at_once)
-        patch.setattr(module, "_MAX_LOOKED_AT", most)
+        patch.setattr(module, "_LIST_SIZE", at_once)
+        patch.setattr(module, "_MAX_LISTED", most)
         found = pages(client, prefix=folder, limit=limit, **query)
     assert all(len(page) <= limit for page in found)
     expected = sorted(result.id for result in written if is_wanted(result, query))
@@ -298,7 +298,7 @@ class TestMeanwhile:
     def folder(self, worker: Any) -> str:
         folder = f"meanwhile {uuid4().hex}/"
         for name in NAMES:
-            result_store.write(classification(folder + name), source_etag="1", over=None)
+            result_store.write(classification(folder + name), source_etag="1", replaces=None)
         return folder
 
     @budget(max_examples=25)
@@ -307,7 +307,7 @@ class TestMeanwhile:
         folder = f"meanwhile {uuid4().hex}/"
         stayed = {folder + name for name in NAMES}
         for result_id in stayed:
-            result_store.write(classification(result_id), source_etag="1", over=None)
+            result_store.write(classification(result_id), source_etag="1", replaces=None)
         found: list[str] = []
         query: dict[str, object] = {"prefix": folder, "limit": 3, "status": "done"}
         while True:
@@ -321,7 +321,7 @@ class TestMeanwhile:
                 stayed.remove(gone)
                 results.delete_blob(f"{gone}.json")
             new = folder + data.draw(st.text(st.sampled_from("!0az~é🎵！"), min_size=2, max_size=3))
-            result_store.write(classification(new), source_etag="1", over=None)
+            result_store.write(classification(new), source_etag="1", replaces=None)
         assert len(found) == len({*found})
         assert stayed <= {*found}
 
@@ -336,7 +336,7 @@ class TestMeanwhile:
         """As each new upload of the page does."""
         first = client.history(prefix=folder, limit=4, status="done").json
         for name in (" 1", " 2", " 3"):
-            result_store.write(classification(folder + name), source_etag="1", over=None)
+            result_store.write(classification(folder + name), source_etag="1", replaces=None)
         second = client.history(prefix=folder, limit=200, status="done", cursor=first["next_cursor"]).json
         ids = [each["id"].removeprefix(folder) for each in (*first["results"], *second["results"])]
         assert sorted(ids) == sorted(NAMES)
@@ -346,8 +346,8 @@ def test_a_call_looks_at_no_more_than_it_may(
     client: Client, mixed: tuple[str, list[Result]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = mixed
-    monkeypatch.setattr(module, "_LISTED_AT_ONCE", 4)
-    monkeypatch.setattr(module, "_MAX_LOOKED_AT", 10)
+    monkeypatch.setattr(module, "_LIST_SIZE", 4)
+    monkeypatch.setattr(module, "_MAX_LISTED", 10)
     looked_at: list[str] = []
     summarised = result_store.summary
 
@@ -365,7 +365,7 @@ def test_a_call_looks_at_no_more_than_it_may(
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(lambda text: text.isprintable()))
 @example("🎵" * 1024)
 def test_cursors_come_back_and_fit_into_urls(after: str) -> None:
-    wanted = Wanted(search="é", uncertain=False)
+    wanted = ResultFilter(search="é", uncertain=False)
     cursor = module.cursor_of(after, wanted)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
     assert module.after_of(cursor, wanted) == after
@@ -382,16 +382,16 @@ BAD_JSON = st.one_of(st.text(), st.lists(st.text() | st.integers()).filter(lambd
 @example(base64.urlsafe_b64encode(b"[" * 9000).decode())
 def test_any_other_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        module.after_of(cursor, Wanted())
+        module.after_of(cursor, ResultFilter())
     assert caught.value.code == "bad_parameter"
 
 
 @pytest.mark.parametrize("after", ["nonsense", "x" * 3000, "a b", "<>&", "%2e%2e/", "a?b#c", "🎵", "a\\b"])
 def test_a_place_that_storage_never_named(client: Client, after: str) -> None:
     """It may be a place to go on from or be refused, but nothing fails."""
-    answer = client.history(cursor=module.cursor_of(after, Wanted()))
+    answer = client.history(cursor=module.cursor_of(after, ResultFilter()))
     assert answer.status == 200 or answer.code == "bad_parameter"
 
 
 def test_a_page_request_begins_at_the_beginning() -> None:
-    assert module.page_request({}) == PageRequest(limit=module.DEFAULT_LIMIT, wanted=Wanted(), after="")
+    assert module.page_request({}) == PageRequest(limit=module.DEFAULT_LIMIT, filter=ResultFilter(), after="")

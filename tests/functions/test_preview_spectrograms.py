@@ -87,7 +87,7 @@ class TestNone:
         assert (answer.status, answer.code) == (404, "not_found")
 
     def test_a_result_of_before_there_were_any(self, client: Client, name: str) -> None:
-        result_store.write(classification(name), source_etag="1", over=None)
+        result_store.write(classification(name), source_etag="1", replaces=None)
         assert client.picture(name).code == "not_found"
 
     def test_failed(self, client: Client, uploads: ContainerClient, name: str) -> None:

@@ -14,7 +14,8 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from functions.problems import ALL_TITLES, STATUS, EdgeErrorCode, ProblemError, guarded, is_storage_away
+from functions.json_http import operation
+from functions.problems import PROBLEMS, HttpErrorCode, ProblemError, is_storage_unavailable
 from functions.settings import SettingsError
 from tests.functions.conftest import Events
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError, ModelError
@@ -27,7 +28,7 @@ def request() -> func.HttpRequest:
 
 
 def answer_to(error: BaseException) -> func.HttpResponse:
-    @guarded
+    @operation(answers={})
     def fails(req: func.HttpRequest) -> func.HttpResponse:
         raise error
 
@@ -41,26 +42,24 @@ def storage_error(status: int) -> HttpResponseError:
 
 
 def test_every_code_has_a_status_and_a_title() -> None:
-    codes = {*AUDIO_ERROR_CODES, *get_args(EdgeErrorCode)}
-    assert set(STATUS) == codes
-    assert set(ALL_TITLES) == codes
+    assert set(PROBLEMS) == {*AUDIO_ERROR_CODES, *get_args(HttpErrorCode)}
 
 
 def test_a_good_answer_passes() -> None:
     response = func.HttpResponse("fine")
-    assert guarded(lambda req: response)(request()) is response
+    assert operation(answers={})(lambda req: response)(request()) is response
 
 
 @pytest.mark.parametrize("code", AUDIO_ERROR_CODES)
 def test_audio_errors(code: Any) -> None:
     response = answer_to(AudioError(code, "what to do"))
-    assert response.status_code == STATUS[code]
+    assert response.status_code == PROBLEMS[code][0]
     assert response.mimetype == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
     assert json.loads(response.get_body()) == {
         "type": f"urn:tonearm:problem:{code}",
-        "title": ALL_TITLES[code],
-        "status": STATUS[code],
+        "title": PROBLEMS[code][1],
+        "status": PROBLEMS[code][0],
         "detail": "what to do",
         "code": code,
     }
@@ -91,7 +90,7 @@ def test_models_that_do_not_load() -> None:
     ],
 )
 def test_storage_away(error: Exception, events: Events) -> None:
-    assert is_storage_away(error)
+    assert is_storage_unavailable(error)
     response = answer_to(error)
     assert (response.status_code, json.loads(response.get_body())["code"]) == (503, "storage_unavailable")
     assert int(response.headers["Retry-After"]) > 0
@@ -113,7 +112,7 @@ def test_storage_away(error: Exception, events: Events) -> None:
     ],
 )
 def test_anything_else_is_internal(error: Exception, events: Events, caplog: pytest.LogCaptureFixture) -> None:
-    assert not is_storage_away(error)
+    assert not is_storage_unavailable(error)
     response = answer_to(error)
     document = json.loads(response.get_body())
     assert (response.status_code, document["code"]) == (500, "internal")
@@ -128,11 +127,11 @@ def test_anything_else_is_internal(error: Exception, events: Events, caplog: pyt
 def test_a_missing_blob_that_nobody_foresaw_is_our_mistake() -> None:
     error = ResourceNotFoundError("x")
     error.status_code = 404
-    assert not is_storage_away(error)
+    assert not is_storage_unavailable(error)
 
 
 def test_the_host_still_sees_the_function_it_must_call() -> None:
-    @guarded
+    @operation(answers={})
     def health(req: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import azure.functions as func
 import obstore
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
@@ -68,7 +69,7 @@ class TestUpload:
         for call in (obstore.get, obstore.put):
             monkeypatch.setattr(obstore, call.__name__, counted(call))
         monkeypatch.setattr(RequestsTransport, "send", counted(RequestsTransport.send))
-        storage.store(storage.RESULTS)
+        storage._store(storage.RESULTS)
         calls.clear()
         client.uploaded(name)
         assert calls == ["get", "put"]
@@ -247,4 +248,4 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambd
     )
 )
 def test_no_message_raises(client: Client, message: bytes) -> None:
-    process_upload.answer_poisoned(message)
+    process_upload.answer_poisoned(func.QueueMessage(body=message))

@@ -82,11 +82,11 @@ class TestStorage:
 
     def test_what_is_written_is_read(self, results: ContainerClient) -> None:
         result = classification("records/ü 1.wav")
-        assert result_store.write(result, source_etag='"0x1"', over=None)
+        assert result_store.write(result, source_etag='"0x1"', replaces=None)
         stored = result_store.read(result.id)
         assert stored is not None
-        assert json.loads(stored.body) == json.loads(stored.result) == json.loads(result.to_json())
-        assert stored.picture is None
+        assert json.loads(stored.body) == json.loads(stored.result_json()) == json.loads(result.to_json())
+        assert stored.preview_json() is None
         assert (stored.source_etag, stored.problem_code) == ('"0x1"', None)
         properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
         assert properties.content_settings.content_type == "application/json"
@@ -94,7 +94,7 @@ class TestStorage:
 
     def test_the_summary_of_a_done_result(self, results: ContainerClient) -> None:
         result = classification("records/summary.wav")
-        result_store.write(result, source_etag='"0x1"', over=None)
+        result_store.write(result, source_etag='"0x1"', replaces=None)
         properties = results.get_blob_client("records/summary.wav.json").get_blob_properties()
         assert result_store.summary("records/summary.wav.json", properties.metadata) == result_store.ResultSummary(
             id="records/summary.wav",
@@ -109,13 +109,13 @@ class TestStorage:
         )
 
     def test_the_summary_of_a_certain_one_and_of_a_failed_one(self, results: ContainerClient) -> None:
-        result_store.write(replace(classification("records/c.wav"), uncertain=False), source_etag="1", over=None)
+        result_store.write(replace(classification("records/c.wav"), uncertain=False), source_etag="1", replaces=None)
         metadata = results.get_blob_client("records/c.wav.json").get_blob_properties().metadata
         certain = result_store.summary("records/c.wav.json", metadata)
         assert certain is not None
         assert certain.uncertain is False
         failed = failure("records/f.wav")
-        result_store.write(failed, source_etag="1", over=None)
+        result_store.write(failed, source_etag="1", replaces=None)
         metadata = results.get_blob_client("records/f.wav.json").get_blob_properties().metadata
         assert result_store.summary("records/f.wav.json", metadata) == result_store.ResultSummary(
             id="records/f.wav",
@@ -130,7 +130,7 @@ class TestStorage:
         )
 
     def test_the_summary_of_a_failed_one_that_a_model_looked_at(self, results: ContainerClient) -> None:
-        result_store.write(replace(failure("records/m.wav"), model_version="2 ü"), source_etag="1", over=None)
+        result_store.write(replace(failure("records/m.wav"), model_version="2 ü"), source_etag="1", replaces=None)
         metadata = results.get_blob_client("records/m.wav.json").get_blob_properties().metadata
         found = result_store.summary("records/m.wav.json", metadata)
         assert found is not None
@@ -152,11 +152,11 @@ class TestStorage:
     def test_only_what_was_seen_is_replaced(self) -> None:
         result_id = "records/replaced.wav"
         first, second, third = (classification(result_id) for _ in range(3))
-        assert result_store.write(first, source_etag="1", over=None)
+        assert result_store.write(first, source_etag="1", replaces=None)
         seen = result_store.read(result_id)
-        assert not result_store.write(second, source_etag="2", over=None)
-        assert result_store.write(second, source_etag="2", over=seen)
-        assert not result_store.write(third, source_etag="3", over=seen)
+        assert not result_store.write(second, source_etag="2", replaces=None)
+        assert result_store.write(second, source_etag="2", replaces=seen)
+        assert not result_store.write(third, source_etag="3", replaces=seen)
         stored = result_store.read(result_id)
         assert stored is not None
         assert stored.source_etag == "2"
@@ -166,7 +166,7 @@ class TestStorage:
         uploads.upload_blob(result_id, b"1")
         assert result_store.current(result_id) == "pending"
         upload = uploads.get_blob_client(result_id)
-        result_store.write(classification(result_id), source_etag=upload.get_blob_properties().etag, over=None)
+        result_store.write(classification(result_id), source_etag=upload.get_blob_properties().etag, replaces=None)
         stored = result_store.read(result_id)
         assert result_store.current(result_id) == stored
         uploads.upload_blob(result_id, b"2", overwrite=True)
@@ -177,7 +177,7 @@ class TestStorage:
 
 def test_an_upload_given_up_on_is_not_answered_for_good() -> None:
     stored = result_store.StoredResult(body=b"", etag="e", source_etag="1", problem_code=None)
-    assert stored.answers("1")
-    assert not stored.answers("2")
-    assert replace(stored, problem_code="silent").answers("1")
-    assert not replace(stored, problem_code=result_store.PROCESSING_FAILED).answers("1")
+    assert stored.is_final_for("1")
+    assert not stored.is_final_for("2")
+    assert replace(stored, problem_code="silent").is_final_for("1")
+    assert not replace(stored, problem_code=result_store.PROCESSING_FAILED).is_final_for("1")

@@ -233,11 +233,11 @@ def test_a_bookmark_that_storage_refuses(refusing: str, configure: Configure) ->
     key = base64.b64encode(b"key").decode()
     configure(AzureWebJobsStorage=f"AccountName=a;AccountKey={key};BlobEndpoint={refusing}/a;")
     with pytest.raises(ProblemError) as caught:
-        history.page(history.PageRequest(limit=1, wanted=history.Wanted(), after="made up"))
+        history.page(history.PageRequest(limit=1, filter=history.ResultFilter(), after="made up"))
     assert caught.value.code == "bad_parameter"
     # Without a bookmark the same refusal is no fault of the caller's.
     with pytest.raises(Exception, match="OutOfRangeInput"):
-        history.page(history.PageRequest(limit=1, wanted=history.Wanted()))
+        history.page(history.PageRequest(limit=1, filter=history.ResultFilter()))
 
 
 def test_a_client_sends_nothing_by_itself() -> None:

@@ -67,7 +67,7 @@ def test_neither_url_nor_signature_is_logged(client: Client, events: Events, cap
 )
 @pytest.mark.usefixtures("client")
 def test_the_result_is_where_the_request_came_in(url: str, results: str) -> None:
-    ticket = module.new_ticket(module.UploadRequest(filename="a.wav"), url)
+    ticket = module.new_upload_url(module.UploadRequest(filename="a.wav"), url)
     assert ticket.result_url == results + ticket.id
 
 

@@ -284,7 +284,7 @@ def test_every_rule_holds() -> None:
         (SUBSCRIPTION, "maxDeliveryAttempts: 30", "maxDeliveryAttempts: 31", "maxDeliveryAttempts, between 1 and 30"),
         (SUBSCRIPTION, "Host.Functions.answer_upload", "Host.Functions.classify_upload", "'classify_upload'"),
         (SUBSCRIPTION, "Host.Functions.answer_upload", "Host.Functions.answer_poisoned", "'answer_poisoned'"),
-        ("functions/uploads.py", '"answer_upload"', '"answer_uploads"', "'answer_upload'"),
+        ("functions/process_upload.py", '"answer_upload"', '"answer_uploads"', "'answer_upload'"),
         (SUBSCRIPTION, "/runtime/webhooks/blobs?", "/runtime/webhooks/eventgrid?", "must be a WebHook to"),
         (SUBSCRIPTION, CODE, "&code=abc", "must be the host's system key"),
         (SUBSCRIPTION, "systemKeys.blobs_extension", "masterKey", "must be the host's system key"),
