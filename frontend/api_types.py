@@ -1,29 +1,30 @@
-"""What the API says: of recordings, of the listener's verdict on them, of its limits and of its models."""
+"""The JSON documents of the API, as far as the page reads them.
+
+The service's own types are the truth. ``tests/frontend/test_api_types.py`` compares these with its OpenAPI document.
+"""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-SCHEMA = "tonearm.result/1"
-PICTURE_SCHEMA = "tonearm.picture/1"
+RESULT_SCHEMA = "tonearm.result/1"
+SPECTROGRAM_SCHEMA = "tonearm.picture/1"  # public, so it keeps an old word
 
 
 class ModelAnswer(TypedDict):
-    """One model's own ten probabilities."""
+    """A genre with the probabilities of all genres."""
 
     genre: str
     probabilities: dict[str, float]
 
 
-class Segment(TypedDict):
-    """The genre of one stretch."""
+class Segment(ModelAnswer):
+    """The answer for a part of the recording."""
 
     start_s: float
     end_s: float
-    genre: str
-    probabilities: dict[str, float]
 
 
 class Audio(TypedDict):
-    """What the service decoded and how much of it was analysed."""
+    """What was decoded, and how much of it was analysed."""
 
     duration_s: float
     sample_rate_hz: int
@@ -33,35 +34,32 @@ class Audio(TypedDict):
     damaged: bool
 
 
-class Done(TypedDict):
+class Classification(ModelAnswer):
     """A result with a genre."""
 
     schema: str
     id: str
     status: Literal["done"]
-    genre: str
     confidence: float
     uncertain: bool
-    probabilities: dict[str, float]
-    models: dict[Literal["svm", "vgg19"], ModelAnswer]
+    models: dict[str, ModelAnswer]
     segments: list[Segment]
     audio: Audio
     model_version: str
-    mode: NotRequired[Literal["accurate", "fast"]]
-    """How many tiles VGG19 looked at: all, or one a window. Results of before there were modes have none."""
+    mode: NotRequired[Literal["accurate", "fast"]]  # older results have none
     timings_ms: dict[str, float]
     created_at: str
 
 
 class Problem(TypedDict):
-    """Why there is no genre."""
+    """Why there is no genre, in words for users."""
 
     code: str
     title: str
     detail: str
 
 
-class Failed(TypedDict):
+class Failure(TypedDict):
     """A result without a genre."""
 
     schema: str
@@ -72,11 +70,11 @@ class Failed(TypedDict):
     created_at: str
 
 
-Result = Done | Failed
+Result = Classification | Failure
 
 
 class Summary(TypedDict):
-    """A result in the history. What only one with a genre has is None in one without, and the other way about."""
+    """A result in the history. A classification has no ``problem_code``; a failure has little else."""
 
     id: str
     status: Literal["done", "failed"]
@@ -86,14 +84,13 @@ class Summary(TypedDict):
     problem_code: str | None
     created_at: str
     duration_s: float | None
-    model_version: str | None
 
 
-class Picture(TypedDict):
-    """The mel-spectrogram of a recording, small: ``n_bands`` × ``n_columns`` levels over its time.
+class PreviewSpectrogram(TypedDict):
+    """A small mel spectrogram of a whole recording.
 
-    ``levels`` is base64 of a byte a level, band by band with the lowest first: 0 is ``min_db`` and 255 ``max_db``, in
-    decibels relative to the loudest. ``bands_hz`` are the bands' centres.
+    ``levels`` is base64 of ``n_bands`` × ``n_columns`` bytes, lowest band first: 0 is ``min_db`` and 255 is ``max_db``,
+    in dB relative to the loudest. ``bands_hz`` are the centres of the bands.
     """
 
     schema: str
@@ -109,31 +106,24 @@ class Picture(TypedDict):
 
 
 class Limits(TypedDict):
-    """What the service takes and how long it keeps it; ``upload_retention_days`` None: until somebody deletes it."""
+    """What the service accepts. ``upload_retention_days`` is None where nothing is deleted automatically."""
 
     formats: list[str]
     min_duration_s: float
-    max_duration_s: float
+    max_duration_s: int
     max_upload_bytes: int
-    max_request_bytes: int
-    max_request_duration_s: float
-    upload_url_ttl_s: int
     upload_retention_days: int | None
 
 
 class Feedback(TypedDict):
-    """What a listener said that the genre of a result is, and what had been answered."""
+    """The listener's genre for a result."""
 
     result_id: str
     genre: str
-    predicted: str
-    model_version: str
-    verified: bool
-    created_at: str
 
 
 class ModelFile(TypedDict):
-    """A file that the answers come from."""
+    """A file of a model version."""
 
     name: str
     size_bytes: int
@@ -141,7 +131,7 @@ class ModelFile(TypedDict):
 
 
 class Model(TypedDict):
-    """A model version: ``card`` is Markdown, ``metrics`` its metrics.json. ``serving`` names the one that answers."""
+    """A model version. ``card`` is Markdown, ``metrics`` its metrics.json, ``serving`` the version that answers."""
 
     version: str
     versions: list[str]

@@ -1,20 +1,16 @@
-"""The web app's server: the page, and the routes that pass recordings between browser and storage.
+"""The web app's server: the pages, and the routes that pass audio between browser and storage.
 
-Run it with ``python -m streamlit run frontend/app.py``; its settings are in :mod:`frontend.settings`.
+Run it with ``python -m streamlit run frontend/app.py``. :mod:`frontend.api` lists its settings.
 """
-
-from importlib import import_module
 
 import streamlit as st
 
-from frontend import screens, shell, upload_proxy
+from frontend import screens, upload_proxy, workarounds
 from frontend.screens import about_page, classify_page, history_page, model_page, result_page  # noqa: F401
 
-# What draws the pages is imported before anybody asks for one. Else the first visitor waits for it; and plotly and
-# Streamlit import these two at first use, where a click meanwhile can find one half imported, which is an error.
-for name in ("pandas", "pyarrow"):
-    import_module(name)
+# All pages are imported above, so that the first visitor does not wait for it.
+workarounds.import_lazy_modules()
 
 PAGES = (screens.HISTORY, screens.MODEL, screens.ABOUT, screens.RESULT)
 
-app = st.App("main.py", routes=[*upload_proxy.routes(), *shell.routes(PAGES)])
+app = st.App("main.py", routes=[*upload_proxy.routes(), *workarounds.page_routes(PAGES)])

@@ -1,7 +1,7 @@
-"""The files of one visit to the Classify page: what is known of each, and how that changes. Nothing is drawn here.
+"""The files of one visit to the Classify page: what is known of each, and how its state changes. It draws nothing.
 
-A file waits, is uploaded, is classified, and ends done, failed with a reason, or cancelled. What has ended can be put
-back to waiting without being chosen again, as the browser keeps it; what had been uploaded is only asked for again.
+A file waits, is uploaded, is classified, and ends done, failed with a reason, or cancelled. It can be tried again
+without being chosen again, because the browser holds it. A file that is stored already is not uploaded again.
 """
 
 from collections import Counter
@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from frontend import errors
-from frontend.api_types import Limits, Result
+from frontend.api_types import Classification, Limits, Result
 
 
 class State(StrEnum):
-    """Where a file is on its way."""
+    """How far a file is."""
 
     WAITING = "waiting"
     UPLOADING = "uploading"
@@ -25,14 +25,11 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-UNDER_WAY = frozenset({State.WAITING, State.UPLOADING, State.CLASSIFYING})
-
-# The one answer that stands for a fault of the service's own, so that another upload may fare better.
-_PASSING_PROBLEM = "processing_failed"
+UNFINISHED = frozenset({State.WAITING, State.UPLOADING, State.CLASSIFYING})
 
 
 class Action(StrEnum):
-    """What can be done about a file."""
+    """What the user can do with a file."""
 
     OPEN = "Open"
     CANCEL = "Cancel"
@@ -40,79 +37,81 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A file as the browser knows it: its running number there, its name, its size, and its id once it was stored."""
+class BrowserFile:
+    """A file that the browser holds. ``number`` counts them; ``result_id`` is None until the file is stored."""
 
     number: int
     name: str
     size_bytes: int
-    place: str | None = None
+    result_id: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One file. ``share`` is how much of it has been sent, 0 to 1; ``result`` what the service said of it.
-
-    ``number`` is the browser's, or below 0 for a recording whose bytes are at hand as ``source``.
-    ``result_id`` is None until there is a place for it; ``reason`` says why a file failed.
-    """
+    """One file. ``number`` is the browser's, or negative for a microphone recording, whose bytes are in ``source``."""
 
     number: int
     name: str
     size_bytes: int
     state: State = State.WAITING
     share: float = 0.0
+    """How much has been uploaded, 0 to 1."""
     reason: str | None = None
+    """Why it failed."""
     result_id: str | None = None
     result: Result | None = None
     source: BinaryIO | None = field(default=None, repr=False)
     stored: bool = False
-    """Whether the storage has the whole file, so that only its result is missing."""
+    """Whether the storage has the whole file, so that only the result is missing."""
     final: bool = False
-    """Whether trying again is of no use."""
+    """Whether trying again is useless."""
 
     @property
-    def under_way(self) -> bool:
-        """Whether something is still to be done for it."""
-        return self.state in UNDER_WAY
+    def unfinished(self) -> bool:
+        """Whether it is waiting, uploading or classifying."""
+        return self.state in UNFINISHED
 
     @property
     def retryable(self) -> bool:
-        """Whether it ended without an answer and may get one if tried again."""
+        """Whether it ended without a result and may get one if tried again."""
         return self.state in (State.FAILED, State.CANCELLED) and not self.final
 
     @property
     def action(self) -> Action | None:
-        """What can be done about it as it stands; None for a file that could not be taken."""
-        if self.under_way:
+        """What the user can do with it now; None for a file that was not accepted."""
+        if self.unfinished:
             return Action.CANCEL
         if self.retryable:
             return Action.RETRY
         return Action.OPEN if self.result is not None else None
 
+    @property
+    def classification(self) -> Classification | None:
+        """Its result, if that has a genre."""
+        return self.result if self.result is not None and self.result["status"] == "done" else None
+
     def fail(self, reason: str, *, final: bool = False) -> None:
-        """End it with ``reason``; ``final`` where trying again is of no use."""
+        """End it with ``reason``."""
         self.state, self.reason, self.final = State.FAILED, reason, final
 
     def finish(self, result: Result) -> None:
-        """End it with what the service said."""
+        """End it with the service's result."""
         self.result = result
         if result["status"] == "done":
             self.state = State.DONE
             return
-        problem = result["problem"]
-        sentences = [part.rstrip(".") + "." for part in (problem["title"], problem["detail"]) if part]
-        passing = problem["code"] == _PASSING_PROBLEM
-        self.stored = not passing
-        self.fail(" ".join(sentences), final=not passing)
+        # Only after an internal error may another upload of the same file fare better.
+        internal = result["problem"]["code"] == "processing_failed"
+        self.stored = not internal
+        self.fail(errors.problem_sentence(result["problem"]), final=not internal)
 
     def cancel(self) -> None:
-        """End it as its owner wishes, if it has not ended."""
-        if self.under_way:
+        """End it at the user's request, unless it has ended."""
+        if self.unfinished:
             self.state = State.CANCELLED
 
     def retry(self) -> None:
-        """Put it back on its way, if it ended without an answer: to its result where the storage has it already."""
+        """Start it again if it is retryable."""
         if not self.retryable:
             return
         self.reason = self.result = None
@@ -127,51 +126,50 @@ class Batch:
     """The files of one visit in the order in which they were chosen."""
 
     entries: list[Entry] = field(default_factory=list)
-    seen: int = 0
-    """The highest of the browser's numbers that came here."""
+    last_number: int = 0
+    """The highest number of the browser's files that were added."""
     recorded: int = 0
-    """How many recordings of the microphone came here."""
+    """How many microphone recordings were added."""
 
-    def take(self, chosen: Iterable[Chosen], limits: Limits | None) -> list[Entry]:
-        """Add those of ``chosen`` that are new and return them; what cannot be taken fails at once.
+    def add(self, files: Iterable[BrowserFile], limits: Limits | None) -> list[Entry]:
+        """Add the files that are new and return them. A file that the service would refuse fails at once.
 
-        One that was stored before is not new to the service: this is another session of the same browser page, as when
-        the connection was away for long, and only its result is asked for.
+        A file with a result id was stored by an earlier session of the same browser page: only its result is fetched.
         """
         new = [
-            Entry(each.number, each.name, each.size_bytes, result_id=each.place, stored=each.place is not None)
-            for each in sorted(chosen, key=lambda each: each.number)
-            if each.number > self.seen
+            Entry(each.number, each.name, each.size_bytes, result_id=each.result_id, stored=each.result_id is not None)
+            for each in sorted(files, key=lambda each: each.number)
+            if each.number > self.last_number
         ]
         if new:
-            self.seen = new[-1].number
+            self.last_number = new[-1].number
         self._add(new, limits)
         return new
 
-    def record(self, name: str, source: BinaryIO, limits: Limits | None) -> Entry:
-        """Add a recording whose bytes are at hand."""
+    def add_recording(self, name: str, source: BinaryIO, limits: Limits | None) -> Entry:
+        """Add a microphone recording."""
         self.recorded += 1
         entry = Entry(-self.recorded, name, source.seek(0, 2), source=source)
         self._add([entry], limits)
         return entry
 
     def clear(self) -> None:
-        """Forget all that has ended."""
-        self.entries = [entry for entry in self.entries if entry.under_way]
+        """Forget all files that have ended."""
+        self.entries = [entry for entry in self.entries if entry.unfinished]
 
     @property
-    def alone(self) -> Entry | None:
-        """The only file, where there is but one."""
+    def only(self) -> Entry | None:
+        """The file, where there is exactly one."""
         return self.entries[0] if len(self.entries) == 1 else None
 
     @property
-    def under_way(self) -> bool:
-        """Whether something is still to be done."""
-        return any(entry.under_way for entry in self.entries)
+    def unfinished(self) -> bool:
+        """Whether any file is unfinished."""
+        return any(entry.unfinished for entry in self.entries)
 
     @property
     def counts(self) -> Counter[State]:
-        """How many files are where."""
+        """How many files are in each state."""
         return Counter(entry.state for entry in self.entries)
 
     def _add(self, new: list[Entry], limits: Limits | None) -> None:
@@ -182,7 +180,7 @@ class Batch:
                 entry.fail(errors.EMPTY, final=True)
             elif limits is not None and entry.size_bytes > limits["max_upload_bytes"]:
                 entry.fail(errors.too_large(entry.size_bytes, limits["max_upload_bytes"]), final=True)
-        # Who tries one file after another wants to see the last.
-        if len(new) == 1 and self.alone is not None and not self.alone.under_way:
+        # A user who tries one file after another wants to see the last.
+        if len(new) == 1 and self.only is not None and not self.only.unfinished:
             self.entries = []
         self.entries += new

@@ -1,20 +1,22 @@
-"""Results as files to keep: JSON as the service gave it, and CSV for spreadsheets and scripts.
+"""Results as files: JSON as the service answered, and CSV for spreadsheets and scripts.
 
-CSV is UTF-8 with a byte order mark, without which spreadsheets mistake the letters. A file name may be made to be taken
-for a formula by them: such text gets a quote in front.
+CSV is UTF-8 with a byte order mark, without which spreadsheets misread letters.
 """
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from frontend.api_types import Done, Result
+from frontend.api_types import Classification, ModelAnswer, Result
 from frontend.batch import Entry
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-
-Cell = str | float | int | bool | None
+COLUMNS = (
+    *("file", "state", "reason", "genre", "confidence", "uncertain", "svm", "vgg19", "duration_s", "codec"),
+    *("sample_rate_hz", "channels"),
+)
 
 
 def result_json(result: Result) -> bytes:
@@ -23,85 +25,54 @@ def result_json(result: Result) -> bytes:
 
 
 def results_json(entries: Iterable[Entry]) -> bytes:
-    """Many as a list, a line each: the file's name, its state and reason here, and its result if it has one."""
+    """Many results as a JSON list with a line for each file: its name, state, reason and result."""
     rows = [
         {"file": entry.name, "state": entry.state.value, "reason": entry.reason, "result": entry.result}
         for entry in entries
     ]
-    # Without an indent: with one it takes ten times as long, and this is made at each drawing of the page.
+    # An indent would take ten times as long, and this runs each time the page is drawn.
     return f"[{',\n'.join(json.dumps(row, ensure_ascii=False) for row in rows)}]\n".encode()
 
 
-def result_csv(result: Done) -> bytes:
-    """One result as CSV: a line for the whole recording, for each model alone, and for each stretch of time."""
-    whole = {"start_s": 0.0, "end_s": result["audio"]["duration_s"]}
-    rows: list[Mapping[str, Cell]] = [
-        {"part": "whole", **whole, **_answer(result["genre"], result["probabilities"])},
-        *(
-            {"part": name, **whole, **_answer(answer["genre"], answer["probabilities"])}
-            for name, answer in result["models"].items()
-        ),
-        *(
-            {
-                "part": "stretch",
-                "start_s": each["start_s"],
-                "end_s": each["end_s"],
-                **_answer(each["genre"], each["probabilities"]),
-            }
-            for each in result["segments"]
-        ),
+def result_csv(result: Classification) -> bytes:
+    """One result as CSV: a line for the whole recording, one for each model, and one for each segment."""
+    end_s = result["audio"]["duration_s"]
+    parts: list[tuple[str, float, float, ModelAnswer]] = [
+        ("whole", 0.0, end_s, result),
+        *((name, 0.0, end_s, answer) for name, answer in result["models"].items()),
+        *(("segment", segment["start_s"], segment["end_s"], segment) for segment in result["segments"]),
     ]
-    return _csv(rows, list(rows[0]))
+    columns = ("part", "start_s", "end_s", "genre", "probability")
+    rows = [
+        dict(zip(columns, (*part, answer["genre"], answer["probabilities"][answer["genre"]]), strict=True))
+        | answer["probabilities"]
+        for *part, answer in parts
+    ]
+    return _csv(rows, [*columns, *result["probabilities"]])
 
 
-def results_csv(entries: Sequence[Entry], genres: Sequence[str]) -> bytes:
-    """Many as CSV, a line a file; ``genres`` are the columns of probabilities."""
-    columns = (
-        *("file", "state", "reason", "genre", "confidence", "uncertain", "svm", "vgg19", "duration_s", "codec"),
-        *("sample_rate_hz", "channels", *genres, "model_version", "created_at", "id"),
-    )
-    return _csv([_row(entry) for entry in entries], columns)
+def results_csv(entries: Sequence[Entry]) -> bytes:
+    """Many results as CSV, a line for each file."""
+    genres = next((list(found["probabilities"]) for entry in entries if (found := entry.classification)), [])
+    return _csv([_row(entry) for entry in entries], [*COLUMNS, *genres, "model_version", "created_at", "id"])
 
 
-def _row(entry: Entry) -> dict[str, Cell]:
-    row: dict[str, Cell] = {
-        "file": entry.name,
-        "state": entry.state.value,
-        "reason": entry.reason,
-        "id": entry.result_id,
-    }
-    result = entry.result
-    if result is None:
-        return row
-    row |= {"model_version": result["model_version"], "created_at": result["created_at"]}
-    if result["status"] == "failed":
-        return row
-    audio = result["audio"]
-    return {
-        **row,
-        **{name: result["models"][name]["genre"] for name in ("svm", "vgg19")},
-        "genre": result["genre"],
-        "confidence": result["confidence"],
-        "uncertain": result["uncertain"],
-        "duration_s": audio["duration_s"],
-        "codec": audio["codec"],
-        "sample_rate_hz": audio["sample_rate_hz"],
-        "channels": audio["channels"],
-        **result["probabilities"],
-    }
-
-
-def _answer(genre: str, shares: Mapping[str, float]) -> dict[str, Cell]:
-    return {"genre": genre, "probability": shares[genre], **shares}
-
-
-def _csv(rows: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
-    lines = csv.writer(text)
-    lines.writerow(columns)
-    lines.writerows([_cell(row.get(column)) for column in columns] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(value: Cell) -> Cell:
+def safe_cell[T](value: T) -> T | str:
+    """``value`` with a quote before it where a spreadsheet would take it for a formula: file names are untrusted."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = {**(entry.result or {})}
+    if result := entry.classification:
+        models = {name: answer["genre"] for name, answer in result["models"].items()}
+        row |= {**result["audio"], **models, **result["probabilities"]}
+    return row | {"file": entry.name, "state": entry.state.value, "reason": entry.reason, "id": entry.result_id}
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, extrasaction="ignore")
+    table.writeheader()
+    table.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue().encode("utf-8-sig")

@@ -1,13 +1,16 @@
-"""The way between the browser and the storage: two routes on the page's own server.
+"""Two routes on the page's own server that pass audio between the browser and the storage.
 
-``PUT /tonearm/uploads/<token>`` streams a file to the signed URL behind the token, ``GET /tonearm/audio/<token>`` a
-recording back. So no signed URL is in any page, the storage needs no cross-origin rules and may be reachable by this
-server only, and no file is ever held here: each piece is passed on before the next is read.
+``PUT /tonearm/uploads/<token>`` streams a file to a signed URL, ``GET /tonearm/audio/<token>`` a recording back. No
+page contains a signed URL, the storage needs no cross-origin rules and may be private, and no file is held here.
 """
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import PurePosixPath
 from time import monotonic as now_s
 
@@ -20,27 +23,24 @@ from streamlit import config
 from streamlit.url_util import make_url_path
 
 from frontend import errors
-from frontend.api import DIRECT, STORAGE_TIMEOUT, ApiError, Upload, tls
-from frontend.settings import open_api
-from frontend.upload_sessions import Player, Players, Stage, Transfer, Transfers
+from frontend.api import ApiError, Recording, Upload, service, storage_options
 
 UPLOADS = "tonearm/uploads"
 AUDIO = "tonearm/audio"
-# How long a browser may send nothing in the middle of a file: a phone between two cells, but not one switched off.
-SILENCE_LIMIT_S = 120.0
+# How long a browser may send nothing in the middle of a file.
+IDLE_LIMIT_S = 120.0
+# How long a player works after its page was last drawn.
+PLAYABLE_FOR = timedelta(hours=12)
 
-GONE = "This address is not known, or no longer. Load the page again."
+EXPIRED = "This address has expired. Load the page again."
 LENGTH_MISSING = "The length of the file is not stated. Choose the file again."
-BROKEN_OFF = "The connection broke off while the file was sent. Try again."
+INTERRUPTED = "The connection broke off during the upload. Try again."
 
-# What may be played, beside audio/*. Whatever else was uploaded is never shown as what it says it is.
+# What may be played besides audio/*. Any other upload is never served under its own type.
 PLAYABLE_VIDEO = frozenset({"video/webm", "video/ogg", "video/mp4"})
-UNNAMED = "application/octet-stream"
+# For blobs whose type the storage does not know.
 TYPES = {
     ".aac": "audio/aac",
-    ".aif": "audio/aiff",
-    ".aiff": "audio/aiff",
-    ".au": "audio/basic",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
     ".mka": "audio/x-matroska",
@@ -50,10 +50,9 @@ TYPES = {
     ".opus": "audio/ogg",
     ".wav": "audio/wav",
     ".webm": "audio/webm",
-    ".wma": "audio/x-ms-wma",
 }
-# Nobody gains by a page of this server's that is in truth an upload of somebody's.
-SAFE = {
+# An upload must never act as a page of this server.
+SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "inline",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -61,165 +60,234 @@ SAFE = {
 }
 
 _log = logging.getLogger(__name__)
-_transfers = Transfers()
-_players = Players()
+
+
+class Stage(StrEnum):
+    """How far an upload session is."""
+
+    OFFERED = "offered"
+    SENDING = "sending"
+    STORED = "stored"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(slots=True, eq=False)
+class UploadSession:
+    """One file's way from the browser to the storage. ``reason`` says why it failed."""
+
+    upload: Upload
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    stage: Stage = Stage.OFFERED
+    reason: str | None = None
+    total_bytes: int = 0
+    sent_bytes: int = 0
+    storage_since_s: float | None = None
+    """Since when the storage has been the one to act, by the monotonic clock; None while the browser is."""
+
+    @property
+    def share(self) -> float:
+        """How much has been sent, 0 to 1."""
+        return self.sent_bytes / self.total_bytes if self.total_bytes else 0.0
+
+    @property
+    def startable(self) -> bool:
+        """Whether a file may be sent now."""
+        return self.stage in (Stage.OFFERED, Stage.FAILED) and datetime.now(UTC) < self.upload.expires
+
+    def start(self, total_bytes: int) -> None:
+        """A file of this size begins to arrive."""
+        self.stage, self.reason = Stage.SENDING, None
+        self.total_bytes, self.sent_bytes = total_bytes, 0
+        self.storage_since_s = now_s()
+
+    def end(self, reason: str | None) -> None:
+        """The file is stored, or failed for ``reason``."""
+        self.storage_since_s = None
+        if self.stage is not Stage.WITHDRAWN:
+            self.stage, self.reason = (Stage.FAILED, reason) if reason else (Stage.STORED, None)
+
+    def withdraw(self) -> None:
+        """The file is not wanted any more: an upload in progress is broken off."""
+        if self.stage is not Stage.STORED:
+            self.stage = Stage.WITHDRAWN
+
+
+@dataclass(slots=True, eq=False)
+class Player:
+    """One recording that a page plays until ``until``. Its signed URL is replaced when that expires."""
+
+    recording: Recording
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    until: datetime = field(default_factory=lambda: datetime.now(UTC) + PLAYABLE_FOR)
+
+    @property
+    def readable(self) -> bool:
+        """Whether its signed URL can still be used."""
+        return datetime.now(UTC) < self.recording.expires
+
+
+# By token. The page's script runs and the server's routes are threads of one process and share these.
+_uploads: dict[str, UploadSession] = {}
+_players: dict[str, Player] = {}
 
 
 class _WithdrawnError(Exception):
-    """The page wants the file no more."""
+    """The user has cancelled the upload."""
 
 
-def offer(upload: Upload) -> Transfer:
-    """An upload that the browser may send, at :func:`uploads_path` and its token."""
-    return _transfers.offer(upload)
+def offer(upload: Upload) -> UploadSession:
+    """A session by which the browser may send one file, at :func:`uploads_path` and its token."""
+    for token, session in list(_uploads.items()):
+        if not (session.startable or session.stage is Stage.SENDING):
+            _uploads.pop(token, None)
+    session = UploadSession(upload)
+    _uploads[session.token] = session
+    return session
 
 
 def uploads_path() -> str:
-    """Where files are sent: this and a token, on the page's own server."""
+    """The path on the page's own server to which a token is appended to send a file."""
     return _path(UPLOADS) + "/"
 
 
 def audio_path(result_id: str) -> str | None:
-    """Where the page's own server plays the recording of a result; None when the upload is no longer kept.
+    """The path on the page's own server that plays a result's recording; None once the recording is deleted.
 
     Raises ApiError where the service is away or refuses.
     """
-    player = _players.of(result_id)
-    if player is None:
-        with open_api() as api:
-            recording = api.recording(result_id)
+    now = datetime.now(UTC)
+    for token, each in list(_players.items()):
+        if each.until < now:
+            _players.pop(token, None)
+    player = next((each for each in list(_players.values()) if each.recording.id == result_id), None)
+    if player is None or not player.readable:
+        recording = service().recording(result_id)
         if recording is None:
             return None
-        player = _players.add(recording)
+        player = player or Player(recording)
+        player.recording = recording
+        _players[player.token] = player
+    player.until = now + PLAYABLE_FOR
     return f"{_path(AUDIO)}/{player.token}"
 
 
 def routes() -> list[Route]:
     """Both routes, for the server that shows the page."""
     return [
-        Route(f"{_path(UPLOADS)}/{{token}}", take, methods=["PUT"]),
+        Route(f"{_path(UPLOADS)}/{{token}}", receive, methods=["PUT"]),
         Route(f"{_path(AUDIO)}/{{token}}", play, methods=["GET"]),
     ]
 
 
-async def take(request: Request) -> Response:
-    """Pass a file on to the storage."""
-    transfer = _transfers.find(request.path_params["token"])
-    if transfer is None:
-        return _refusal(404, GONE)
+async def receive(request: Request) -> Response:
+    """Stream a file to the storage."""
+    session = _uploads.get(request.path_params["token"])
+    if session is None or not session.startable:
+        return _error(404, EXPIRED)
     length = request.headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit()):
-        return _refusal(411, LENGTH_MISSING)
-    if int(length) > transfer.upload.max_bytes:
-        transfer.end(errors.too_large(int(length), transfer.upload.max_bytes))
-        return _refusal(413, errors.TOO_LARGE)
-    transfer.start(int(length))
-    reason: str | None = BROKEN_OFF
+        return _error(411, LENGTH_MISSING)
+    if int(length) > session.upload.max_bytes:
+        session.end(errors.too_large(int(length), session.upload.max_bytes))
+        return _error(413, errors.TOO_LARGE)
+    session.start(int(length))
+    reason: str | None = INTERRUPTED
     try:
-        reason = await _pass_on(request, transfer)
+        reason = await _send(request, session)
     except (ClientDisconnect, TimeoutError, _WithdrawnError):
-        _log.info("An upload was broken off after %d of %d bytes", transfer.moved_bytes, transfer.total_bytes)
+        _log.info("An upload was broken off after %d of %d bytes", session.sent_bytes, session.total_bytes)
     finally:
-        transfer.end(reason)
-    return _refusal(502, reason) if reason else JSONResponse({"stored": True}, status_code=201)
+        session.end(reason)
+    return _error(502, reason) if reason else JSONResponse({"stored": True}, status_code=201)
 
 
 async def play(request: Request) -> Response:
-    """Pass a recording, or the range of it that is asked for, on to the browser."""
-    player = _players.find(request.path_params["token"])
-    if player is None:
-        return _refusal(404, GONE)
+    """Stream a recording, or the requested range of it, to the browser."""
+    player = _players.get(request.path_params["token"])
+    if player is None or player.until < datetime.now(UTC):
+        return _error(404, EXPIRED)
     try:
-        if not player.readable and not await run_in_threadpool(_renew, player):
-            return _refusal(404, GONE)
-        return await _open(request, player)
+        if not player.readable:
+            recording = await run_in_threadpool(lambda: service().recording(player.recording.id))
+            if recording is None:
+                return _error(404, EXPIRED)
+            player.recording = recording
+        return await _open(request, player.recording)
     except ApiError as error:
-        return _refusal(502, str(error))
+        return _error(502, str(error))
 
 
-async def _pass_on(request: Request, transfer: Transfer) -> str | None:
-    """Send the request's body to the storage; why it did not take it, or None."""
-    # The storage asks for a Content-Length; with one, httpx does not send the pieces as HTTP chunks.
-    headers = {**transfer.upload.headers, "Content-Length": str(transfer.total_bytes)}
+async def _send(request: Request, session: UploadSession) -> str | None:
+    """Send the request's body to the storage. Returns why the storage did not take it, or None."""
+    # The storage needs a Content-Length; with one, httpx does not use chunked encoding.
+    headers = {**session.upload.headers, "Content-Length": str(session.total_bytes)}
     try:
-        async with httpx.AsyncClient(timeout=STORAGE_TIMEOUT, mounts=DIRECT, verify=tls()) as storage:
-            answer = await storage.put(transfer.upload.url, content=_pieces(request, transfer), headers=headers)
+        async with httpx.AsyncClient(**storage_options()) as storage:
+            answer = await storage.put(session.upload.url, content=_chunks(request, session), headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL):
         return errors.STORAGE_AWAY
     return None if answer.is_success else str(errors.storage_refusal(answer.status_code))
 
 
-async def _pieces(request: Request, transfer: Transfer) -> AsyncIterator[bytes]:
-    """The body as it comes in; no piece is asked for before the one before has been passed on."""
+async def _chunks(request: Request, session: UploadSession) -> AsyncIterator[bytes]:
+    """The body as it arrives. No chunk is read before the previous one has been sent on."""
     body = request.stream()
     while True:
-        transfer.handed_s = None
-        async with asyncio.timeout(SILENCE_LIMIT_S):
-            piece = await anext(body, None)
-        transfer.handed_s = now_s()
-        if transfer.stage is Stage.WITHDRAWN:
+        session.storage_since_s = None
+        async with asyncio.timeout(IDLE_LIMIT_S):
+            chunk = await anext(body, None)
+        session.storage_since_s = now_s()
+        if session.stage is Stage.WITHDRAWN:
             raise _WithdrawnError
-        if piece is None:
+        if chunk is None:
             return
-        if piece:
-            yield piece
-            transfer.moved_bytes += len(piece)
+        if chunk:
+            yield chunk
+            session.sent_bytes += len(chunk)
 
 
-def _renew(player: Player) -> bool:
-    """Give a player a URL that can be read; False when the upload is no longer kept. Raises ApiError."""
-    with open_api() as api:
-        recording = api.recording(player.recording.id)
-    if recording is None:
-        return False
-    player.recording = recording
-    return True
-
-
-async def _open(request: Request, player: Player) -> Response:
-    """The storage's answer, of whose headers only those that a player needs are passed on. Raises ApiError."""
-    asked = {name: value for name in ("Range", "If-Range") if (value := request.headers.get(name))}
-    storage = httpx.AsyncClient(timeout=STORAGE_TIMEOUT, mounts=DIRECT, verify=tls())
+async def _open(request: Request, recording: Recording) -> Response:
+    """The storage's answer, with only the headers that a player needs. Raises ApiError."""
+    wanted = {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
+    storage = httpx.AsyncClient(**storage_options())
     try:
-        answer = await storage.send(
-            storage.build_request(
-                request.method, player.recording.url, headers={"Accept-Encoding": "identity"} | asked
-            ),
-            stream=True,
-        )
+        query = storage.build_request("GET", recording.url, headers={"Accept-Encoding": "identity"} | wanted)
+        answer = await storage.send(query, stream=True)
     except (httpx.HTTPError, httpx.InvalidURL):
         await storage.aclose()
         raise ApiError(errors.STORAGE_AWAY) from None
     passed = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
-    headers = SAFE | {name: value for name in passed if (value := answer.headers.get(name))}
+    headers = SAFE_HEADERS | {name: answer.headers[name] for name in passed if name in answer.headers}
     if answer.status_code in (200, 206):
-        headers |= {"Accept-Ranges": "bytes", "Content-Type": _type(answer, player)}
+        headers |= {"Accept-Ranges": "bytes", "Content-Type": _type(answer, recording)}
         return StreamingResponse(_content(answer, storage), answer.status_code, headers)
     await storage.aclose()
     if answer.status_code == 416:
-        return Response(status_code=416, headers=SAFE | {"Content-Range": answer.headers.get("Content-Range", "")})
-    return _refusal(404 if answer.status_code == 404 else 502, GONE)
+        content_range = {"Content-Range": answer.headers.get("Content-Range", "")}
+        return Response(status_code=416, headers=SAFE_HEADERS | content_range)
+    return _error(404 if answer.status_code == 404 else 502, EXPIRED)
 
 
 async def _content(answer: httpx.Response, storage: httpx.AsyncClient) -> AsyncIterator[bytes]:
     try:
-        async for piece in answer.aiter_raw():
-            yield piece
+        async for chunk in answer.aiter_raw():
+            yield chunk
     finally:
         await answer.aclose()
         await storage.aclose()
 
 
-def _type(answer: httpx.Response, player: Player) -> str:
-    """What the recording is played as: what the storage says, or else its name, as far as that is sound."""
-    stored = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _type(answer: httpx.Response, recording: Recording) -> str:
+    """The media type to play a recording as: the storage's if that is safe, else by the file's name."""
+    stored: str = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if stored.startswith("audio/") or stored in PLAYABLE_VIDEO:
         return stored
-    return TYPES.get(PurePosixPath(player.recording.id).suffix.lower(), UNNAMED)
+    return TYPES.get(PurePosixPath(recording.id).suffix.lower(), "application/octet-stream")
 
 
-def _refusal(status: int, sentence: str) -> Response:
-    return JSONResponse({"error": sentence}, status_code=status, headers=SAFE)
+def _error(status: int, sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, status_code=status, headers=SAFE_HEADERS)
 
 
 def _path(route: str) -> str:

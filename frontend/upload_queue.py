@@ -1,95 +1,94 @@
-"""Moves the files of a visit on, a step at a time: asks for places to put them, sees them sent, asks for results.
+"""Moves the files of a visit forward: requests upload URLs, has the files sent, fetches the results.
 
-What takes time is done by errands: threads that only ask and tell, so that the page answers to its reader meanwhile. A
-step takes in what they brought and sends out new ones; it changes the batch, and nothing else does.
+Requests run in threads, so that the page stays responsive. Only :meth:`UploadQueue.step` changes the batch.
 """
 
-from collections.abc import Iterable
-from concurrent.futures import wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic as now_s
-from typing import Any, BinaryIO
+from typing import Any
 
 from frontend import errors, upload_proxy
-from frontend.api import ApiError, Pending, Upload
+from frontend.api import ApiError, Pending, Upload, result_wait_s, service
 from frontend.api_types import Result
-from frontend.background import Errand, errand
 from frontend.batch import Batch, Entry, State
-from frontend.settings import open_api, result_wait_s
-from frontend.upload_sessions import Stage, Transfer
+from frontend.upload_proxy import Stage, UploadSession
 from frontend.uploader import Report
 
-MAX_SENDING = 3
-# So many results are asked for by one errand, that it is slow only where the service is.
-MAX_ASKED = 10
-# How long a step waits for its errands, so that what is answered at once is drawn at once.
-PATIENCE_S = 0.2
-MAX_FAULTS_BEFORE_UPLOAD = 3
-MAX_PAUSE_S = 8.0
-FAST_S = 0.4
-SLOW_S = 2.0
+MAX_UPLOADS = 3
+MAX_RESULT_REQUESTS = 10
+MAX_URL_FAILURES = 3
+MAX_RETRY_PAUSE_S = 8.0
+# How long a step waits for its requests, so that a fast answer is drawn at once.
+STEP_WAIT_S = 0.2
+# How often the page steps: often at first, later seldom.
+FAST_STEP_S = 0.4
+SLOW_STEP_S = 2.0
 FAST_FOR_S = 30.0
-# For so long after its upload a result is asked for at each step, unless the service wants more than its usual pause.
+# Most results arrive within a second of the upload, so the first seconds ignore the usual Retry-After.
 EAGER_FOR_S = 5.0
 EAGER_PAUSE_S = 0.3
 USUAL_PAUSE_S = 1.0
+# When the user is told that an answer takes long.
+SLOW_AFTER_S = 4.0
 
 LOST = "The browser no longer has this file. Choose it again."
-OVERDUE = "The answer takes longer than usual. Try again to go on waiting: the file need not be uploaded again."
+OVERDUE = "The result takes longer than usual. Try again to go on waiting; the file is not uploaded again."
 
-type Answers = dict[str, Result | Pending | ApiError]
-
-
-class _CancelledError(Exception):
-    """Ends a recording's upload that is no longer wanted."""
+_threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="tonearm")
 
 
-@dataclass(slots=True)
-class _Way:
-    """What is being done for one file. Times are of the monotonic clock, in seconds."""
+class Task[T]:
+    """A request in a thread. The function must not touch the page."""
 
-    since_s: float
-    ticket: Errand[Upload] | None = None
-    transfer: Transfer | None = None
-    put: Errand[None] | None = None
-    due_s: float = 0.0
-    faults: int = 0
-    trouble: str | None = None
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._started_s = now_s()
+        self.future: Future[T] = _threads.submit(function)
 
     @property
-    def silence(self) -> str | None:
-        """What has not answered for long; None where nothing was asked, or not long ago."""
-        if self.ticket is not None and self.ticket.slow:
-            return errors.SERVICE_SLOW
-        storing = self.put or self.transfer
-        return errors.STORAGE_SLOW if storing is not None and storing.slow else None
+    def slow(self) -> bool:
+        """Whether it takes so long that the user should be told."""
+        return not self.future.done() and now_s() - self._started_s > SLOW_AFTER_S
 
 
 @dataclass(slots=True)
-class Courier:
-    """Works for one batch."""
+class _Job:
+    """The work in progress for one file. Times are of the monotonic clock, in seconds."""
 
-    batch: Batch
-    _ways: dict[Entry, _Way] = field(default_factory=dict)
-    _asking: tuple[list[Entry], Errand[Answers]] | None = None
+    since_s: float
+    task: Task[Any] | None = None
+    session: UploadSession | None = None
+    due_s: float = 0.0
+    failures: int = 0
+    trouble: str | None = None
+
+
+@dataclass(slots=True)
+class UploadQueue:
+    """Uploads and classifies the files of one batch."""
+
+    batch: Batch = field(default_factory=Batch)
+    _jobs: dict[Entry, _Job] = field(default_factory=dict)
 
     def step(self, report: Report | None) -> None:
-        """Move everything on as far as it goes, given what the browser said last."""
-        self._take_in(report)
-        self._send_out(report)
-        if errands := self._errands():
-            wait(errands, timeout=PATIENCE_S)
-            self._take_in(report)
-            self._send_out(report)
+        """Move every file forward as far as possible, given the browser's last report."""
+        self._collect(report)
+        self._submit(report)
+        if running := [job.task.future for job in self._jobs.values() if job.task]:
+            wait(running, timeout=STEP_WAIT_S)
+            self._collect(report)
+            self._submit(report)
 
     def cancel(self, entries: Iterable[Entry]) -> None:
-        """Stop what is under way for these."""
+        """Stop the work on these files."""
         for entry in entries:
             entry.cancel()
             self._drop(entry)
 
     def retry(self, entries: Iterable[Entry]) -> None:
-        """Put these back on their way where that may help."""
+        """Start these files again where that may help."""
         for entry in entries:
             if entry.retryable:
                 self._drop(entry)
@@ -97,57 +96,86 @@ class Courier:
 
     @property
     def sending(self) -> dict[str, int]:
-        """By token, the files that the browser is to send now."""
+        """The numbers of the files that the browser is to send now, by token."""
         return {
-            way.transfer.token: entry.number
-            for entry, way in self._ways.items()
-            if entry.state is State.UPLOADING and way.transfer is not None
+            job.session.token: entry.number
+            for entry, job in self._jobs.items()
+            if entry.state is State.UPLOADING and job.session is not None
         }
 
     @property
     def trouble(self) -> str | None:
-        """What keeps files from moving on just now, while it is still being tried; None when nothing does."""
-        ways = self._ways.values()
-        if told := next((way.trouble for way in ways if way.trouble), None):
-            return told
-        if self._asking is not None and self._asking[1].slow and any(entry.under_way for entry in self._asking[0]):
-            return errors.SERVICE_SLOW
-        return next((way.silence for way in ways if way.silence), None)
+        """What delays files at the moment; None when nothing does."""
+        jobs = self._jobs.items()
+        return next((job.trouble for _, job in jobs if job.trouble), None) or next(
+            (slow for entry, job in jobs if (slow := _slow(entry, job))), None
+        )
 
     @property
-    def pace_s(self) -> float | None:
-        """How soon to step again; None when nothing is under way."""
-        if not self.batch.under_way:
+    def pause_s(self) -> float | None:
+        """How long until the next step; None when no file is unfinished."""
+        if not self.batch.unfinished:
             return None
-        waits = [way.since_s for entry, way in self._ways.items() if entry.state is State.CLASSIFYING]
-        slow = len(waits) == sum(entry.under_way for entry in self.batch.entries)
-        return SLOW_S if slow and now_s() - max(waits) > FAST_FOR_S else FAST_S
+        waits_s = [now_s() - job.since_s for entry, job in self._jobs.items() if entry.state is State.CLASSIFYING]
+        only_results = len(waits_s) == sum(entry.unfinished for entry in self.batch.entries)
+        return SLOW_STEP_S if only_results and min(waits_s) > FAST_FOR_S else FAST_STEP_S
 
-    def _take_in(self, report: Report | None) -> None:
-        for entry, way in list(self._ways.items()):
-            if entry.state is State.WAITING and way.ticket is not None and way.ticket.done():
-                self._take_ticket(entry, way, way.ticket)
-            elif entry.state is State.UPLOADING and way.transfer is not None:
-                self._look_after(entry, way.transfer, report)
-            elif entry.state is State.UPLOADING and way.put is not None and way.put.done():
-                self._take_put(entry, way.put)
-        if self._asking is not None and self._asking[1].done():
-            entries, asked = self._asking
-            self._asking = None
-            self._take_answers(entries, asked.result())
-        for entry in [entry for entry in self._ways if not entry.under_way]:
-            self._drop(entry)
+    def _collect(self, report: Report | None) -> None:
+        """Take in what the requests and the browser have brought."""
+        for entry, job in list(self._jobs.items()):
+            if job.session is not None and entry.state is State.UPLOADING:
+                self._check_session(entry, job.session, report)
+            elif job.task is not None and job.task.future.done():
+                self._check_task(entry, job, job.task.future)
+            if not entry.unfinished:
+                self._drop(entry)
 
-    def _take_ticket(self, entry: Entry, way: _Way, ticket: Errand[Upload]) -> None:
-        way.ticket = None
+    def _check_session(self, entry: Entry, session: UploadSession, report: Report | None) -> None:
+        entry.share = session.share
+        if session.stage is Stage.STORED:
+            self._stored(entry)
+        elif session.stage is Stage.FAILED:
+            entry.fail(session.reason or upload_proxy.INTERRUPTED)
+        elif session.stage is Stage.OFFERED and not session.startable:
+            entry.fail(errors.LINK_EXPIRED)
+        elif session.stage is Stage.OFFERED and report is not None and session.token in report.ended:
+            entry.fail(upload_proxy.INTERRUPTED)
+
+    def _check_task(self, entry: Entry, job: _Job, future: Future[Any]) -> None:
+        job.task = None
         try:
-            upload = ticket.result()
+            answer = future.result()
         except ApiError as error:
-            self._note(way, error)
-            if not error.passing or way.faults >= MAX_FAULTS_BEFORE_UPLOAD:
-                entry.fail(str(error))
+            self._failed(entry, job, error)
+        else:
+            job.failures, job.trouble = 0, None
+            if entry.state is State.WAITING:
+                self._upload(entry, job, answer)
+            elif entry.state is State.UPLOADING:
+                self._stored(entry)
+            elif isinstance(answer, Pending):
+                eager = answer.retry_after_s <= USUAL_PAUSE_S and now_s() - job.since_s < EAGER_FOR_S
+                job.due_s = now_s() + (min(answer.retry_after_s, EAGER_PAUSE_S) if eager else answer.retry_after_s)
+            else:
+                entry.finish(answer)
+        if entry.state is State.CLASSIFYING and now_s() - self._jobs[entry].since_s > result_wait_s():
+            entry.fail(job.trouble or OVERDUE)
+
+    def _failed(self, entry: Entry, job: _Job, error: ApiError) -> None:
+        """Plan another try of a request where that may help, each after a longer pause; else end the file."""
+        job.failures += 1
+        tries_left = entry.state is State.CLASSIFYING or (
+            entry.state is State.WAITING and job.failures < MAX_URL_FAILURES
+        )
+        if error.temporary and tries_left:
+            job.trouble = str(error)
+            job.due_s = now_s() + min(2.0 ** (job.failures - 1), MAX_RETRY_PAUSE_S)
             return
-        way.faults, way.trouble = 0, None
+        if error.status == 404 and entry.state is State.CLASSIFYING:
+            entry.stored = False  # it was deleted, and must be uploaded again
+        entry.fail(str(error))
+
+    def _upload(self, entry: Entry, job: _Job, upload: Upload) -> None:
         entry.result_id = upload.id
         if entry.size_bytes > upload.max_bytes:
             entry.fail(errors.too_large(entry.size_bytes, upload.max_bytes), final=True)
@@ -155,138 +183,62 @@ class Courier:
         entry.state = State.UPLOADING
         source = entry.source
         if source is None:
-            way.transfer = upload_proxy.offer(upload)
+            job.session = upload_proxy.offer(upload)
         else:
-            way.put = errand(lambda: self._put(entry, way, upload, source))
-
-    def _look_after(self, entry: Entry, transfer: Transfer, report: Report | None) -> None:
-        entry.share = transfer.share
-        match transfer.stage:
-            case Stage.STORED:
-                self._stored(entry)
-            case Stage.FAILED:
-                entry.fail(transfer.reason or upload_proxy.BROKEN_OFF)
-            case Stage.OFFERED if not transfer.startable:
-                entry.fail(errors.LINK_EXPIRED)
-            case Stage.OFFERED if report is not None and transfer.token in report.ended:
-                entry.fail(upload_proxy.BROKEN_OFF)
-
-    def _take_put(self, entry: Entry, put: Errand[None]) -> None:
-        try:
-            put.result()
-        except ApiError as error:
-            entry.fail(str(error))
-        else:
-            self._stored(entry)
+            job.task = Task(lambda: service().put(upload, source))
 
     def _stored(self, entry: Entry) -> None:
         entry.stored, entry.share, entry.state = True, 1.0, State.CLASSIFYING
-        self._ways[entry] = _Way(since_s=now_s())
+        self._jobs[entry] = _Job(now_s())
 
-    def _take_answers(self, entries: list[Entry], answers: Answers) -> None:
-        faults_met = (answer for answer in answers.values() if isinstance(answer, ApiError) and answer.passing)
-        fault = next(faults_met, None)
-        for entry in entries:
-            way = self._ways.get(entry)
-            if way is None or entry.state is not State.CLASSIFYING or entry.result_id is None:
-                continue  # cancelled meanwhile
-            # Not asked for any more when the one before met a passing fault.
-            answer = answers.get(entry.result_id, fault)
-            match answer:
-                case Pending(retry_after_s):
-                    way.due_s, way.faults, way.trouble = now_s() + self._pause_s(way, retry_after_s), 0, None
-                case ApiError(passing=True):
-                    self._note(way, answer)
-                case ApiError():
-                    entry.stored = answer.status != 404  # what is gone has to be sent again
-                    entry.fail(str(answer))
-                case None:
-                    pass
-                case _:
-                    entry.finish(answer)
-            if entry.under_way and now_s() - way.since_s > result_wait_s():
-                entry.fail(way.trouble or OVERDUE)
-
-    def _send_out(self, report: Report | None) -> None:
+    def _submit(self, report: Report | None) -> None:
+        """Start the requests that are due."""
         for entry in self.batch.entries:
-            if entry.state is State.CLASSIFYING:
-                self._ways.setdefault(entry, _Way(since_s=now_s()))
-            elif entry.state is State.WAITING and self._may_send(entry):
-                self._ask_for_place(entry, report)
-        now = now_s()
-        due = [entry for entry, way in self._ways.items() if entry.state is State.CLASSIFYING and way.due_s <= now]
-        if due and self._asking is None:
-            due = sorted(due, key=lambda entry: self._ways[entry].due_s)[:MAX_ASKED]
-            ids = [entry.result_id for entry in due if entry.result_id is not None]
-            self._asking = due, errand(lambda: _ask(ids))
+            if entry.state is State.WAITING:
+                self._request_url(entry, report)
+            elif entry.state is State.CLASSIFYING:
+                self._jobs.setdefault(entry, _Job(now_s()))
+        requested = [job.task for entry, job in self._jobs.items() if entry.state is State.CLASSIFYING]
+        free = MAX_RESULT_REQUESTS - sum(task is not None for task in requested)
+        due = [
+            (entry.result_id, job)
+            for entry, job in self._jobs.items()
+            if entry.state is State.CLASSIFYING and job.task is None and job.due_s <= now_s() and entry.result_id
+        ]
+        for result_id, job in sorted(due, key=lambda pair: pair[1].due_s)[: max(free, 0)]:
+            job.task = Task(partial(_result, result_id))
 
-    def _may_send(self, entry: Entry) -> bool:
-        """Whether it is this file's turn."""
-        if (way := self._ways.get(entry)) is not None:
-            return way.ticket is None and way.due_s <= now_s()
-        return sum(each.state in (State.WAITING, State.UPLOADING) for each in self._ways) < MAX_SENDING
-
-    def _ask_for_place(self, entry: Entry, report: Report | None) -> None:
-        if entry.source is None:
-            if report is None:
+    def _request_url(self, entry: Entry, report: Report | None) -> None:
+        """Request an upload URL if it is this file's turn and its bytes are at hand."""
+        job = self._jobs.get(entry)
+        if job is None:
+            sending = sum(each.state in (State.WAITING, State.UPLOADING) for each in self._jobs)
+            if sending >= MAX_UPLOADS or (entry.source is None and report is None):
                 return
-            if not any(each.number == entry.number for each in report.held):
-                entry.fail(LOST, final=True)
-                return
-        way = self._ways.setdefault(entry, _Way(since_s=now_s()))
-        way.ticket = errand(lambda: _ticket(entry.name))
-
-    def _put(self, entry: Entry, way: _Way, upload: Upload, source: BinaryIO) -> None:
-        """An errand: send a recording whose bytes are at hand."""
-
-        def on_progress(share: float) -> None:
-            if self._ways.get(entry) is not way:
-                raise _CancelledError
-            entry.share = share
-
-        with open_api() as api:
-            api.put(upload, source, on_progress)
-
-    def _errands(self) -> list[Errand[Any]]:
-        errands: list[Errand[Any]] = [] if self._asking is None else [self._asking[1]]
-        return errands + [each for way in self._ways.values() for each in (way.ticket, way.put) if each is not None]
+        elif job.task is not None or job.due_s > now_s():
+            return
+        if entry.source is None and report is not None and entry.number not in {each.number for each in report.held}:
+            entry.fail(LOST, final=True)
+            self._drop(entry)
+            return
+        job = self._jobs.setdefault(entry, _Job(now_s()))
+        job.task = Task(lambda: service().create_upload(entry.name))
 
     def _drop(self, entry: Entry) -> None:
-        way = self._ways.pop(entry, None)
-        if way is not None and way.transfer is not None:
-            way.transfer.withdraw()
-
-    @staticmethod
-    def _pause_s(way: _Way, retry_after_s: float) -> float:
-        """How long not to ask for a result: as the service says, but most are there before the first second is over."""
-        eager = retry_after_s <= USUAL_PAUSE_S and now_s() - way.since_s < EAGER_FOR_S
-        return min(retry_after_s, EAGER_PAUSE_S) if eager else retry_after_s
-
-    @staticmethod
-    def _note(way: _Way, error: ApiError) -> None:
-        """A fault that may pass: try again, each time after a longer pause."""
-        way.faults += 1
-        way.trouble = str(error)
-        way.due_s = now_s() + min(2.0 ** (way.faults - 1), MAX_PAUSE_S)
+        job = self._jobs.pop(entry, None)
+        if job is not None and job.session is not None:
+            job.session.withdraw()
 
 
-def _ticket(name: str) -> Upload:
-    with open_api() as api:
-        return api.create_upload(name)
+def _result(result_id: str) -> Result | Pending:
+    return service().result(result_id)
 
 
-def _ask(ids: list[str]) -> Answers:
-    """What the service says of each, up to the first passing fault, which would meet the others as well."""
-    answers: Answers = {}
-    try:
-        with open_api() as api:
-            for result_id in ids:
-                try:
-                    answers[result_id] = api.result(result_id)
-                except ApiError as error:
-                    answers[result_id] = error
-                    if error.passing:
-                        break
-    except ApiError as error:
-        answers = dict.fromkeys(ids, error)
-    return answers
+def _slow(entry: Entry, job: _Job) -> str | None:
+    """Which of service and storage is slow to answer for a file; None if neither is."""
+    since_s = job.session.storage_since_s if job.session is not None else None
+    if since_s is not None and now_s() - since_s > SLOW_AFTER_S:
+        return errors.STORAGE_SLOW
+    if job.task is not None and job.task.slow:
+        return errors.STORAGE_SLOW if entry.state is State.UPLOADING else errors.SERVICE_SLOW
+    return None

@@ -1,4 +1,4 @@
-"""The pages, a module each, and where they are found. The first page, Classify, is at the root."""
+"""The pages, a module each, and their paths. The first page, Classify, is at the root."""
 
 HISTORY = "history"
 MODEL = "model"

@@ -1,125 +1,118 @@
-"""What the page can do and cannot, how it works, and what becomes of what is sent to it."""
+"""What Tonearm can and cannot do, how it works, and what happens to the audio."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from frontend.api import ApiError
-from frontend.api_types import Limits
+from frontend.api import ApiError, service
+from frontend.api_types import Limits, Model
+from frontend.errors import MEBIBYTE_BYTES
 from frontend.model_charts import precision_recall
-from frontend.settings import open_api
-from frontend.text import genre_name, listed, percent, plain
-from frontend.views import try_again
+from frontend.text import genre_name, listed, percent, plural
+from frontend.views import failed
 
-MEBIBYTE_BYTES = 1024 * 1024
-HOUR_S = 3600
 WEAKEST = 3
-# Of the ways to measure, that which says what to expect of artists who were not learnt from.
-HONEST = "artist10"
-ON_MODEL_PAGE = "The Model page has all the figures."
+# The protocol that says what to expect of artists the models have not heard.
+PROTOCOL = "artist10"
 
+CAN = """
+Tonearm names the genre of a recording, and how the genre changes within it.{accepts}
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What only the service knows, in sentences; these stand for one that cannot be asked."""
+{accuracy}The Model page has all figures.
+"""
 
-    accuracy: str = ON_MODEL_PAGE
-    weakest: str = ""
-    takes: str = ""
-    kept: str = "How long recordings are kept is up to whoever runs it."
+CANNOT = """
+- Ten genres are coarse, and the training data is mostly Western music before 2002 (GTZAN, 1,000 clips). A recording of
+  another genre still gets one of the ten; at best it is marked *Not sure*.
+- Genres overlap, and people disagree about them too.{weakest}
+- Speech, noise and silence are mostly marked *Not sure*, but not always.
+- Bad recordings change answers. The Model page shows how much.
+- It says nothing about the artist, the lyrics, the year or the quality.
+"""
+
+WORKS = """
+1. The recording is decoded and split into windows of up to 30 seconds.
+2. Each window becomes a spectrogram: the loudness of each frequency at each time.
+3. A support vector machine (SVM) classifies about 1,200 features of the sound. VGG19, a neural network for images,
+   classifies the spectrogram.
+4. The two are combined in an ensemble. Its confidence is calibrated: of answers given with 80 %, about 80 % are right.
+5. Where no genre stands out, or the sound is unlike the training data, the answer is *Not sure*.
+"""
+
+PRIVACY = """
+- Recordings go through this page's server to the storage of this installation, and nowhere else. This page's server
+  stores nothing.
+- {retention} Results and feedback stay until the operator deletes them.
+- **Everybody who can open this page can see the history and play the recordings that are still stored.** Do not upload
+  what others must not hear.
+- There are no accounts, no advertisements and no third parties. The only cookies are those that Streamlit needs.
+"""
 
 
 def page() -> None:
     """Draw the page. Figures and limits come from the service; without it, the text goes without them."""
     st.title("About", anchor=False)
-    facts = _facts()
+    accepts = accuracy = weakest = ""
+    retention = "The operator decides how long recordings are stored."
+    try:
+        with st.spinner("Fetching the figures"):
+            model, limits = service().model(), service().limits()
+    except ApiError as error:
+        failed(f"The figures are missing here. {error}", "about-again")
+    else:
+        accepts, retention = _accepts(limits), _retention(limits)
+        accuracy, weakest = _accuracy(model), _weakest(model)
     st.subheader("What it can do", anchor=False)
-    st.markdown(f"Tonearm names the genre of a recording, and how the genre changes within it. {facts.takes}")
-    st.markdown(facts.accuracy)
-    st.subheader("What it can't", anchor=False)
-    st.markdown(CANNOT.format(weakest=facts.weakest))
+    st.markdown(CAN.format(accepts=accepts, accuracy=accuracy))
+    st.subheader("What it cannot do", anchor=False)
+    st.markdown(CANNOT.format(weakest=weakest))
     st.subheader("How it works", anchor=False)
     st.markdown(WORKS)
     st.subheader("Where your audio goes", anchor=False)
-    st.markdown(PRIVACY.format(kept=facts.kept))
+    st.markdown(PRIVACY.format(retention=retention))
 
 
-CANNOT = """
-- Ten genres are a crude map, mostly of Western music before 2002 (GTZAN, a collection of 1,000 clips that researchers
-  have used since). A recording of any other kind still gets one of the ten, at best marked *not sure*.
-- Where genres meet, people do not agree either.{weakest}
-- It is no judge of speech, noise or silence. Most of these are marked *not sure*; some are not.
-- Bad recordings change answers. The Model page says how much.
-- It says nothing of who plays, what is sung, how old a recording is, or whether it is any good.
-"""
-
-WORKS = """
-1. The recording is decoded, whatever its format, and heard in pieces of half a minute, all of it.
-2. Each piece becomes a spectrogram: how loud each pitch is at each time.
-3. A support vector machine (SVM) looks at some 1,200 numbers measured on it, and a VGG19, a neural network made for
-   pictures, looks at the spectrogram itself.
-4. Both say how probable each genre is, and the two are combined so that 80 % means right in about 80 of 100 cases.
-5. Where no genre stands out, or the sound is unlike all that was learnt, the answer is *not sure*.
-"""
-
-PRIVACY = """
-- What you choose or record goes through this page's server to the storage of whoever runs this installation, and
-  nowhere else. This page's server passes it on piece by piece and keeps nothing.
-- {kept} Results and feedback stay until whoever runs it deletes them.
-- **Whoever can open this page can see the history and play the recordings that are still kept.** Do not send what
-  others must not hear.
-- There are no accounts, no advertisements and no third parties. The only cookies are those that Streamlit, which this
-  page is made with, needs to work.
-"""
+def _names(labels: Sequence[str]) -> list[str]:
+    return [genre_name(label).lower() for label in labels]
 
 
-def _facts() -> Facts:
-    """What the service says of itself."""
-    try:
-        with st.spinner("Fetching the figures"), open_api() as api:
-            model, limits = api.model(), api.limits()
-    except ApiError as error:
-        st.warning(f"The service cannot be asked now, so its figures are missing here. {plain(str(error))}")
-        try_again("about-again")
-        return Facts()
-    found = model["metrics"].get("protocols", {}).get(HONEST, {})
-    return Facts(_accuracy(found, model["labels"]), _weakest(found, model["labels"]), _takes(limits), _kept(limits))
+def _found(model: Model) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = model["metrics"].get("protocols", {}).get(PROTOCOL, {})
+    return found
 
 
-def _accuracy(found: Mapping[str, Any], labels: Sequence[str]) -> str:
-    sentences = [f"The genre is one of ten: {listed([genre_name(label).lower() for label in labels], 'or')}."]
+def _accuracy(model: Model) -> str:
+    found = _found(model)
+    sentences = [f"The genres are {listed(_names(model['labels']))}."]
     if "ensemble" in found:
-        share = percent(found["ensemble"]["accuracy"])
-        sentences.append(f"Of {found['n']:,} clips by artists that it had not heard it named **{share}** right.")
+        accuracy = percent(found["ensemble"]["accuracy"])
+        sentences.append(f"Of {found['n']:,} clips by artists not in its training data, **{accuracy}** were right.")
     if "certain" in found:
-        coverage, share = percent(found["certain"]["coverage"]), percent(found["certain"]["accuracy"])
-        sentences.append(f"It was sure of {coverage} of them, and of these **{share}** were right.")
-    return " ".join([*sentences, ON_MODEL_PAGE])
+        coverage, accuracy = percent(found["certain"]["coverage"]), percent(found["certain"]["accuracy"])
+        sentences.append(f"It was certain of {coverage} of them; of these, **{accuracy}** were right.")
+    return " ".join(sentences) + " "
 
 
-def _weakest(found: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """Which genres are named right least often."""
-    matrix = found.get("ensemble", {}).get("confusion")
+def _weakest(model: Model) -> str:
+    """The genres with the lowest recall."""
+    matrix = _found(model).get("ensemble", {}).get("confusion")
     if not matrix:
         return ""
-    recall = {label: both[1] for label, both in precision_recall(matrix, labels).items()}
-    least = sorted(recall, key=lambda label: recall[label])[:WEAKEST]
-    said = listed([f"{genre_name(label).lower()} ({percent(recall[label])})" for label in least])
-    return f" Of clips by artists that it had not heard, it named these right least often: {said}."
+    recall = {label: pair[1] for label, pair in precision_recall(matrix, model["labels"]).items()}
+    lowest = sorted(recall, key=lambda label: recall[label])[:WEAKEST]
+    names = [f"{name} ({percent(recall[label])})" for label, name in zip(lowest, _names(lowest), strict=True)]
+    return f" It finds these least often: {listed(names)}."
 
 
-def _takes(limits: Limits) -> str:
-    hours = limits["max_duration_s"] / HOUR_S
-    return (
-        f"It takes {listed([form.upper() for form in limits['formats']])} of up to "
-        f"{limits['max_upload_bytes'] // MEBIBYTE_BYTES:,} MB and {hours:g} hours."
-    )
+def _accepts(limits: Limits) -> str:
+    formats = listed([name.upper() for name in limits["formats"]])
+    size = f"{limits['max_upload_bytes'] // MEBIBYTE_BYTES:,} MB"
+    return f" It accepts {formats}, up to {size} and {plural(limits['max_duration_s'] / 3600, 'hour')}."
 
 
-def _kept(limits: Limits) -> str:
+def _retention(limits: Limits) -> str:
     days = limits["upload_retention_days"]
     if days is None:
-        return "Recordings stay until whoever runs it deletes them."
-    return f"Recordings are deleted after {days} day{'s' if days != 1 else ''}."
+        return "Recordings stay until the operator deletes them."
+    return f"Recordings are deleted after {plural(days, 'day')}."

@@ -1,95 +1,61 @@
-"""Past results: a page of them at a time, searched and filtered by the service; each is a link to the result."""
+"""Earlier results, a page at a time, searched and filtered by the service. Each links to its result."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import streamlit as st
 
 from frontend import palette
-from frontend.api import ApiError
+from frontend.api import ApiError, service
 from frontend.api_types import Summary
 from frontend.screens import RESULT, result_page
-from frontend.settings import open_api
 from frontend.text import clock, file_name, genre_name, moment, percent, plain, shortened
-from frontend.views import swatch, try_again
+from frontend.views import Kind, failed, kind_filter, swatch
 
 VISIT = "history-visit"
 PAGE_ROWS = 20
-# How often the service is asked for one page of ours: where little fits what is looked for, its pages are short.
+# How many requests fill one page: the service's pages are short where few results match.
 MAX_REQUESTS = 6
-# To where the link above it begins.
-INDENT = "&ensp;"
 
-
-class Kind(StrEnum):
-    """Which results are wanted."""
-
-    ALL = "All"
-    CERTAIN = "Certain"
-    UNSURE = "Not sure"
-    FAILED = "Failed"
-
-
-# What the service is asked for each.
-KINDS: dict[Kind, dict[str, Any]] = {
+FILTERS: dict[Kind, dict[str, Any]] = {
     Kind.ALL: {},
     Kind.CERTAIN: {"status": "done", "uncertain": False},
-    Kind.UNSURE: {"status": "done", "uncertain": True},
+    Kind.NOT_SURE: {"status": "done", "uncertain": True},
     Kind.FAILED: {"status": "failed"},
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the reader looks for."""
-
-    search: str
-    genre: str | None
-    kind: Kind
-
-
 @dataclass(slots=True)
 class Visit:
-    """Where in the history the reader is: the cursors of the pages up to this one, and that of the next."""
+    """Where in the history the user is: the filters, the cursors of the pages up to this one, and that of the next."""
 
-    wanted: Wanted
+    filters: dict[str, Any]
     cursors: list[str | None] = field(default_factory=lambda: [None])
     next_cursor: str | None = None
 
-    def go_on(self) -> None:
-        """To the next page."""
-        self.cursors.append(self.next_cursor)
-
-    def go_back(self) -> None:
-        """To the page before."""
-        self.cursors.pop()
-
 
 def page() -> None:
-    """Draw the page, as Streamlit does after each thing the reader does."""
+    """Draw the page."""
     st.title("History", anchor=False)
-    wanted = _wanted()
+    filters = _filters()
     visit = st.session_state.get(VISIT)
-    if visit is None or visit.wanted != wanted:
-        visit = st.session_state[VISIT] = Visit(wanted)
+    if visit is None or visit.filters != filters:
+        visit = st.session_state[VISIT] = Visit(filters)
     try:
-        with st.spinner("Looking through the history"):
+        with st.spinner("Searching the history"):
             found = _fetch(visit)
     except ApiError as error:
-        st.error(plain(str(error)))
-        try_again("history-again")
+        failed(error, "history-again")
         return
-    if found:
-        for summary in found:
-            _row(summary)
-    else:
+    for summary in found:
+        _row(summary)
+    if not found:
         st.info(_nothing(visit))
-    _turning(visit)
+    _page_buttons(visit)
 
 
-def _wanted() -> Wanted:
-    """The reader's search, kept while other pages are looked at."""
+def _filters() -> dict[str, Any]:
+    """Draw the filters. They are stored while the user visits other pages."""
     left, right = st.columns([3, 2])
     search = left.text_input(
         "Search by file name", key="history-search", type="search", icon=":material/search:", persist_state="session"
@@ -103,50 +69,30 @@ def _wanted() -> Wanted:
         key="history-genre",
         persist_state="session",
     )
-    kind = st.segmented_control(
-        "Which results",
-        list(Kind),
-        default=Kind.ALL,
-        required=True,
-        key="history-kind",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    return Wanted((search or "").strip(), genre, Kind(kind or Kind.ALL))
+    return FILTERS[kind_filter("history-kind")] | {"search": (search or "").strip(), "genre": genre}
 
 
 def _fetch(visit: Visit) -> list[Summary]:
     """The results of this page. Raises ApiError."""
-    wanted = visit.wanted
     found: list[Summary] = []
     cursor = visit.cursors[-1]
-    with open_api() as api:
-        for _ in range(MAX_REQUESTS):
-            got = api.results(
-                cursor=cursor,
-                limit=PAGE_ROWS - len(found),
-                search=wanted.search,
-                genre=wanted.genre,
-                **KINDS[wanted.kind],
-            )
-            found += got.results
-            cursor = got.next_cursor
-            if cursor is None or len(found) >= PAGE_ROWS:
-                break
+    for _ in range(MAX_REQUESTS):
+        page = service().results(cursor=cursor, limit=PAGE_ROWS - len(found), **visit.filters)
+        found += page.results
+        cursor = page.next_cursor
+        if cursor is None or len(found) >= PAGE_ROWS:
+            break
     visit.next_cursor = cursor
     return found
 
 
 def _nothing(visit: Visit) -> str:
     if visit.next_cursor is not None:
-        return "Nothing like that so far. There are older results to look through."
-    if visit.wanted != Wanted("", None, Kind.ALL):
-        return "No result is like that. Look for less, or for something else."
-    return "There are no results yet. The Classify page makes the first."
+        return "No match so far. There are older results to search."
+    return "No result matches." if any(visit.filters.values()) else "No results yet. Classify a recording first."
 
 
 def _row(summary: Summary) -> None:
-    """A link with what is known of one result behind it."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         swatch(None if summary["uncertain"] else summary["genre"], height_rem=2.8)
         with st.container(gap=None):
@@ -155,37 +101,33 @@ def _row(summary: Summary) -> None:
                 label=f":primary[{plain(shortened(file_name(summary['id'])))}]",
                 query_params={"id": summary["id"]},
             )
-            st.caption(INDENT + " · ".join(_facts(summary)))
+            st.caption("&ensp;" + " · ".join(_facts(summary)))  # aligned with the link
 
 
 def _facts(summary: Summary) -> list[str]:
     genre, confidence, duration_s = summary["genre"], summary["confidence"], summary["duration_s"]
     if genre is None or confidence is None:
-        answer = f"failed: {(summary['problem_code'] or 'no reason given').replace('_', ' ')}"
+        answer = f"Failed: {(summary['problem_code'] or 'no reason given').replace('_', ' ')}"
     elif summary["uncertain"]:
-        answer = f"not sure ({genre_name(genre).lower()} {percent(confidence)})"
+        answer = f"Not sure ({genre_name(genre)} {percent(confidence)})"
     else:
         answer = f"**{genre_name(genre)}** {percent(confidence)}"
     length = [] if duration_s is None else [clock(duration_s)]
     return [answer, *length, moment(summary["created_at"], st.context.timezone)]
 
 
-def _turning(visit: Visit) -> None:
-    """The buttons between pages, where there is more than one."""
+def _page_buttons(visit: Visit) -> None:
+    """Draw the buttons between pages, where there is more than one."""
     number = len(visit.cursors)
     if number == 1 and visit.next_cursor is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Back", key="history-back", icon=":material/chevron_left:", disabled=number == 1):
-            visit.go_back()
+        if st.button("Newer", key="history-newer", icon=":material/chevron_left:", disabled=number == 1):
+            visit.cursors.pop()
             st.rerun()
         st.markdown(f"Page {number}", width="content")
-        if st.button(
-            "More",
-            key="history-more",
-            icon=":material/chevron_right:",
-            icon_position="right",
-            disabled=visit.next_cursor is None,
-        ):
-            visit.go_on()
+        last = visit.next_cursor is None
+        icon = ":material/chevron_right:"
+        if st.button("Older", key="history-older", icon=icon, icon_position="right", disabled=last):
+            visit.cursors.append(visit.next_cursor)
             st.rerun()

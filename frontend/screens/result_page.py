@@ -1,167 +1,135 @@
-"""One result, wherever it is opened: on its own page, which a link leads to, and under the files just classified."""
+"""One result, on its own page or below the files just classified: fetches it, draws it, and stores feedback."""
 
-from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
 from streamlit.url_util import make_url_path
 
-from frontend import errors, views
-from frontend import upload_queue as couriers
-from frontend.api import ApiError, Pending
-from frontend.api_types import Done, Feedback, Picture, Result
-from frontend.background import Errand, errand
+from frontend import views
+from frontend.api import ApiError, Pending, service
+from frontend.api_types import Classification, Feedback, PreviewSpectrogram, Result
 from frontend.screens import RESULT
-from frontend.settings import open_api
 from frontend.text import genre_name, plain
 from frontend.upload_proxy import audio_path
 
 OPENED = "opened-result"
 MIN_PAUSE_S = 1.0
 
-UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete: copy all of it."
+UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
 NOT_FOUND = (400, 404)
 
 
 @dataclass(slots=True)
 class Opened:
-    """The result that is open in this session, with what belongs to it and what its reader is about to say of it."""
+    """The result that is open in this session, with what belongs to it and the state of the feedback."""
 
     id: str
     result: Result
-    picture: Picture | None = None
-    audible: bool = False
+    spectrogram: PreviewSpectrogram | None = None
+    playable: bool = False
     feedback: Feedback | None = None
-    missing: list[str] = field(default_factory=list)
-    """What could not be had of it, in sentences."""
-    asking: bool = False
-    """Whether the reader was asked which genre it is."""
-    picked: str | None = None
-    """Which genre was chosen last where that was asked."""
-    wanted: str | None = None
-    """The genre that the reader named, as long as it is not stored; None to take back what was said."""
-    untold: bool = False
-    """Whether the service has still to be told what is wanted."""
-    fault: str | None = None
-    """Why what the reader said is not stored."""
-
-
-@dataclass(slots=True)
-class Awaited:
-    """A result that is not there yet."""
-
-    id: str
-    asking: Errand[Result | Pending] | None = None
+    error: str | None = None
+    """Why something that belongs to it could not be fetched."""
+    wrong: bool = False
+    """Whether the user said that the answer is wrong."""
+    sent: str | None = None
+    """The genre that the user gave last, until it is stored."""
+    feedback_error: str | None = None
 
 
 def page() -> None:
-    """The page of one result, whose id is in the address."""
+    """Draw the page of one result, whose id is in the address."""
     st.title("Result", anchor=False)
-    result_id = st.query_params.get("id")
-    if not result_id:
-        st.info("The address of a result names it. Open one from the history, or classify a recording.")
-        return
-    show(result_id)
+    if result_id := st.query_params.get("id"):
+        show(result_id)
+    else:
+        st.info("This address has no result id. Open a result from the history, or classify a recording.")
 
 
 def show(result_id: str) -> None:
-    """Fetch the result of this id with all that belongs to it, unless that was just done, and draw it."""
+    """Fetch a result with all that belongs to it, unless it is open already, and draw it."""
     try:
         with st.spinner("Fetching the result"):
-            opened = _opened(result_id)
-            audio_url = None if isinstance(opened, Pending) else _audio_url(opened)
+            opened = _open(result_id)
+            audio_url = _audio_url(opened) if isinstance(opened, Opened) else None
     except ApiError as error:
-        _refused(error)
+        _failed(error)
         return
     if isinstance(opened, Pending):
-        st.fragment(_wait, run_every=max(opened.retry_after_s, MIN_PAUSE_S))(Awaited(result_id))
+        st.fragment(_wait, run_every=max(opened.retry_after_s, MIN_PAUSE_S))(result_id)
         return
     views.result_view(
         opened.result,
-        picture=opened.picture,
+        spectrogram=opened.spectrogram,
         audio_url=audio_url,
-        feedback=lambda: _feedback(opened),
-        link=_page_url(f"{RESULT}?id={quote(opened.id)}"),
+        feedback=lambda result: _feedback(opened, result),
+        link=_absolute(f"{RESULT}?id={quote(opened.id)}"),
         timezone=st.context.timezone,
     )
-    for sentence in opened.missing:
-        st.warning(plain(sentence))
+    if opened.error:
+        st.warning(f"A part of this result could not be loaded. {plain(opened.error)}")
 
 
-def _opened(result_id: str) -> Opened | Pending:
-    """The result with all that belongs to it, as it is open in this session, or as it opens now. Raises ApiError."""
+def _open(result_id: str) -> Opened | Pending:
+    """The result with all that belongs to it. Raises ApiError."""
     opened: Opened | None = st.session_state.get(OPENED)
     if opened is not None and opened.id == result_id:
         return opened
-    result = _result(result_id)
+    result = service().result(result_id)
     if isinstance(result, Pending):
         return result
     opened = Opened(result_id, result)
     if result["status"] == "done":
         _complete(opened)
-    # Not before it is complete: a click meanwhile draws the page anew, with what it finds here.
+    # Only now: a click during _complete starts a new run, which would find it incomplete.
     st.session_state[OPENED] = opened
     return opened
 
 
-def _result(result_id: str) -> Result | Pending:
-    with open_api() as api:
-        return api.result(result_id)
+def _complete(opened: Opened) -> None:
+    """Fetch what belongs to the result. Without one of these the rest is still shown."""
+    try:
+        opened.spectrogram = service().preview_spectrogram(opened.id)
+        opened.feedback = service().feedback(opened.id)
+        opened.playable = audio_path(opened.id) is not None
+    except ApiError as error:
+        opened.error = str(error)
 
 
-def _wait(awaited: Awaited) -> None:
-    """Say that the result is on its way, and see whether it has come."""
-    if awaited.asking is None:
-        awaited.asking = errand(lambda: _result(awaited.id))
-        wait([awaited.asking], couriers.PATIENCE_S)
-    trouble = errors.SERVICE_SLOW if awaited.asking.slow else None
-    if awaited.asking.done():
-        asked, awaited.asking = awaited.asking, None
-        try:
-            arrived = not isinstance(asked.result(), Pending)
-        except ApiError as error:
-            if not error.passing:
-                _refused(error)
-                return
-            arrived, trouble = False, str(error)
-        if arrived:
-            st.rerun()
-    st.status("The recording is being classified. This page shows the result when it is there.")
-    if trouble is not None:
-        views.still_trying(trouble)
+def _wait(result_id: str) -> None:
+    """Draw that the result is not there yet, and look whether it is."""
+    st.status("The recording is being classified. The result appears here.")
+    try:
+        arrived = not isinstance(service().result(result_id), Pending)
+    except ApiError as error:
+        if error.temporary:
+            views.still_trying(str(error))
+        else:
+            _failed(error)
+        return
+    if arrived:
+        st.rerun()
 
 
-def _refused(error: ApiError) -> None:
+def _failed(error: ApiError) -> None:
     if error.status in NOT_FOUND:
         st.warning(UNKNOWN)
-        return
-    st.error(plain(str(error)))
-    views.try_again("result-again")
-
-
-def _complete(opened: Opened) -> None:
-    """Add the picture, the player and what was said of it before. Without one of them the rest is still shown."""
-    try:
-        with open_api() as api:
-            opened.picture = api.picture(opened.id)
-            opened.feedback = api.feedback(opened.id)
-        opened.audible = audio_path(opened.id) is not None
-    except ApiError as error:
-        opened.missing.append(f"Not all of this result could be loaded. {error}")
+    else:
+        views.failed(error, "result-again")
 
 
 def _audio_url(opened: Opened) -> str | None:
-    """Where this server plays the recording, for a browser. Asked for at each drawing: that keeps the player alive."""
+    """The URL of the recording on this server. Each call extends the time for which it works."""
     try:
-        path = audio_path(opened.id) if opened.audible else None
+        path = audio_path(opened.id) if opened.playable else None
     except ApiError:
         return None
-    return _page_url(path) if path else None
+    return _absolute(path) if path else None
 
 
-def _page_url(path: str) -> str | None:
-    """``path`` on this server, as the reader's browser reaches it. None where it has not said that."""
+def _absolute(path: str) -> str | None:
+    """``path`` on this server as an absolute URL; None where the browser has not told the server's address."""
     parts = urlsplit(st.context.url or "")
     if not parts.netloc:
         return None
@@ -170,74 +138,49 @@ def _page_url(path: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def _feedback(opened: Opened) -> None:
-    """What the reader says of the answer: right, wrong and which genre it is, or nothing; and what was said."""
-    result = opened.result
-    if result["status"] == "failed":
-        return
-    answer = st.container()
-    # Beneath what was clicked, which is not to move.
-    with st.spinner("Storing what you said"):
-        _tell(opened)
-    with answer:
-        if opened.feedback is not None:
-            _thanks(opened, result, opened.feedback["genre"])
-        else:
-            _question(opened, result)
-        if opened.fault:
-            st.error(f"That was not stored. {plain(opened.fault)}")
-            if opened.wanted:
-                again = f"Send “{genre_name(opened.wanted)}” again"
-                if st.button(again, key="feedback-again"):
-                    _say(opened, opened.wanted)
-
-
-def _thanks(opened: Opened, result: Done, genre: str) -> None:
-    right = genre == result["genre"] and not result["uncertain"]
-    said = "that this is right" if right else f"that it is {genre_name(genre).lower()}"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/check: Thank you. You said {said}.", width="content")
-        if st.button("Undo", key="feedback-undo", icon=":material/undo:"):
-            _say(opened, None)
-
-
-def _question(opened: Opened, result: Done) -> None:
-    choices = list(result["probabilities"])
-    if result["uncertain"]:
-        question = "Do you know what it is?"
+def _feedback(opened: Opened, result: Classification) -> None:
+    """Draw the question whether the answer is right, or the user's feedback."""
+    if opened.feedback is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            genre = genre_name(opened.feedback["genre"])
+            st.markdown(f":material/check: Thank you. Your feedback: **{genre}**", width="content")
+            if st.button("Undo", key="feedback-undo", icon=":material/undo:"):
+                _store(opened, None)
     else:
+        _question(opened, result)
+    if opened.feedback_error:
+        st.error(f"Your feedback was not stored. {plain(opened.feedback_error)}")
+        if opened.sent and st.button(f"Send “{genre_name(opened.sent)}” again", key="feedback-again"):
+            _store(opened, opened.sent)
+
+
+def _question(opened: Opened, result: Classification) -> None:
+    choices = list(result["probabilities"])
+    question = "Do you know the genre?"
+    if not result["uncertain"]:
         choices.remove(result["genre"])
         question = "Which genre is it?"
-        st.markdown("**Is that right?**")
+        st.markdown("**Is this right?**")
         with st.container(horizontal=True, gap="small"):
             if st.button("Right", key="feedback-right", icon=":material/thumb_up:"):
-                _say(opened, result["genre"])
+                _store(opened, result["genre"])
             if st.button("Wrong", key="feedback-wrong", icon=":material/thumb_down:"):
-                opened.asking = True
-        if not opened.asking:
+                opened.wrong = True
+        if not opened.wrong:
             return
     genre = st.pills(question, choices, format_func=genre_name, key=f"feedback-genre-{opened.id}")
-    if genre != opened.picked:
-        opened.picked = genre
-        if genre is not None:
-            _say(opened, genre)
+    if genre is not None and genre != opened.sent:
+        _store(opened, genre)
 
 
-def _say(opened: Opened, genre: str | None) -> None:
-    """Note what the service is to be told, None to take back what was said, and draw the page anew, which tells it."""
-    opened.wanted, opened.untold = genre, True
-    st.rerun()
-
-
-def _tell(opened: Opened) -> None:
-    """Tell the service what its reader wants it to know, if that is anything new."""
-    if not opened.untold:
-        return
-    opened.fault, opened.untold = None, False
+def _store(opened: Opened, genre: str | None) -> None:
+    """Store feedback, or withdraw it for None, and draw the page again."""
+    opened.sent, opened.feedback_error = genre, None
     try:
-        with open_api() as api:
-            opened.feedback = api.give_feedback(opened.id, opened.wanted)
+        with st.spinner("Storing your feedback"):
+            opened.feedback = service().give_feedback(opened.id, genre)
     except ApiError as error:
-        opened.fault = str(error)
-        return
-    opened.asking, opened.picked, opened.wanted = False, None, None
+        opened.feedback_error = str(error)
+    else:
+        opened.wrong, opened.sent = False, None
+    st.rerun()

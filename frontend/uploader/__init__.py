@@ -1,17 +1,18 @@
-"""The drop zone: picks files and sends them through the relay, so that the page's server never holds one.
+"""The drop zone. It holds the chosen files in the browser and sends them through the upload proxy.
 
-Streamlit's own file uploader keeps whole files in the server's memory. This one leaves them in the browser: the Python
-side learns names and sizes, hands out a token for each file that may be sent, and finds in the relay what became of it.
+Streamlit's own file uploader holds whole files in the server's memory. Here Python gets names and sizes, and hands out
+a token for each file to be sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from frontend.batch import Chosen
+from frontend.api_types import Limits
+from frontend.batch import Batch, BrowserFile
 
 KEY = "uploader"
 
@@ -19,10 +20,10 @@ _FOLDER = Path(__file__).parent
 _HTML = """
 <div class="zone">
   <label>
-    <strong></strong>
+    <strong>Drop recordings here</strong>
     <span class="choose">Choose files</span>
-    <input type="file" multiple aria-describedby="taken">
-    <small id="taken"></small>
+    <input type="file" multiple aria-describedby="accepted">
+    <small id="accepted"></small>
   </label>
   <span role="status"></span>
 </div>
@@ -38,67 +39,60 @@ _zone = st.components.v2.component(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the browser says: the files it holds, and the tokens whose sending has ended, well or not.
+    """What the browser reports: the files it holds, and the tokens whose upload has ended, with or without success."""
 
-    ``narrow`` is whether it is only as wide as a phone.
-    """
-
-    held: tuple[Chosen, ...]
+    held: tuple[BrowserFile, ...]
     ended: frozenset[str]
-    narrow: bool = False
 
 
 def report(visit: str) -> Report | None:
-    """What the browser said last in this visit; None where it has said nothing yet, or nonsense.
+    """The browser's last report in this visit; None where there is none yet, or a malformed one.
 
-    After the connection was away for long, or the server, it first repeats what it said in another visit.
+    After a long disconnection the browser first repeats the report of an earlier visit, which is ignored.
     """
     state = st.session_state.get(KEY)
-    said = state.get("files") if isinstance(state, Mapping) else None
+    message = state.get("files") if isinstance(state, Mapping) else None
     try:
-        return _read(said) if said is not None and said["visit"] == visit else None
+        return _parse(message) if message is not None and message["visit"] == visit else None
     except (KeyError, TypeError, ValueError):
         return None
 
 
 def drop_zone(
-    *,
-    visit: str,
-    hint: str,
-    formats: Sequence[str],
-    path: str,
-    sending: Mapping[str, int],
-    places: Mapping[int, str | None],
-    seen: int,
+    *, visit: str, hint: str, limits: Limits | None, path: str, sending: Mapping[str, int], batch: Batch
 ) -> None:
-    """Draw it.
+    """Draw the drop zone.
 
-    ``visit`` names the visit. ``sending``: by token, the number of the file to be sent to ``path`` and the token;
-    what is being sent by a token that is not there is broken off. ``places``: the files to hold, each with the id under
-    which the service has it; up to number ``seen`` all others are let go.
+    Args:
+        visit: The id of the visit.
+        hint: What the service accepts.
+        limits: Names the accepted file endings; None where they are not known.
+        path: Where a file is sent, followed by its token.
+        sending: The number of the file to send, by token. The browser aborts uploads whose token is missing.
+        batch: The browser releases files that are in it no more.
     """
-    endings = sorted({f".{name}" for name in formats})
+    endings = sorted({f".{name}" for name in (limits["formats"] if limits else [])})
+    files = [entry for entry in batch.entries if entry.source is None]
     _zone(
         key=KEY,
         data={
             "visit": visit,
-            "title": "Drop recordings here",
             "hint": hint,
             "accept": ",".join(["audio/*", *endings]),
             "endings": endings,
             "path": path,
             "sending": [[token, number] for token, number in sending.items()],
-            "places": {str(number): place for number, place in places.items()},
-            "seen": seen,
-            "heard": report(visit) is not None,
+            "stored": {str(entry.number): entry.result_id if entry.stored else None for entry in files},
+            "lastNumber": batch.last_number,
+            "reported": report(visit) is not None,
         },
         on_files_change=lambda: None,
     )
 
 
-def _read(said: Any) -> Report:
+def _parse(message: Any) -> Report:
     held = tuple(
-        Chosen(int(number), str(name), int(size_bytes), None if place is None else str(place))
-        for number, name, size_bytes, place in said["held"]
+        BrowserFile(int(number), str(name), int(size_bytes), None if result_id is None else str(result_id))
+        for number, name, size_bytes, result_id in message["held"]
     )
-    return Report(held, frozenset(str(token) for token in said["ended"]), said.get("narrow") is True)
+    return Report(held, frozenset(str(token) for token in message["ended"]))

@@ -1,41 +1,39 @@
-// Picks files and sends those that the page's Python side has given a token for, straight from the disk. What becomes of
-// each is decided there: this side only holds the files, so that they can be sent again, and says which it holds.
+// Holds the chosen files in the browser, so that they can be sent again, and sends those that Python has given a token
+// for straight from the disk. Python decides what happens to each file; see __init__.py for the data it sends.
 
-const held = new Map(); // running number: {file, place}; place is the id under which the service has it
+const held = new Map(); // number: {file, resultId}; resultId is null until the file is stored
 const sending = new Map(); // token: XMLHttpRequest
-const ended = new Set(); // tokens whose request has ended, however
-const PATIENCE_MS = 1500;
-const narrow = matchMedia("(max-width: 640px)"); // as Streamlit has it: it puts columns one under another then
-let reminder = 0;
-let last = 0;
+const ended = new Set(); // tokens whose request has ended, with or without success
+const REPEAT_MS = 1500;
+let timer = 0;
+let lastNumber = 0;
 let zone = null;
-let wanted = null;
+let data = null;
 let report = () => {};
 
-function say(text) {
+function announce(text) {
   zone.querySelector("[role=status]").textContent = text;
 }
 
-function keep(files) {
-  for (const file of files) held.set(++last, { file, place: null });
-  if (!files.length) return say("No recordings found there");
-  say(files.length === 1 ? `${files[0].name} chosen` : `${files.length} files chosen`);
+function add(files) {
+  for (const file of files) held.set(++lastNumber, { file, resultId: null });
+  if (!files.length) return announce("No recordings found there");
+  announce(files.length === 1 ? `${files[0].name} chosen` : `${files.length} files chosen`);
   report();
 }
 
-// What is said just when the page draws itself anew reaches a part of it that is gone, and nobody. So it is said again
-// until every file held has been seen.
-function insist() {
-  clearTimeout(reminder);
-  reminder = setTimeout(() => {
-    if ([...held.keys()].some((number) => number > wanted.seen)) report();
-  }, PATIENCE_MS);
+// A report sent while Streamlit replaces the component is lost. It is repeated until Python knows every file.
+function repeat() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if ([...held.keys()].some((number) => number > data.lastNumber)) report();
+  }, REPEAT_MS);
 }
 
 function send(token, number) {
   const request = new XMLHttpRequest();
   sending.set(token, request);
-  request.open("PUT", wanted.path + token);
+  request.open("PUT", data.path + token);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.onloadend = () => {
     sending.delete(token);
@@ -49,7 +47,7 @@ function read(entry) {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-// The recordings in a folder, by their endings: covers and playlists lie there as well.
+// The recordings in a folder, by their endings: a folder also holds covers and playlists.
 async function walk(folder) {
   const found = [];
   const reader = folder.createReader();
@@ -58,86 +56,82 @@ async function walk(folder) {
     if (!entries.length) return found;
     for (const entry of entries) {
       if (entry.isDirectory) found.push(...(await walk(entry)));
-      else if (wanted.endings.some((ending) => entry.name.toLowerCase().endsWith(ending))) found.push(await read(entry));
+      else if (data.endings.some((ending) => entry.name.toLowerCase().endsWith(ending))) found.push(await read(entry));
     }
   }
 }
 
-function carriesFiles(event) {
+function hasFiles(event) {
   return event.dataTransfer?.types.includes("Files");
 }
 
-function over(event) {
-  if (!carriesFiles(event)) return;
+function dragover(event) {
+  if (!hasFiles(event)) return;
   event.preventDefault();
   zone.classList.add("over");
 }
 
-function leave(event) {
+function dragleave(event) {
   if (!event.relatedTarget) zone.classList.remove("over");
 }
 
-// Anywhere on the page: a browser opens what is dropped beside a drop zone, and the page would be gone.
+// Files can be dropped anywhere on the page. Otherwise the browser would leave the page and open the file.
 async function drop(event) {
-  if (!carriesFiles(event)) return;
+  if (!hasFiles(event)) return;
   event.preventDefault();
   zone.classList.remove("over");
   const plain = [...event.dataTransfer.files];
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
-  if (!entries.some((entry) => entry?.isDirectory)) return keep(plain);
+  if (!entries.some((entry) => entry?.isDirectory)) return add(plain);
   const found = [];
   for (const entry of entries) {
     if (entry?.isDirectory) found.push(...(await walk(entry)));
     else if (entry) found.push(await read(entry));
   }
-  keep(found);
+  add(found);
 }
 
-const listeners = { dragover: over, dragleave: leave, drop };
+const listeners = { dragover, dragleave, drop };
 
-export default function ({ data, parentElement, setStateValue }) {
-  wanted = data;
+export default function ({ data: latest, parentElement, setStateValue }) {
+  data = latest;
   zone = parentElement.querySelector(".zone");
   report = () => {
     setStateValue("files", {
       visit: data.visit,
-      held: [...held].map(([number, { file, place }]) => [number, file.name, file.size, place]),
+      held: [...held].map(([number, { file, resultId }]) => [number, file.name, file.size, resultId]),
       ended: [...ended],
-      narrow: narrow.matches,
     });
-    insist();
+    repeat();
   };
-  zone.querySelector("strong").textContent = data.title;
   zone.querySelector("small").textContent = data.hint;
   const input = zone.querySelector("input");
   input.accept = data.accept;
   input.onchange = () => {
-    keep([...input.files]);
+    add([...input.files]);
     input.value = ""; // so that the same file can be chosen again
   };
   for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener);
-  narrow.onchange = () => held.size && report(); // a phone that was turned
 
   const tokens = new Set(data.sending.map(([token]) => token));
   for (const [token, request] of sending) if (!tokens.has(token)) request.abort();
   for (const token of ended) if (!tokens.has(token)) ended.delete(token);
-  const gone = [...held.keys()].filter((number) => number <= data.seen && !(number in data.places));
-  for (const number of gone) held.delete(number);
-  if (gone.length && !held.size) say("");
-  for (const [number, place] of Object.entries(data.places)) {
-    const one = held.get(Number(number));
-    if (one) one.place = place;
+  const released = [...held.keys()].filter((number) => number <= data.lastNumber && !(number in data.stored));
+  for (const number of released) held.delete(number);
+  if (released.length && !held.size) announce("");
+  for (const [number, resultId] of Object.entries(data.stored)) {
+    const file = held.get(Number(number));
+    if (file) file.resultId = resultId;
   }
   for (const [token, number] of data.sending) {
     if (held.has(number) && !sending.has(token) && !ended.has(token)) send(token, number);
   }
-  // With nothing to tell it would only draw the page once more, just when its reader may click on another.
-  if (!data.heard && held.size) report();
-  insist();
+  // Each report redraws the page, so there is none without need.
+  if (!data.reported && held.size) report();
+  repeat();
 
   return () => {
     report = () => {};
-    narrow.onchange = null;
     for (const [name, listener] of Object.entries(listeners)) window.removeEventListener(name, listener);
   };
 }

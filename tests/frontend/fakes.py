@@ -1,24 +1,80 @@
-"""What the service would say of a recording of two genres, of a history and of a model; and a service that says it."""
+"""Documents as the service sends them, a fake service with its storage, a fake browser, and a page's server."""
 
 import base64
 import json
 import math
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-import pytest
+import httpx
 from streamlit.testing.v1 import AppTest
 
-from frontend.api_types import Done, Failed, Model, Picture, Segment, Summary
-from tests.frontend.conftest import GENRES, LIMITS, SECRET
+from frontend import errors, upload_proxy
+from frontend.api_types import Classification, Failure, Model, PreviewSpectrogram, Segment, Summary
+from frontend.batch import BrowserFile
+from frontend.upload_queue import UploadQueue
+from frontend.uploader import Report
+from local.processes import Child
+from tests.conftest import READY_TIMEOUT_S, REPOSITORY, free_ports
 
-MODELS = Path(__file__).parents[2] / "models"
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+SECRET = "c2lnbmF0dXJl"
+MODELS = REPOSITORY / "models"
 VERSION = (MODELS / "default.txt").read_text().strip()
 BANDS = 64
+
+
+@dataclass
+class Answer:
+    status: int
+    body: bytes | dict[str, Any] = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def route(self) -> str:
+        """The path without quoting and query."""
+        return unquote(urlsplit(self.path).path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+
+
+def problem(status: int, code: str, title: str, detail: str) -> Answer:
+    body = {"type": f"urn:tonearm:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return Answer(status, body, {"Content-Type": "application/problem+json"})
+
+
+LIMITS = {
+    "formats": ["wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff"],
+    "min_duration_s": 1.0,
+    "max_duration_s": 14400,
+    "max_upload_bytes": 512 * 1024 * 1024,
+    "max_request_bytes": 64 * 1024 * 1024,
+    "max_request_duration_s": 900,
+    "upload_url_ttl_s": 900,
+    "upload_retention_days": 7,
+}
+NOT_FOUND = problem(404, "not_found", "There is nothing here", "Nothing of this id.")
+PENDING = Answer(202, {"id": "some/id.wav", "status": "pending"}, {"Retry-After": "0"})
 
 
 def shares(**given: float) -> dict[str, float]:
@@ -35,7 +91,7 @@ def segments(*stretches: tuple[float, float, str, float]) -> list[Segment]:
     ]
 
 
-def medley(**changes: Any) -> Done:
+def classification(**changes: Any) -> Classification:
     """Forty seconds of jazz, twenty of silence and thirty of rock."""
     tens = [(10.0 * n, 10.0 * n + 10, "jazz", 0.9 - 0.05 * n) for n in range(4)]
     result = {
@@ -63,13 +119,18 @@ def medley(**changes: Any) -> Done:
         "timings_ms": {"decode": 41.2, "spectrum": 9.9, "features": 25.1, "svm": 3.0, "vgg19": 270.4, "total": 352.0},
         "created_at": "2026-11-22T13:00:07.123Z",
     }
-    return cast("Done", result | changes)
+    return cast("Classification", result | changes)
+
+
+def done(**changes: Any) -> dict[str, Any]:
+    """The result of the file that :class:`Service` calls some/id.wav."""
+    return {**classification(id="some/id.wav"), **changes}
 
 
 def failure(
-    code: str = "too_short", title: str = "The recording is too short", detail: str = "It lasts 0.3 s."
-) -> Failed:
-    return {
+    code: str = "too_short", title: str = "The recording is too short", detail: str = "It lasts 0.3 s.", **changes: Any
+) -> Failure:
+    result = {
         "schema": "tonearm.result/1",
         "id": "7f3a/short.wav",
         "status": "failed",
@@ -77,10 +138,11 @@ def failure(
         "model_version": None,
         "created_at": "2026-11-22T13:00:07.123Z",
     }
+    return cast("Failure", result | changes)
 
 
-def picture(duration_s: float = 90.0, columns: int = 300) -> Picture:
-    """A mel-spectrogram that looks like one: a melody with its overtones over a beat."""
+def spectrogram(duration_s: float = 90.0, columns: int = 300) -> PreviewSpectrogram:
+    """A preview spectrogram of a melody with overtones over a beat."""
     bands_hz = [700 * (math.exp(mel / 1127) - 1) for mel in (2840 * (n + 1) / (BANDS + 1) for n in range(BANDS))]
     levels = bytearray()
     for band in range(BANDS):
@@ -116,13 +178,12 @@ def summary(name: str = "a song.mp3", **changes: Any) -> Summary:
         "problem_code": None,
         "created_at": "2026-11-22T13:00:07.123Z",
         "duration_s": 215.0,
-        "model_version": VERSION,
     }
     return cast("Summary", given | changes)
 
 
 def failed_summary(name: str = "short.wav", code: str = "too_short") -> Summary:
-    nothing = dict.fromkeys(("genre", "confidence", "uncertain", "duration_s", "model_version"))
+    nothing = dict.fromkeys(("genre", "confidence", "uncertain", "duration_s"))
     return summary(name, status="failed", problem_code=code, **nothing)
 
 
@@ -141,122 +202,163 @@ def model(version: str = VERSION, versions: tuple[str, ...] = (VERSION,), **chan
     return cast("Model", given | changes)
 
 
-class Catalogue:
-    """A real HTTP server that plays the service's reading side, and takes feedback. ``down`` answers all with 503, and
-    those kinds of question that are ``broken`` with 500.
+class Service:
+    """A real HTTP server with the answers that a test sets. It notes what it was asked.
 
-    ``results`` are full results by id, or None for one that is pending; ``history`` what the listing pages through.
+    The last of ``results`` is given again and again; ``results_of`` goes first for the ids that it has. ``others`` are
+    the answers to GET at other paths. While ``reads`` is cleared no upload is read, and while ``answers`` is cleared no
+    other request is answered.
     """
 
     def __init__(self) -> None:
-        catalogue = self
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
+                gate = service.reads if self.command == "PUT" else service.answers
+                assert gate.wait(60)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                parts = urlsplit(self.path)
-                asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                catalogue.asked.append((self.command, unquote(parts.path), asked))
-                status, answer = catalogue.answer(self.command, unquote(parts.path), asked, body)
-                content = b"" if answer is None else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
-                self.send_header("Content-Length", str(len(content)))
-                if status == 202:
-                    self.send_header("Retry-After", "1")
+                asked = Asked(self.command, self.path, dict(self.headers), body)
+                service.asked.append(asked)
+                answer = service.answer(asked)
+                self.send_response(answer.status)
+                for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(answer.content)
 
-            do_GET = do_POST = handle_any  # noqa: N815 (http.server's names)
+            do_GET = do_POST = do_PUT = handle_any  # noqa: N815 (http.server's names)
 
             def log_message(self, *args: Any) -> None:
                 """Keep the tests' output clean."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *args: Any) -> None:
+                """Keep the tests' output clean: some tests break connections off."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
-        self.down = False
-        self.feedback_down = False
-        self.broken: set[str] = set()
-        self.results: dict[str, Done | Failed | None] = {}
-        self.pictures: dict[str, Picture] = {}
-        self.recordings: set[str] = set()
-        self.feedback: dict[str, str] = {}
-        self.history: list[Summary] = []
-        self.models: dict[str, Model] = {VERSION: model()}
-        self.retention_days: int | None = 7
+        self.asked: list[Asked] = []
+        self.reads = threading.Event()
+        self.reads.set()
+        self.answers = threading.Event()
+        self.answers.set()
+        self.max_bytes = 512 * 1024 * 1024
+        self.upload: Answer | None = None
+        self.put = Answer(201)
+        self.results = [PENDING, Answer(200, done())]
+        self.results_of: dict[str, Answer] = {}
+        self.others: dict[str, Answer] = {"/api/limits": Answer(200, LIMITS)}
+        self.id_of: Callable[[str], str] = lambda filename: "some/id.wav"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
+
+    def answer(self, asked: Asked) -> Answer:
+        if asked.method == "PUT":
+            return self.put
+        if asked.method == "GET" and asked.route.startswith("/api/results/"):
+            if (answer := self.results_of.get(asked.route.removeprefix("/api/results/"))) is not None:
+                return answer
+            return self.results.pop(0) if len(self.results) > 1 else self.results[0]
+        if asked.method == "GET":
+            return self.others.get(asked.route, NOT_FOUND)
+        return self.upload or self.upload_url(asked)
+
+    def upload_url(self, asked: Asked) -> Answer:
+        result_id = self.id_of(json.loads(asked.body)["filename"])
+        return Answer(
+            201,
+            {
+                "id": result_id,
+                "upload_url": f"{self.url}/uploads/{quote(result_id)}?sig={SECRET}",
+                "upload_headers": {"x-ms-blob-type": "BlockBlob", "Content-Type": "audio/x-wav"},
+                "expires_at": "2100-11-01T12:15:00Z",
+                "result_url": f"/api/results/{quote(result_id)}",
+                "max_bytes": self.max_bytes,
+            },
+        )
+
+    def paths(self, method: str = "GET") -> list[str]:
+        return [asked.path for asked in self.asked if asked.method == method]
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def add(self, result: Done | Failed, *, with_picture: bool = True, kept: bool = True) -> str:
-        """A result that can be asked for; its id."""
-        result_id = result["id"]
-        self.results[result_id] = result
-        if with_picture:
-            self.pictures[result_id] = picture()
-        if kept:
-            self.recordings.add(result_id)
-        return result_id
 
-    def paths(self, method: str = "GET") -> list[str]:
-        return [path for asked_method, path, _ in self.asked if asked_method == method]
+class Catalogue(Service):
+    """A service with results, a history, models and feedback, as far as pages read them.
 
-    def answer(self, method: str, path: str, asked: dict[str, str], body: bytes) -> tuple[int, Any]:
+    ``down`` answers all with 503, and the kinds of request in ``broken`` with 500. ``stored`` are results by id,
+    None for a pending one; ``history`` is what the listing pages through.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        self.feedback_down = False
+        self.broken: set[str] = set()
+        self.stored: dict[str, Classification | Failure | None] = {}
+        self.spectrograms: dict[str, PreviewSpectrogram] = {}
+        self.recordings: set[str] = set()
+        self.feedback: dict[str, str] = {}
+        self.history: list[Summary] = []
+        self.models: dict[str, Model] = {VERSION: model()}
+        self.retention_days: int | None = 7
+
+    def add(self, result: Classification | Failure, *, with_spectrogram: bool = True, playable: bool = True) -> str:
+        """Store a result and return its id."""
+        self.stored[result["id"]] = result
+        if with_spectrogram:
+            self.spectrograms[result["id"]] = spectrogram()
+        if playable:
+            self.recordings.add(result["id"])
+        return result["id"]
+
+    def answer(self, asked: Asked) -> Answer:
         if self.down:
-            return 503, {"code": "busy", "title": "Away", "detail": "Away"}
-        kind, _, name = path.removeprefix("/api/").partition("/")
+            return problem(503, "busy", "Away", "Away")
+        kind, _, name = asked.route.removeprefix("/api/").partition("/")
         if kind in self.broken:
-            return 500, {"code": "internal", "title": "Fault", "detail": "Fault"}
-        nothing = (404, {"code": "not_found", "title": "Nothing of this name", "detail": ""})
+            return problem(500, "internal", "Error", "Error")
         if kind == "feedback":
-            return self._feedback(method, name, body) or nothing
-        known = {
-            "results": self._result(name) if name else (200, self._listed(asked)),
-            "pictures": self.pictures.get(name) and (200, self.pictures[name]),
-            "recordings": (200, recording(name, self.url)) if name in self.recordings else None,
-            "model": self._model(asked),
-            "limits": (200, LIMITS | {"upload_retention_days": self.retention_days}),
+            return self._feedback(asked, name)
+        known: dict[str, Any] = {
+            "results": self.stored.get(name) if name else self._listed(asked.query),
+            "pictures": self.spectrograms.get(name),
+            "recordings": recording(name, self.url) if name in self.recordings else None,
+            "model": self.models.get(asked.query.get("version", next(iter(self.models)))),
+            "limits": LIMITS | {"upload_retention_days": self.retention_days},
         }
-        return known.get(kind) or nothing
+        if kind == "results" and name in self.stored and self.stored[name] is None:
+            return Answer(202, {"id": name, "status": "pending"}, {"Retry-After": "1"})
+        if kind == "results" and not name.isprintable():
+            return problem(400, "bad_id", "No result can have this id", "")
+        return Answer(200, known[kind]) if known.get(kind) else NOT_FOUND
 
-    def _result(self, name: str) -> tuple[int, Any] | None:
-        if not name.isprintable():
-            return 400, {"code": "bad_id", "title": "No result can have this id", "detail": ""}
-        if name not in self.results:
-            return None
-        found = self.results[name]
-        return (202, {"id": name, "status": "pending"}) if found is None else (200, found)
-
-    def _model(self, asked: dict[str, str]) -> tuple[int, Any] | None:
-        version = asked.get("version", next(iter(self.models)))
-        return (200, self.models[version]) if version in self.models else None
-
-    def _feedback(self, method: str, name: str, body: bytes) -> tuple[int, Any] | None:
-        if method == "GET":
-            return (200, feedback(name, self.feedback[name])) if name in self.feedback else None
+    def _feedback(self, asked: Asked, name: str) -> Answer:
+        if asked.method == "GET":
+            return Answer(200, feedback(name, self.feedback[name])) if name in self.feedback else NOT_FOUND
         if self.feedback_down:
-            return 503, {"code": "storage_unavailable", "title": "Away", "detail": "Away"}
-        said = json.loads(body)
-        if said["genre"] is None:
-            self.feedback.pop(said["result_id"], None)
-            return 204, None
-        self.feedback[said["result_id"]] = said["genre"]
-        return 200, feedback(said["result_id"], said["genre"])
+            return problem(503, "storage_unavailable", "Away", "Away")
+        given = json.loads(asked.body)
+        if given["genre"] is None:
+            self.feedback.pop(given["result_id"], None)
+            return Answer(204)
+        self.feedback[given["result_id"]] = given["genre"]
+        return Answer(200, feedback(given["result_id"], given["genre"]))
 
-    def _listed(self, asked: dict[str, str]) -> dict[str, Any]:
-        first, limit = int(asked.get("cursor", 0)), int(asked.get("limit", 50))
+    def _listed(self, query: dict[str, str]) -> dict[str, Any]:
+        first, limit = int(query.get("cursor", 0)), int(query.get("limit", 50))
         found = [
             each
             for each in self.history[first : first + limit]
-            if asked.get("search", "").lower() in each["id"].lower()
-            and asked.get("genre") in (None, each["genre"])
-            and asked.get("status") in (None, each["status"])
-            and asked.get("uncertain") in (None, str(each["uncertain"]).lower())
+            if query.get("search", "").lower() in each["id"].lower()
+            and query.get("genre") in (None, each["genre"])
+            and query.get("status") in (None, each["status"])
+            and query.get("uncertain") in (None, str(each["uncertain"]).lower())
         ]
         last = first + limit >= len(self.history)
         return {"results": found, "next_cursor": None if last else str(first + limit)}
@@ -283,8 +385,68 @@ def feedback(result_id: str, genre: str) -> dict[str, Any]:
     }
 
 
+class Browser:
+    """The browser's side of the drop zone: holds files, and sends those that it is told to when a test says so."""
+
+    def __init__(self) -> None:
+        self.held: list[BrowserFile] = []
+        self.ended: set[str] = set()
+
+    def choose(self, *names: str, size_bytes: int = 10) -> None:
+        first = len(self.held) + 1
+        self.held += [BrowserFile(number, name, size_bytes) for number, name in enumerate(names, first)]
+
+    def report(self, visit: str = "") -> Report:
+        return Report(tuple(self.held), frozenset(self.ended))
+
+    def send(self, queue: UploadQueue) -> None:
+        """Send the files that the queue wants, as the upload proxy would pass them on."""
+        for token in queue.sending:
+            session = upload_proxy._uploads[token]
+            session.start(10)
+            answer = httpx.put(session.upload.url, content=bytes(10), headers=session.upload.headers)
+            session.sent_bytes = 10
+            session.end(None if answer.is_success else str(errors.storage_refusal(answer.status_code)))
+            self.ended.add(token)
+
+
+class Web:
+    """A Streamlit server of ``script`` in a process of its own; ``start`` after ``stop`` brings it back."""
+
+    def __init__(self, folder: Path, script: str, *, base_path: str = "", **environment: str) -> None:
+        (port,) = free_ports(1)
+        self.address = f"http://127.0.0.1:{port}"
+        options = {"address": "127.0.0.1", "port": port, "baseUrlPath": base_path, "headless": "true"}
+        command = [sys.executable, "-m", "streamlit", "run", script]
+        for name, value in options.items():
+            command += [f"--server.{name}", str(value)]
+        health = f"{self.address}/{base_path}/_stcore/health" if base_path else f"{self.address}/_stcore/health"
+        self.child = Child(
+            "The page",
+            command,
+            log_path=folder / "web.log",
+            probe=lambda: self._answers(health),
+            environment=environment,
+            cwd=REPOSITORY,
+        )
+
+    def start(self) -> None:
+        self.child.launch()
+        self.child.wait_ready(READY_TIMEOUT_S)
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    @staticmethod
+    def _answers(health: str) -> bool:
+        try:
+            return httpx.get(health).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
 def screen(name: str, **query: str) -> AppTest:
-    """A page of ``frontend.screens`` before it was drawn, as a browser in Berlin would ask for it."""
+    """A page of ``frontend.screens``, not yet drawn, for a browser in Berlin."""
     app = AppTest.from_string(f"from frontend.screens import {name}_page\n\n{name}_page.page()\n", default_timeout=60)
     app.context = {"url": "https://tonearm.example/app/", "timezone": "Europe/Berlin"}
     app.query_params.update(query)
@@ -292,7 +454,7 @@ def screen(name: str, **query: str) -> AppTest:
 
 
 def words(page: AppTest) -> str:
-    """All that the page says, and no fault: headings, text, boxes, tables."""
+    """All text of the page. It must not have raised."""
     assert not page.exception
     kinds: tuple[Any, ...] = (page.title, page.header, page.subheader, page.markdown, page.caption, page.code)
     boxes: tuple[Any, ...] = (page.error, page.warning, page.info)
@@ -301,17 +463,6 @@ def words(page: AppTest) -> str:
     return "\n".join([*said, *tables]).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def charts_told(page: AppTest) -> list[str]:
-    """What the pictures' text alternatives say."""
+def chart_texts(page: AppTest) -> list[str]:
+    """The text alternatives of the charts."""
     return [chart.proto.alt.replace("\N{NO-BREAK SPACE}", " ") for chart in page.get("plotly_chart")]
-
-
-@pytest.fixture
-def a_catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalogue]:
-    """A service with one result, to which the pages speak. Test modules give it the name they use."""
-    running = Catalogue()
-    running.add(medley())
-    monkeypatch.setenv("TONEARM_API_URL", running.url)
-    monkeypatch.delenv("TONEARM_API_KEY", raising=False)
-    yield running
-    running.stop()

@@ -11,7 +11,7 @@ from streamlit.web.server.app_discovery import discover_asgi_app
 
 import frontend
 from frontend import upload_proxy
-from tests.frontend.conftest import Service, Web
+from tests.frontend.fakes import Service, Web
 
 FOLDER = Path(frontend.__file__).parent
 
@@ -23,7 +23,6 @@ def test_streamlit_finds_the_server() -> None:
 
 
 def test_the_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TONEARM_API_URL", service.url)
     drawn: dict[str, object] = {}
 
     def navigation(pages: list[object], **options: object) -> SimpleNamespace:
@@ -46,7 +45,6 @@ def test_the_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_icon_is_of_this_server(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TONEARM_API_URL", service.url)
     told: dict[str, object] = {}
     monkeypatch.setattr(st, "set_page_config", lambda **options: told.update(options))
     AppTest.from_file(FOLDER / "main.py", default_timeout=60).run()
@@ -63,6 +61,6 @@ def test_routes_and_pages_on_one_server(tmp_path: Path, service: Service) -> Non
             assert "<title>Streamlit</title>" in httpx.get(web.address + path).text
         for method, path in (("PUT", f"/{upload_proxy.UPLOADS}/x"), ("GET", f"/{upload_proxy.AUDIO}/x")):
             answer = httpx.request(method, web.address + path, content=b"a")
-            assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.GONE})
+            assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.EXPIRED})
     finally:
         web.stop()

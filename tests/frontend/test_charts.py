@@ -2,17 +2,14 @@ import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
-from xml.etree import ElementTree as ET
 
 import plotly.graph_objects as go
 import pytest
 
 from frontend import charts, palette
-from frontend.api_types import Done
+from frontend.api_types import Classification
 from frontend.text import genre_name
-from tests.frontend.conftest import GENRES
-from tests.frontend.fakes import medley, picture, segments, shares
+from tests.frontend.fakes import classification, segments, shares, spectrogram
 
 
 def traces(figure: go.Figure, kind: str) -> list[Any]:
@@ -24,19 +21,19 @@ def seconds(places: Sequence[str]) -> list[float]:
     return [(datetime.fromisoformat(place) - datetime(1970, 1, 1)).total_seconds() for place in places]
 
 
-def over_time(result: Done, *, with_picture: bool = True) -> go.Figure:
+def over_time(result: Classification, *, with_spectrogram: bool = True) -> go.Figure:
     return charts.over_time(
         result["segments"],
         result["audio"]["duration_s"],
-        picture(result["audio"]["duration_s"]) if with_picture else None,
+        spectrogram(result["audio"]["duration_s"]) if with_spectrogram else None,
     )
 
 
 FIGURES = {
-    "probabilities": charts.probabilities({"Together": shares(jazz=0.9), "SVM": shares(blues=0.5)}),
-    "over time": over_time(medley()),
-    "without a picture": over_time(medley(), with_picture=False),
-    "summary": charts.summary({"jazz": (3, 1), "rock": (0, 2)}),
+    "probabilities": charts.probabilities({"Ensemble": shares(jazz=0.9), "SVM": shares(blues=0.5)}),
+    "over time": over_time(classification()),
+    "without a picture": over_time(classification(), with_spectrogram=False),
+    "counts": charts.genre_counts({"jazz": (3, 1), "rock": (0, 2)}),
 }
 
 
@@ -54,38 +51,24 @@ def test_no_picture_traps_a_finger_or_hides_the_theme(name: str) -> None:
     assert not charts.CONFIG["scrollZoom"]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_no_colour_is_one_that_streamlit_replaces(name: str) -> None:
-    data = FIGURES[name].to_json().lower()
-    assert not [
-        code for code in (f"#{number:06d}" for number in range(1, 41)) if f'"{code}"' in data.split('"template"')[0]
-    ]
-
-
 def test_probabilities_of_all_answers_are_in_the_order_of_the_first() -> None:
     first, second = shares(jazz=0.9, rock=0.06), shares(blues=0.5)
-    figure = charts.probabilities({"Together": first, "SVM": second})
-    together, svm = traces(figure, "bar")
-    assert list(together.y) == list(svm.y)
-    assert together.y[-1] == "Jazz"
-    assert together.y[-2] == "Rock"
-    assert list(together.x) == sorted(together.x)
+    figure = charts.probabilities({"Ensemble": first, "SVM": second})
+    ensemble, svm = traces(figure, "bar")
+    assert list(ensemble.y) == list(svm.y)
+    assert ensemble.y[-1] == "Jazz"
+    assert ensemble.y[-2] == "Rock"
+    assert list(ensemble.x) == sorted(ensemble.x)
     assert dict(zip(svm.y, svm.x, strict=True)) == {genre_name(genre): share for genre, share in second.items()}
-    assert list(together.marker.color) == list(svm.marker.color)
-    assert together.marker.color[-1] == palette.COLOURS["jazz"]
-    assert [annotation.text for annotation in figure.layout.annotations] == ["Together", "SVM"]
-
-
-def test_the_highest_of_each_answer_is_bold_so_that_a_disagreement_shows() -> None:
-    figure = charts.probabilities({"Together": shares(jazz=0.9), "SVM": shares(blues=0.5)})
-    for trace, name in zip(traces(figure, "bar"), ("Jazz", "Blues"), strict=True):
-        assert [genre for genre, text in zip(trace.y, trace.text, strict=True) if text.startswith("<b>")] == [name]
+    assert list(ensemble.marker.color) == list(svm.marker.color)
+    assert ensemble.marker.color[-1] == palette.COLOURS["jazz"]
+    assert [annotation.text for annotation in figure.layout.annotations] == ["Ensemble", "SVM"]
 
 
 def test_the_spectrogram_has_whole_decibels_at_true_times_and_frequencies() -> None:
-    given = picture(90.0, columns=300)
+    given = spectrogram(90.0, columns=300)
     levels = base64.b64decode(given["levels"])
-    (heatmap,) = traces(over_time(medley()), "heatmap")
+    (heatmap,) = traces(over_time(classification()), "heatmap")
     decibels = memoryview(base64.b64decode(heatmap.z["bdata"])).cast("b").tolist()
     assert heatmap.z["shape"] == "64, 300"
     assert len(decibels) == 64 * 300
@@ -100,8 +83,8 @@ def test_the_spectrogram_has_whole_decibels_at_true_times_and_frequencies() -> N
 
 
 def test_frequencies_are_told_where_they_are_between_the_bands() -> None:
-    given = picture()
-    axis = over_time(medley()).layout.yaxis2
+    given = spectrogram()
+    axis = over_time(classification()).layout.yaxis2
     assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in axis.ticktext] == [
         "100 Hz",
         "500 Hz",
@@ -115,7 +98,7 @@ def test_frequencies_are_told_where_they_are_between_the_bands() -> None:
 
 
 def test_picture_and_genres_share_one_time_axis() -> None:
-    figure = over_time(medley())
+    figure = over_time(classification())
     assert {trace.xaxis or "x" for trace in figure.data} == {"x"}
     assert seconds(figure.layout.xaxis.range) == [0, 90]
     assert list(figure.layout.xaxis.ticktext) == ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]
@@ -129,14 +112,9 @@ def test_there_are_few_enough_times_to_read_on_a_phone(duration_s: float) -> Non
     assert len(set(figure.layout.xaxis.ticktext)) == len(figure.layout.xaxis.ticktext)
 
 
-def test_from_an_hour_on_hovering_tells_hours() -> None:
-    long = charts.over_time(segments((0, 3700, "jazz", 0.9)), 3700, picture(3700))
-    assert "%{x|%-H:%M:%S}" in traces(long, "heatmap")[0].hovertemplate
-
-
 def test_each_stretch_is_a_bar_of_its_genre_that_tells_what_it_is() -> None:
-    result = medley()
-    _, stretches, _ = traces(over_time(result), "bar")
+    result = classification()
+    stretches, _ = traces(over_time(result), "bar")
     assert seconds(stretches.base) == [each["start_s"] for each in result["segments"]]
     assert [base + wide / 1000 for base, wide in zip(seconds(stretches.base), stretches.x, strict=True)] == [
         pytest.approx(each["end_s"]) for each in result["segments"]
@@ -149,46 +127,32 @@ def test_each_stretch_is_a_bar_of_its_genre_that_tells_what_it_is() -> None:
 
 
 def test_the_rows_are_the_genres_that_occur_the_longest_on_top() -> None:
-    figure = over_time(medley())
+    figure = over_time(classification())
     assert list(figure.layout.yaxis.categoryarray) == ["Hip-hop", "Rock", "Jazz"]
-    fewer = over_time(medley(segments=segments((0, 90, "pop", 0.8))))
+    fewer = over_time(classification(segments=segments((0, 90, "pop", 0.8))))
     assert figure.layout.height - fewer.layout.height == 2 * charts.ROW_PX
 
 
 def test_what_was_not_judged_stays_blank_and_says_so() -> None:
-    result = medley()
-    assert charts.blanks(result["segments"], 90.0) == [(40.0, 60.0)]
-    assert charts.blanks(segments((5, 20, "jazz", 0.9)), 30.0) == [(0.0, 5), (20, 30.0)]
-    assert charts.blanks(segments((0, 10.004, "jazz", 0.9), (10.004, 29.9, "rock", 0.9)), 30.0) == []
+    result = classification()
+    assert charts.gaps(result["segments"], 90.0) == [(40.0, 60.0)]
+    assert charts.gaps(segments((5, 20, "jazz", 0.9)), 30.0) == [(0.0, 5), (20, 30.0)]
+    assert charts.gaps(segments((0, 10.004, "jazz", 0.9), (10.004, 29.9, "rock", 0.9)), 30.0) == []
     *_, blanks = traces(over_time(result), "bar")
     assert blanks.marker.color == charts.CLEAR
     assert set(zip(seconds(blanks.base), blanks.x, strict=True)) == {(40, 20_000)}
-    assert set(blanks.hovertemplate) == {"0:40 to 1:00 · not judged<extra></extra>"}
+    assert set(blanks.hovertemplate) == {"0:40 to 1:00 · not classified<extra></extra>"}
 
 
 def test_neighbours_of_one_genre_are_one_run() -> None:
     stretches = segments((0, 10, "jazz", 0.9), (10, 20, "jazz", 0.5), (25, 30, "jazz", 0.9), (30, 40, "rock", 0.9))
-    runs = [(each["start_s"], each["end_s"], each["genre"]) for each in charts.runs(stretches)]
+    runs = [(each["start_s"], each["end_s"], each["genre"]) for each in charts.merged(stretches)]
     assert runs == [(0, 20, "jazz"), (25, 30, "jazz"), (30, 40, "rock")]
     assert stretches[0]["end_s"] == 10, "what was given is left alone"
 
 
-def test_the_summary_counts_the_sure_and_the_unsure() -> None:
-    sure, unsure = traces(FIGURES["summary"], "bar")
-    assert dict(zip(sure.y, sure.x, strict=True)) == {"Rock": 0, "Jazz": 3}
-    assert dict(zip(unsure.y, unsure.x, strict=True)) == {"Rock": 2, "Jazz": 1}
-    assert (sure.marker.pattern.shape, unsure.marker.pattern.shape) == ("", "/")
-    assert list(unsure.text) == ["2", "4"]
-
-
-def test_the_small_picture_has_ten_bars_in_the_order_of_the_genres() -> None:
-    given = shares(rock=0.5, jazz=0.4)
-    url = charts.thumbnail(given)
-    kind, _, content = url.partition(",")
-    assert kind == "data:image/svg+xml;utf8"
-    bars = list(ET.fromstring(unquote(content)))
-    assert [bar.get("fill") for bar in bars] == [palette.COLOURS[genre] for genre in GENRES]
-    tall = {genre: float(bar.get("height", 0)) for genre, bar in zip(GENRES, bars, strict=True)}
-    assert tall["rock"] == pytest.approx(0.5 * charts.BARS_PX[1], abs=0.06)
-    assert tall["jazz"] == pytest.approx(0.4 * charts.BARS_PX[1], abs=0.06)
-    assert all(high >= 1 for high in tall.values())
+def test_the_counts_of_certain_and_not_sure_are_stacked() -> None:
+    certain, not_sure = traces(FIGURES["counts"], "bar")
+    assert dict(zip(certain.y, certain.x, strict=True)) == {"Rock": 0, "Jazz": 3}
+    assert dict(zip(not_sure.y, not_sure.x, strict=True)) == {"Rock": 2, "Jazz": 1}
+    assert list(not_sure.text) == ["2", "4"]

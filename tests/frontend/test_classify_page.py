@@ -10,14 +10,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import frontend
-from frontend import background, errors, upload_proxy, uploader
-from frontend import table as tables
-from frontend import upload_queue as couriers
-from frontend.background import Errand
+from frontend import errors, table, upload_proxy, upload_queue, uploader
 from frontend.batch import Entry, State
 from frontend.screens import classify_page
-from frontend.upload_sessions import Transfer
-from tests.frontend.conftest import LIMITS, SECRET, Answer, Browser, Service, done, failed, problem
+from frontend.upload_proxy import Stage
+from tests.frontend.fakes import SECRET, Answer, Browser, Service, done, failure, problem
 
 LONG_PENDING = Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "30"})
 
@@ -49,7 +46,7 @@ class Visitor:
 
     def send(self) -> None:
         """The browser sends what it is told to, and the page notes it."""
-        self.browser.send(self.visit.courier)
+        self.browser.send(self.visit.queue)
         self.look()
 
     def click(self, label: str) -> None:
@@ -94,12 +91,8 @@ class Visitor:
 
 @pytest.fixture
 def visitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Visitor:
-    """A visitor who has just opened the page; places have the files' names as ids."""
-    service.id_of = lambda filename: filename
-    monkeypatch.setenv("TONEARM_API_URL", service.url)
-    for name in ("TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(couriers, "PATIENCE_S", 30)
+    """A visitor who has just opened the page."""
+    monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 30)
     visitor = Visitor()
     monkeypatch.setattr(uploader, "report", visitor.browser.report)
     visitor.look()
@@ -107,44 +100,22 @@ def visitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Visitor:
 
 
 @pytest.fixture
-def table(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
+def clicker(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
     """The visitor, with a table whose buttons a test can use."""
-    monkeypatch.setattr(tables, "chosen", visitor.pressed)
+    monkeypatch.setattr(table, "acted_on", visitor.pressed)
     return visitor
 
 
 class TestEmpty:
     def test_limits_are_told_before_an_upload(self, visitor: Visitor) -> None:
         assert visitor.page.title[0].value == "Tonearm"
-        assert visitor.zone["hint"] == (
-            "WAV, MP3, FLAC, OGG, OPUS, M4A, AAC, WEBM, WMA, AU or AIFF, from 1 second to 4 hours, up to 512 MB each"
-        )
+        assert visitor.zone["hint"].endswith("AU or AIFF, 1 second to 240 minutes, up to 512 MB each")
         assert visitor.zone["accept"].startswith("audio/*,.aac,.aiff,.au,.flac,")
-        assert "Recordings are kept for 7 days" in visitor.said("caption")[0]
+        assert "Recordings are deleted after 7 days" in visitor.said("caption")[0]
         assert not visitor.said("error", "warning")
         assert not visitor.buttons
         assert not visitor.progress
-        assert visitor.visit.courier.pace_s is None
-
-    @pytest.mark.parametrize(
-        ("days", "words"),
-        [
-            (None, "Recordings and results are kept until somebody deletes them."),
-            (1, "Recordings are kept for 1 day, results until somebody deletes them."),
-            (30, "Recordings are kept for 30 days, results until somebody deletes them."),
-        ],
-    )
-    def test_how_long_recordings_are_kept(
-        self, visitor: Visitor, service: Service, days: int | None, words: str
-    ) -> None:
-        service.others["/api/limits"] = Answer(200, LIMITS | {"upload_retention_days": days})
-        del visitor.page.session_state[classify_page.VISIT]
-        visitor.look()
-        assert visitor.said("caption")[0].startswith(words)
-
-    def test_where_files_are_sent(self, visitor: Visitor) -> None:
-        assert visitor.zone["path"] == "/tonearm/uploads/"
-        assert visitor.zone["sending"] == []
+        assert visitor.visit.queue.pause_s is None
 
     def test_the_service_away_at_first(
         self, visitor: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
@@ -152,82 +123,77 @@ class TestEmpty:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         del visitor.page.session_state[classify_page.VISIT]
         visitor.look()
-        assert visitor.said("warning") == [errors.AWAY]
-        assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        assert visitor.said("error") == [errors.AWAY]
+        assert visitor.zone["hint"] == "The accepted formats and sizes are not known yet."
         visitor.click("Try again")
-        assert [toast.value for toast in visitor.page.toast] == ["Tried again, in vain."]
+        assert [toast.value for toast in visitor.page.toast] == ["Tried again without success."]
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         visitor.drop("a.wav")
         assert visitor.states == [State.UPLOADING], "what is not known keeps no file from being sent"
         visitor.click("Try again")
         assert visitor.zone["hint"].startswith("WAV, MP3")
         assert not visitor.page.toast
-        assert not visitor.said("warning")
+        assert not visitor.said("error")
 
-    def test_a_slow_service_does_not_hold_the_page_up(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(couriers, "PATIENCE_S", 0)
+    def test_a_slow_service_does_not_hold_the_page_up(
+        self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
+        service.answers.clear()
         del visitor.page.session_state[classify_page.VISIT]
-        monkeypatch.setattr(classify_page, "errand", lambda task: Errand())
         visitor.look()
-        assert visitor.zone["hint"] == "Which kinds and sizes the service takes is not known yet."
+        assert visitor.zone["hint"] == "The accepted formats and sizes are not known yet."
         assert not visitor.said("warning")
-        assert classify_page._outside(visitor.visit).pace_s == couriers.FAST_S
-        monkeypatch.setattr(background, "SLOW_AFTER_S", 0)
+        assert classify_page._outside(visitor.visit)[0] == upload_queue.FAST_STEP_S
+        monkeypatch.setattr(upload_queue, "SLOW_AFTER_S", 0)
         visitor.look()
         assert visitor.said("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
+        service.answers.set()
 
 
 class TestOneFile:
     def test_from_drop_to_result(self, visitor: Visitor, service: Service) -> None:
         service.results = [LONG_PENDING]
         visitor.drop("a song.wav")
-        assert visitor.progress == [(0, "a song.wav: uploading, just begun")]
+        assert visitor.progress == [(0, "a song.wav: uploading")]
         assert visitor.buttons == ["Cancel"]
         ((token, number),) = visitor.zone["sending"]
         assert number == 1
 
-        transfer = upload_proxy._transfers.find(token)
-        assert isinstance(transfer, Transfer)
-        transfer.start(100)
-        transfer.moved_bytes = 43
+        session = upload_proxy._uploads[token]
+        session.start(100)
+        session.sent_bytes = 43
         visitor.look()
         assert visitor.progress == [(43, "a song.wav: uploading, 43\N{NO-BREAK SPACE}%")]
-        transfer.stage = type(transfer.stage).OFFERED
+        session.stage = Stage.OFFERED
 
         visitor.send()
         assert visitor.progress == [(100, "a song.wav: uploaded, classifying")]
         assert visitor.zone["sending"] == []
-        assert visitor.zone["places"] == {"1": "a song.wav"}
+        assert visitor.zone["stored"] == {"1": "a song.wav"}
         assert not visitor.page.header
 
         service.results = [Answer(200, done(id="a song.wav"))]
-        visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+        visitor.visit.queue._jobs[visitor.entries[0]].due_s = 0
         visitor.look()
         assert visitor.page.header[0].value == "Jazz"
         assert not visitor.progress
         assert not visitor.said("error")
-        assert visitor.visit.courier.pace_s is None
-
-    def test_a_waiting_one(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(couriers, "PATIENCE_S", 0)
-        monkeypatch.setattr(couriers, "errand", lambda task: Errand())
-        visitor.drop("a.wav")
-        assert visitor.progress == [(0, "a.wav: waiting")]
-        assert visitor.buttons == ["Cancel"]
+        assert visitor.visit.queue.pause_s is None
 
     def test_another_takes_its_place(self, visitor: Visitor, service: Service) -> None:
         service.results = [Answer(200, done())]
         visitor.drop("a.wav")
         visitor.send()
         visitor.drop("b.wav")
-        assert visitor.progress == [(0, "b.wav: uploading, just begun")]
+        assert visitor.progress == [(0, "b.wav: uploading")]
         assert not visitor.page.header
-        assert visitor.zone["places"] == {"2": None}
+        assert visitor.zone["stored"] == {"2": None}
         visitor.send()
         assert visitor.page.header[0].value == "Jazz"
 
     def test_no_audio(self, visitor: Visitor, service: Service) -> None:
-        service.results = [Answer(200, failed("unsupported_format", "No audio format known here", "It holds text."))]
+        service.results = [Answer(200, failure("unsupported_format", "No audio format known here", "It holds text."))]
         visitor.drop("a.wav")
         visitor.send()
         (error,) = visitor.page.error
@@ -247,9 +213,9 @@ class TestOneFile:
         visitor.click("Cancel")
         assert visitor.said("info") == ["a.wav: cancelled"]
         assert visitor.zone["sending"] == []
-        assert visitor.zone["places"] == {"1": None}, "the browser keeps the file"
+        assert visitor.zone["stored"] == {"1": None}, "the browser keeps the file"
         visitor.click("Try again")
-        assert visitor.progress == [(0, "a.wav: uploading, just begun")]
+        assert visitor.progress == [(0, "a.wav: uploading")]
         visitor.send()
         assert visitor.page.header[0].value == "Jazz"
 
@@ -285,7 +251,7 @@ class TestOneFile:
         [
             (problem(429, "busy", "Too many", "internal words"), errors.BUSY),
             (problem(503, "storage_unavailable", "Storage does not answer", "words"), errors.STORAGE_AWAY),
-            (problem(500, "internal", "Fault", "Traceback in /home/site"), errors.FAULT),
+            (problem(500, "internal", "Fault", "Traceback in /home/site"), errors.INTERNAL),
         ],
     )
     def test_what_may_pass_is_tried_again(
@@ -295,8 +261,8 @@ class TestOneFile:
         visitor.drop("a.wav")
         assert visitor.said("warning") == [f"{sentence} Still trying."]
         assert visitor.progress == [(0, "a.wav: waiting")]
-        for _ in range(couriers.MAX_FAULTS_BEFORE_UPLOAD - 1):
-            visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+        for _ in range(upload_queue.MAX_URL_FAILURES - 1):
+            visitor.visit.queue._jobs[visitor.entries[0]].due_s = 0
             visitor.look()
         assert visitor.said("error") == [f"a.wav: {sentence}"]
         assert not visitor.said("warning")
@@ -305,13 +271,13 @@ class TestOneFile:
     def test_a_silent_service_then_its_answer(
         self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(couriers, "PATIENCE_S", 0.01)
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0.01)
         service.answers.clear()
         visitor.drop("a.wav")
         assert visitor.progress == [(0, "a.wav: waiting")]
         assert not visitor.said("warning")
         with monkeypatch.context() as patch:
-            patch.setattr(background, "SLOW_AFTER_S", 0)
+            patch.setattr(upload_queue, "SLOW_AFTER_S", 0)
             visitor.look()
         assert visitor.said("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
         service.answers.set()
@@ -330,12 +296,12 @@ class TestOneFile:
         assert away_url not in "".join(visitor.said("warning", "markdown", "caption"))
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(200, done())]
-        visitor.visit.courier._ways[visitor.entries[0]].due_s = 0
+        visitor.visit.queue._jobs[visitor.entries[0]].due_s = 0
         visitor.look()
         assert visitor.page.header[0].value == "Jazz"
 
     @pytest.mark.parametrize(
-        ("answer", "sentence"), [(Answer(403), errors.LINK_EXPIRED), (Answer(503), errors.STORAGE_FAULT)]
+        ("answer", "sentence"), [(Answer(403), errors.LINK_EXPIRED), (Answer(503), errors.STORAGE_REFUSED)]
     )
     def test_the_storage_refuses(self, visitor: Visitor, service: Service, answer: Answer, sentence: str) -> None:
         service.put = answer
@@ -353,7 +319,7 @@ class TestOneFile:
         visitor.drop("a.wav")
         monkeypatch.setenv("TONEARM_RESULT_WAIT_S", "0")
         visitor.send()
-        assert visitor.said("error") == [f"a.wav: {couriers.OVERDUE}"]
+        assert visitor.said("error") == [f"a.wav: {upload_queue.OVERDUE}"]
         monkeypatch.delenv("TONEARM_RESULT_WAIT_S")
         service.results = [Answer(200, done())]
         visitor.click("Try again")
@@ -380,18 +346,8 @@ class TestMicrophone:
         assert visitor.page.header[0].value == "Jazz"
         (put,) = [asked for asked in service.asked if asked.method == "PUT"]
         assert put.body == b"RIFF and so on"
-        assert visitor.zone["places"] == {}
+        assert visitor.zone["stored"] == {}
         visitor.look()
-        assert len(visitor.entries) == 1
-
-    def test_another_recording(self, visitor: Visitor, service: Service) -> None:
-        service.results = [Answer(200, done())]
-        for content in (b"RIFF 1", b"RIFF 2"):
-            visitor.page.audio_input[0].set_value(("now.wav", content, "audio/wav"))
-            visitor.look()
-            while visitor.visit.batch.under_way:
-                visitor.look()
-        assert [asked.body for asked in service.asked if asked.method == "PUT"] == [b"RIFF 1", b"RIFF 2"]
         assert len(visitor.entries) == 1
 
 
@@ -407,89 +363,82 @@ class TestManyFiles:
         visitor.send()
         assert visitor.progress == [(0, "0 of 12 done, 3 uploading, 3 classifying, 6 waiting")]
 
-        bad = Answer(200, failed("corrupt", "The file is damaged", "Nothing in it can be decoded."))
+        bad = Answer(200, failure("corrupt", "The file is damaged", "Nothing in it can be decoded."))
         service.results_of = {name: bad if name in ("3.wav", "7.wav") else Answer(200, done(id=name)) for name in names}
-        while visitor.visit.batch.under_way:
-            for way in visitor.visit.courier._ways.values():
-                way.due_s = 0
+        while visitor.visit.batch.unfinished:
+            for job in visitor.visit.queue._jobs.values():
+                job.due_s = 0
             visitor.send()
         assert visitor.progress == [(100, "10 of 12 done, 2 failed")]
         rows = visitor.page.dataframe[0].value
         assert rows["file"].tolist() == names
-        assert rows["genre"].tolist().count("Jazz") == 10
+        assert rows["answer"].tolist().count("Jazz") == 10
         assert rows["reason"].tolist()[2] == "The file is damaged. Nothing in it can be decoded."
         assert "Clear" in visitor.buttons
         assert not {"Cancel all", "Try again"} & set(visitor.buttons)
-        assert not visitor.said("error"), "what cannot be helped is in the table only"
-        assert visitor.visit.courier.pace_s is None
+        assert visitor.said("error") == ["**3.wav, 7.wav**: The file is damaged. Nothing in it can be decoded."]
+        assert visitor.visit.queue.pause_s is None
         visitor.click("Clear")
         assert not visitor.page.dataframe
         assert not visitor.progress
-        assert visitor.zone["places"] == {}
-        assert visitor.zone["seen"] == 12
+        assert visitor.zone["stored"] == {}
+        assert visitor.zone["lastNumber"] == 12
 
-    def test_all_cancelled_and_tried_again(self, table: Visitor, service: Service) -> None:
-        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
-        table.click("Cancel all")
-        assert table.states == [State.CANCELLED] * 4
-        assert table.progress == [(100, "0 of 4 done, 4 cancelled")]
-        assert table.zone["sending"] == []
-        table.click("Try again")
-        assert table.progress == [(0, "0 of 4 done, 3 uploading, 1 waiting")]
-        assert len(table.zone["sending"]) == 3
-        assert {entry.name for entry in table.entries} == {"a.wav", "b.wav", "c.wav", "d.wav"}
+    def test_all_cancelled_and_tried_again(self, clicker: Visitor, service: Service) -> None:
+        clicker.drop("a.wav", "b.wav", "c.wav", "d.wav")
+        clicker.click("Cancel all")
+        assert clicker.states == [State.CANCELLED] * 4
+        assert clicker.progress == [(100, "0 of 4 done, 4 cancelled")]
+        assert clicker.zone["sending"] == []
+        clicker.click("Try again")
+        assert clicker.progress == [(0, "0 of 4 done, 3 uploading, 1 waiting")]
+        assert len(clicker.zone["sending"]) == 3
+        assert {entry.name for entry in clicker.entries} == {"a.wav", "b.wav", "c.wav", "d.wav"}
 
-    def test_one_cancelled_and_tried_again(self, table: Visitor) -> None:
-        table.drop("a.wav", "b.wav")
-        table.act("b.wav")
-        assert table.states == [State.UPLOADING, State.CANCELLED]
-        table.act("b.wav")
-        assert table.states == [State.UPLOADING, State.UPLOADING]
+    def test_one_cancelled_and_tried_again(self, clicker: Visitor) -> None:
+        clicker.drop("a.wav", "b.wav")
+        clicker.act("b.wav")
+        assert clicker.states == [State.UPLOADING, State.CANCELLED]
+        clicker.act("b.wav")
+        assert clicker.states == [State.UPLOADING, State.UPLOADING]
 
-    def test_one_is_opened(self, table: Visitor, service: Service) -> None:
+    def test_one_is_opened(self, clicker: Visitor, service: Service) -> None:
         service.results = [Answer(200, done(id="b.wav", genre="rock"))]
-        table.drop("a.wav", "b.wav")
-        table.send()
-        assert not table.page.header
-        table.act("b.wav")
-        assert table.page.header[0].value == "Rock"
-        table.look()
-        assert table.page.header[0].value == "Rock"
-        table.click("Clear")
-        assert not table.page.header
+        clicker.drop("a.wav", "b.wav")
+        clicker.send()
+        assert not clicker.page.header
+        clicker.act("b.wav")
+        assert clicker.page.header[0].value == "Rock"
+        clicker.look()
+        assert clicker.page.header[0].value == "Rock"
+        clicker.click("Clear")
+        assert not clicker.page.header
 
     def test_what_was_clicked_on_is_done_and_nothing_else(self, visitor: Visitor, service: Service) -> None:
         service.results = [LONG_PENDING]
         visitor.drop("a.wav", "b.wav")
-        visitor.page.session_state["table-act"] = {"row": 0, "label": "Open" + tables.button(visitor.entries[0])[6:]}
+        visitor.page.session_state[table.CLICK] = {"row": 0, "label": "Open" + table.button(visitor.entries[0])[6:]}
         visitor.look()
         assert visitor.states == [State.UPLOADING] * 2
 
     def test_the_service_away(
-        self, table: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+        self, clicker: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
-        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
-        assert table.said("warning") == [f"{errors.AWAY} Still trying."]
-        assert table.progress == [(0, "0 of 4 done, 4 waiting")]
-        while table.visit.batch.under_way:
-            for way in table.visit.courier._ways.values():
-                way.due_s = 0
-            table.look()
-        assert table.said("error") == [f"4 files: {errors.AWAY}"]
+        clicker.drop("a.wav", "b.wav", "c.wav", "d.wav")
+        assert clicker.said("warning") == [f"{errors.AWAY} Still trying."]
+        assert clicker.progress == [(0, "0 of 4 done, 4 waiting")]
+        while clicker.visit.batch.unfinished:
+            for job in clicker.visit.queue._jobs.values():
+                job.due_s = 0
+            clicker.look()
+        assert clicker.said("error") == [f"**4 files**: {errors.AWAY}"]
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(200, done())]
-        table.click("Try again")
-        while table.visit.batch.under_way:
-            table.send()
-        assert table.progress == [(100, "4 of 4 done")]
-
-    def test_reasons_are_said_once_each(self, table: Visitor) -> None:
-        table.drop("a.wav", "b.wav", "c.wav", "d.wav")
-        for entry, reason in zip(table.entries, ("*one*", "two", "two", "empty"), strict=True):
-            entry.fail(reason, final=reason == "empty")
-        table.look()
-        assert table.said("error") == ["2 files: two", "1 file: *one*"]
+        clicker.click("Try again")
+        while clicker.visit.batch.unfinished:
+            clicker.send()
+        assert clicker.progress == [(100, "4 of 4 done")]
 
     def test_two_visitors_do_not_see_one_another(self, visitor: Visitor) -> None:
         visitor.drop("a.wav", "b.wav")
@@ -499,18 +448,3 @@ class TestManyFiles:
         assert not other.exception
         assert not other.dataframe
         assert len(visitor.entries) == 2
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (1.0, "1 second"),
-        (0.5, "0.5 seconds"),
-        (60, "1 minute"),
-        (900, "15 minutes"),
-        (14400, "4 hours"),
-        (90, "90 seconds"),
-    ],
-)
-def test_lengths(seconds: float, words: str) -> None:
-    assert classify_page.length_words(seconds) == words

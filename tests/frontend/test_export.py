@@ -8,8 +8,7 @@ import pytest
 from frontend import export
 from frontend.api_types import Result
 from frontend.batch import Entry
-from tests.frontend.conftest import GENRES
-from tests.frontend.fakes import failure, medley
+from tests.frontend.fakes import GENRES, classification, failure
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
@@ -26,11 +25,11 @@ def entry(name: str, result: Result | None = None, **changes: Any) -> Entry:
 
 
 def test_one_result_as_json_is_what_the_service_said() -> None:
-    assert json.loads(export.result_json(medley())) == medley()
+    assert json.loads(export.result_json(classification())) == classification()
 
 
 def test_one_result_as_csv_has_the_whole_the_models_and_the_stretches() -> None:
-    result = medley()
+    result = classification()
     whole, svm, vgg19, *stretches = rows(export.result_csv(result))
     assert [each["part"] for each in (whole, svm, vgg19)] == ["whole", "svm", "vgg19"]
     assert (whole["genre"], float(whole["probability"]), float(whole["end_s"])) == ("jazz", 0.92, 90.0)
@@ -42,8 +41,8 @@ def test_one_result_as_csv_has_the_whole_the_models_and_the_stretches() -> None:
 
 
 def test_many_results_as_csv_are_a_line_a_file() -> None:
-    entries = [entry("a.mp3", medley()), entry("b.wav", failure()), entry("c.ogg")]
-    done, failed, waiting = rows(export.results_csv(entries, GENRES))
+    entries = [entry("a.mp3", classification()), entry("b.wav", failure()), entry("c.ogg")]
+    done, failed, waiting = rows(export.results_csv(entries))
     assert (done["file"], done["state"], done["genre"], done["confidence"]) == ("a.mp3", "done", "jazz", "0.92")
     assert (done["svm"], done["vgg19"], done["jazz"], done["codec"]) == ("blues", "jazz", "0.92", "mp3")
     assert (failed["state"], failed["genre"]) == ("failed", "")
@@ -52,19 +51,19 @@ def test_many_results_as_csv_are_a_line_a_file() -> None:
 
 
 def test_many_results_as_json() -> None:
-    told = json.loads(export.results_json([entry("a.mp3", medley()), entry("c.ogg")]))
-    assert told[0]["result"] == medley()
+    told = json.loads(export.results_json([entry("a.mp3", classification()), entry("c.ogg")]))
+    assert told[0]["result"] == classification()
     assert told[1] == {"file": "c.ogg", "state": "waiting", "reason": None, "result": None}
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_name_is_no_formula(sign: str) -> None:
     name = f'{sign}cmd|" /C calc"!A0.mp3'
-    (row,) = rows(export.results_csv([entry(name)], GENRES))
+    (row,) = rows(export.results_csv([entry(name)]))
     assert row["file"] == f"'{name}"
 
 
 def test_names_with_quotes_commas_and_line_breaks_stay_in_their_cell() -> None:
     name = 'a "b", c\n=d.mp3'
-    (row,) = rows(export.results_csv([entry(name)], GENRES))
+    (row,) = rows(export.results_csv([entry(name)]))
     assert row["file"] == name

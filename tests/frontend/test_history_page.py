@@ -5,9 +5,8 @@ from streamlit.testing.v1 import AppTest
 
 from frontend import errors
 from frontend.screens import history_page
-from tests.frontend.fakes import Catalogue, a_catalogue, failed_summary, screen, summary, words
-
-catalogue = a_catalogue
+from frontend.views import Kind
+from tests.frontend.fakes import Catalogue, failed_summary, screen, summary, words
 
 
 def links(page: AppTest) -> list[str]:
@@ -17,7 +16,7 @@ def links(page: AppTest) -> list[str]:
 
 def asked(catalogue: Catalogue) -> dict[str, str]:
     """What the last page was asked for with."""
-    return next(query for _, path, query in reversed(catalogue.asked) if path == "/api/results")
+    return next(each.query for each in reversed(catalogue.asked) if each.route == "/api/results")
 
 
 @pytest.fixture
@@ -45,13 +44,13 @@ def test_each_result_is_a_link_to_it(catalogue: Catalogue) -> None:
 def test_doubt_and_failure_are_said(catalogue: Catalogue) -> None:
     catalogue.history = [summary(uncertain=True, confidence=0.31), failed_summary()]
     text = words(screen("history").run())
-    assert "not sure (jazz 31 %) · 3:35" in text
-    assert "failed: too short · 22 Nov 2026" in text
+    assert "Not sure (Jazz 31 %) · 3:35" in text
+    assert "Failed: too short · 22 Nov 2026" in text
 
 
 def test_no_results_yet(catalogue: Catalogue) -> None:
     page = screen("history").run()
-    assert page.info[0].value == "There are no results yet. The Classify page makes the first."
+    assert page.info[0].value == "No results yet. Classify a recording first."
     assert not page.button
 
 
@@ -59,14 +58,14 @@ def test_pages_forth_and_back(full: Catalogue) -> None:
     page = screen("history").run()
     assert links(page)[0] == ":primary[song 0.mp3]"
     assert len(links(page)) == history_page.PAGE_ROWS
-    assert page.button(key="history-back").disabled
-    page.button(key="history-more").click().run()
+    assert page.button(key="history-newer").disabled
+    page.button(key="history-older").click().run()
     assert links(page)[0] == ":primary[song 20.mp3]"
     assert "Page 2" in words(page)
-    page.button(key="history-more").click().run()
+    page.button(key="history-older").click().run()
     assert links(page) == [f":primary[song {number}.mp3]" for number in range(40, 50)]
-    assert page.button(key="history-more").disabled
-    page.button(key="history-back").click().run()
+    assert page.button(key="history-older").disabled
+    page.button(key="history-newer").click().run()
     assert links(page)[0] == ":primary[song 20.mp3]"
 
 
@@ -80,27 +79,20 @@ def test_the_service_searches(full: Catalogue) -> None:
 
 def test_a_search_begins_at_the_first_page(full: Catalogue) -> None:
     page = screen("history").run()
-    page.button(key="history-more").click().run()
+    page.button(key="history-older").click().run()
     page.text_input(key="history-search").set_value("song").run()
     assert links(page)[0] == ":primary[song 0.mp3]"
-
-
-def test_short_pages_of_the_service_are_joined(full: Catalogue) -> None:
-    page = screen("history").run()
-    page.segmented_control(key="history-kind").set_value(history_page.Kind.FAILED).run()
-    assert links(page) == [":primary[song 8.mp3]", ":primary[song 33.mp3]"]
-    assert asked(full)["status"] == "failed"
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        (history_page.Kind.CERTAIN, {"status": "done", "uncertain": "false"}),
-        (history_page.Kind.UNSURE, {"status": "done", "uncertain": "true"}),
-        (history_page.Kind.FAILED, {"status": "failed"}),
+        (Kind.CERTAIN, {"status": "done", "uncertain": "false"}),
+        (Kind.NOT_SURE, {"status": "done", "uncertain": "true"}),
+        (Kind.FAILED, {"status": "failed"}),
     ],
 )
-def test_the_service_filters_by_kind(full: Catalogue, kind: history_page.Kind, expected: dict[str, str]) -> None:
+def test_the_service_filters_by_kind(full: Catalogue, kind: Kind, expected: dict[str, str]) -> None:
     page = screen("history").run()
     page.segmented_control(key="history-kind").set_value(kind).run()
     assert {name: asked(full).get(name) for name in expected} == expected
@@ -117,7 +109,7 @@ def test_the_service_filters_by_genre(full: Catalogue) -> None:
 def test_nothing_like_that(full: Catalogue) -> None:
     page = screen("history").run()
     page.text_input(key="history-search").set_value("waltz").run()
-    assert page.info[0].value == "No result is like that. Look for less, or for something else."
+    assert page.info[0].value == "No result matches."
 
 
 def test_nothing_like_that_so_far(full: Catalogue) -> None:
@@ -125,10 +117,10 @@ def test_nothing_like_that_so_far(full: Catalogue) -> None:
     full.history.append(summary("waltz.mp3"))
     page = screen("history").run()
     page.text_input(key="history-search").set_value("waltz").run()
-    assert page.info[0].value.startswith("Nothing like that so far.")
-    assert sum(query.get("search") == "waltz" for _, _, query in full.asked) == history_page.MAX_REQUESTS
-    page.button(key="history-more").click().run()
-    page.button(key="history-more").click().run()
+    assert page.info[0].value.startswith("No match so far.")
+    assert sum(each.query.get("search") == "waltz" for each in full.asked) == history_page.MAX_REQUESTS
+    page.button(key="history-older").click().run()
+    page.button(key="history-older").click().run()
     assert links(page) == [":primary[waltz.mp3]"]
 
 
@@ -139,7 +131,7 @@ def test_the_service_away_then_back(full: Catalogue) -> None:
     assert not links(page)
     assert not page.toast
     page.button(key="history-again").click().run()
-    assert [toast.value for toast in page.toast] == ["Tried again, in vain."], "a click is seen to have been one"
+    assert [toast.value for toast in page.toast] == ["Tried again without success."], "a click is seen to have been one"
     full.down = False
     page.button(key="history-again").click().run()
     assert not page.toast

@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, FileChooser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
 from local.setup_env import find_browser
-from tests.frontend.conftest import PENDING, Answer, Service, Web, done, failed
+from tests.frontend.fakes import PENDING, Answer, Service, Web, done, failure
 from tests.local.conftest import wait_until
 
 TIMEOUT_MS = 60_000
@@ -128,34 +128,6 @@ def test_files_and_folders_dropped_anywhere(page: Page, storage: Service, folder
     }
 
 
-def test_a_folder_without_recordings(page: Page, storage: Service, folder: Path) -> None:
-    (folder / "crate" / "c.FLAC").unlink()
-    (folder / "crate" / "in" / "d.ogg").unlink()
-    drop(page, folder / "crate")
-    expect(page.get_by_text("No recordings found there")).to_be_visible()
-    assert not storage.paths("POST")
-
-
-def test_the_keyboard_reaches_it(page: Page, storage: Service, folder: Path) -> None:
-    choosers: list[FileChooser] = []
-
-    def note(chooser: FileChooser) -> None:
-        choosers.append(chooser)
-
-    page.on("filechooser", note)
-    page.reload()  # after which the browser is sure to tell of choosers
-    expect(page.get_by_text("up to 512 MB each")).to_be_visible()
-    page.get_by_role("heading", name="Tonearm").click()
-    while not page.evaluate("document.activeElement.shadowRoot?.activeElement?.type === 'file'"):
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    wait_until(lambda: page.evaluate("true") and choosers, "the browser's dialogue")
-    assert choosers[0].is_multiple()
-    choosers[0].set_files(str(folder / "a.wav"))
-    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
-    assert set(bodies(storage)) == {"a.wav"}
-
-
 def test_the_same_file_can_be_chosen_again(page: Page, storage: Service, folder: Path) -> None:
     for times in (1, 2):
         choose(page, folder / "a.wav")
@@ -222,7 +194,7 @@ def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder
     page.get_by_role("radio", name="Failed").click()
     line.catch_up()
     expect(page.get_by_text("2 of 2 done")).to_be_visible()
-    expect(page.get_by_text("None of the files is of this kind")).to_be_visible()
+    expect(page.get_by_text("No file matches")).to_be_visible()
 
 
 def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, folder: Path) -> None:
@@ -230,8 +202,8 @@ def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, fold
     page.set_viewport_size({"width": 1280, "height": 1600})
     page.reload()
     expect(page.get_by_text("up to 512 MB each")).to_be_visible()
-    problem = failed("corrupt", "The audio cannot be decoded", "It is damaged.")
-    storage.results_of = {"a.wav": PENDING, "b.mp3": Answer(200, problem | {"id": "b.mp3"}), "d.ogg": PENDING}
+    problem = failure("corrupt", "The audio cannot be decoded", "It is damaged.")
+    storage.results_of = {"a.wav": PENDING, "b.mp3": Answer(200, {**problem, "id": "b.mp3"}), "d.ogg": PENDING}
     choose(page, folder / "a.wav", folder / "b.mp3", folder / "crate" / "in" / "d.ogg")
     expect(page.get_by_text("0 of 3 done, 1 failed, 2 classifying")).to_be_visible()
     page.get_by_role("radio", name="Failed").click()
@@ -239,7 +211,7 @@ def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, fold
     expect(rows.filter(has_text="b.mp3")).to_have_count(1)
     expect(rows.filter(has_text="a.wav")).to_have_count(0)
     line.delayed = True
-    storage.results_of["a.wav"] = Answer(200, problem | {"id": "a.wav"})
+    storage.results_of["a.wav"] = Answer(200, {**problem, "id": "a.wav"})
     wait_until(
         lambda: page.evaluate("true") and any(b"2 failed, 1 classifying" in message for message in line.kept),
         "a row above",
@@ -260,21 +232,6 @@ def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Se
     storage.reads.set()
     expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
     expect(page.get_by_text("The storage is slow to answer")).to_be_hidden()
-
-
-def test_a_slow_result_turns_a_wheel_at_once(page: Page, web: Web, storage: Service) -> None:
-    storage.answers.clear()
-    page.goto(f"{web.address}/music/result?id=a.wav")
-    expect(page.get_by_text("Fetching the result")).to_be_visible()
-    storage.answers.set()
-    expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
-    expect(page.get_by_text("Fetching the result")).to_have_count(0)
-    storage.answers.clear()
-    page.get_by_role("button", name="Right").click()
-    expect(page.get_by_text("Storing what you said")).to_be_visible()
-    storage.answers.set()
-    expect(page.get_by_text("That was not stored")).to_be_visible()
-    expect(page.get_by_text("Storing what you said")).to_have_count(0)
 
 
 def test_cancelled_in_the_middle_and_sent_again(page: Page, storage: Service, folder: Path) -> None:
@@ -356,7 +313,7 @@ def test_a_server_that_comes_back_finds_everything_again(
         failed = page.get_by_role("radio", name="Failed")
         if not failed.is_checked():
             failed.click()
-        return page.get_by_text("None of the files is of this kind").is_visible()
+        return page.get_by_text("No file matches").is_visible()
 
     wait_until(none_has_failed, "a filter, which goes back where it is set on what the old server drew: docs/web.md")
     choose(page, folder / "crate" / "c.FLAC")

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from frontend import palette
-from tests.frontend.conftest import GENRES
+from tests.frontend.fakes import GENRES
 
 Colour = NDArray[np.float64]
 

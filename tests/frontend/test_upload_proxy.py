@@ -20,10 +20,10 @@ import uvicorn
 from starlette.applications import Starlette
 from streamlit import config
 
-from frontend import background, errors, upload_proxy, upload_sessions
+from frontend import errors, upload_proxy
 from frontend.api import Upload
-from frontend.upload_sessions import Players, Stage, Transfer, Transfers
-from tests.frontend.conftest import NOT_FOUND, SECRET, Answer, Service, Web
+from frontend.upload_proxy import Stage, UploadSession
+from tests.frontend.fakes import NOT_FOUND, SECRET, Answer, Service, Web
 from tests.local.conftest import wait_until
 
 MEBIBYTE = 1024 * 1024
@@ -32,13 +32,13 @@ CONTENT = bytes(range(256)) * 1000
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload_proxy, "_transfers", Transfers())
-    monkeypatch.setattr(upload_proxy, "_players", Players())
+    monkeypatch.setattr(upload_proxy, "_uploads", {})
+    monkeypatch.setattr(upload_proxy, "_players", {})
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A server with the relay's routes and nothing else; its address."""
+    """A server with the proxy's routes and nothing else; its address."""
     running = uvicorn.Server(uvicorn.Config(Starlette(routes=upload_proxy.routes()), port=0, log_level="warning"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -73,7 +73,7 @@ def storage() -> Iterator[Storage]:
     open_.close()
 
 
-def offered(url: str, *, max_bytes: int = 10 * MEBIBYTE, for_s: float = 60) -> Transfer:
+def offered(url: str, *, max_bytes: int = 10 * MEBIBYTE, for_s: float = 60) -> UploadSession:
     expires = datetime.now(UTC) + timedelta(seconds=for_s)
     return upload_proxy.offer(Upload("a.wav", url, {"x-ms-blob-type": "BlockBlob"}, max_bytes, expires))
 
@@ -88,32 +88,32 @@ def put(server: str, token: str, **options: Any) -> httpx.Response:
 
 class TestUploads:
     def test_a_file_goes_through_as_it_is(self, server: str, service: Service) -> None:
-        transfer = offered(blob_url(service))
-        answer = put(server, transfer.token, headers={"Content-Type": "text/html", "Cookie": "a=b", "x-other": "c"})
+        session = offered(blob_url(service))
+        answer = put(server, session.token, headers={"Content-Type": "text/html", "Cookie": "a=b", "x-other": "c"})
         assert (answer.status_code, answer.json()) == (201, {"stored": True})
         (asked,) = service.asked
         assert asked.body == CONTENT
         assert asked.headers["x-ms-blob-type"] == "BlockBlob"
         assert asked.headers["Content-Length"] == str(len(CONTENT))
-        assert not {"Transfer-Encoding", "Cookie", "x-other", "Content-Type"} & asked.headers.keys()
-        assert (transfer.stage, transfer.share, transfer.reason) == (Stage.STORED, 1.0, None)
+        assert not {"UploadSession-Encoding", "Cookie", "x-other", "Content-Type"} & asked.headers.keys()
+        assert (session.stage, session.share, session.reason) == (Stage.STORED, 1.0, None)
 
     def test_a_token_is_good_for_one_file(self, server: str, service: Service) -> None:
-        transfer = offered(blob_url(service))
-        put(server, transfer.token)
-        again = put(server, transfer.token)
-        assert (again.status_code, again.json()) == (404, {"error": upload_proxy.GONE})
+        session = offered(blob_url(service))
+        put(server, session.token)
+        again = put(server, session.token)
+        assert (again.status_code, again.json()) == (404, {"error": upload_proxy.EXPIRED})
         assert len(service.asked) == 1
 
     def test_a_file_that_was_not_taken_can_be_sent_again(self, server: str, service: Service) -> None:
-        transfer = offered(blob_url(service))
+        session = offered(blob_url(service))
         service.put = Answer(500, b"internal words")
-        answer = put(server, transfer.token)
-        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_FAULT})
-        assert (transfer.stage, transfer.reason) == (Stage.FAILED, errors.STORAGE_FAULT)
+        answer = put(server, session.token)
+        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_REFUSED})
+        assert (session.stage, session.reason) == (Stage.FAILED, errors.STORAGE_REFUSED)
         service.put = Answer(201)
-        assert put(server, transfer.token).status_code == 201
-        assert (transfer.stage, transfer.reason) == (Stage.STORED, None)
+        assert put(server, session.token).status_code == 201
+        assert (session.stage, session.reason) == (Stage.STORED, None)
 
     @pytest.mark.parametrize("token", ["", "unknown", "../audio/x"])
     def test_unknown(self, server: str, token: str) -> None:
@@ -124,20 +124,17 @@ class TestUploads:
         assert not service.asked
 
     def test_withdrawn(self, server: str, service: Service) -> None:
-        transfer = offered(blob_url(service))
-        transfer.withdraw()
-        assert put(server, transfer.token).status_code == 404
+        session = offered(blob_url(service))
+        session.withdraw()
+        assert put(server, session.token).status_code == 404
         assert not service.asked
 
     def test_too_large(self, server: str, service: Service) -> None:
-        transfer = offered(blob_url(service), max_bytes=len(CONTENT) - 1)
-        answer = put(server, transfer.token)
+        session = offered(blob_url(service), max_bytes=len(CONTENT) - 1)
+        answer = put(server, session.token)
         assert (answer.status_code, answer.json()) == (413, {"error": errors.TOO_LARGE})
         assert not service.asked
-        assert transfer.reason == errors.too_large(len(CONTENT), len(CONTENT) - 1)
-
-    def test_exactly_the_limit(self, server: str, service: Service) -> None:
-        assert put(server, offered(blob_url(service), max_bytes=len(CONTENT)).token).status_code == 201
+        assert session.reason == errors.too_large(len(CONTENT), len(CONTENT) - 1)
 
     def test_without_a_length(self, server: str, service: Service) -> None:
         answer = put(server, offered(blob_url(service)).token, content=iter([b"a", b"b"]))
@@ -155,8 +152,8 @@ class TestUploads:
         [
             (Answer(403, b"<Code>AuthenticationFailed</Code>"), errors.LINK_EXPIRED),
             (Answer(413), errors.TOO_LARGE),
-            (Answer(503), errors.STORAGE_FAULT),
-            (Answer(302, b"", {"Location": "http://elsewhere.example/"}), errors.STORAGE_FAULT),
+            (Answer(503), errors.STORAGE_REFUSED),
+            (Answer(302, b"", {"Location": "http://elsewhere.example/"}), errors.STORAGE_REFUSED),
         ],
     )
     def test_the_storages_words_stay_here(
@@ -170,32 +167,27 @@ class TestUploads:
 
     def test_storage_away(self, server: str, away_url: str, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
-        transfer = offered(f"{away_url}/uploads/a.wav?sig={SECRET}")
-        answer = put(server, transfer.token)
+        session = offered(f"{away_url}/uploads/a.wav?sig={SECRET}")
+        answer = put(server, session.token)
         assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
-        assert transfer.reason == errors.STORAGE_AWAY
+        assert session.reason == errors.STORAGE_AWAY
         assert SECRET not in caplog.text
 
     def test_a_token_is_long_and_in_no_log(self, service: Service) -> None:
-        transfer = offered(blob_url(service))
-        assert len(transfer.token) >= 43
-        assert offered(blob_url(service)).token != transfer.token
-        assert transfer.token not in repr(transfer)
-        assert SECRET not in repr(transfer)
+        session = offered(blob_url(service))
+        assert len(session.token) >= 43
+        assert offered(blob_url(service)).token != session.token
+        assert session.token not in repr(session)
+        assert SECRET not in repr(session)
 
-    def test_what_nobody_can_use_any_more_is_forgotten(self, service: Service) -> None:
-        held = Transfers()
-        now = datetime.now(UTC)
-        upload = Upload("a", blob_url(service), {}, 1, now + timedelta(seconds=60))
-        stored, moving, waiting = (held.offer(upload) for _ in range(3))
+    def test_sessions_that_have_ended_are_forgotten(self, service: Service) -> None:
+        stored, sending, waiting, expired = (offered(blob_url(service)) for _ in range(4))
         stored.start(1)
         stored.end(None)
-        moving.start(1)
-        expired = held.offer(replace(upload, expires=now))
-        last = held.offer(upload)
-        assert set(held._by_token) == {moving.token, waiting.token, last.token}
-        assert held.find(expired.token) is held.find(moving.token) is None
-        assert held.find(waiting.token) is waiting
+        sending.start(1)
+        expired.upload = replace(expired.upload, expires=datetime.now(UTC))
+        last = offered(blob_url(service))
+        assert set(upload_proxy._uploads) == {sending.token, waiting.token, last.token}
 
 
 @dataclass
@@ -244,70 +236,69 @@ def body_until_closed(connection: socket.socket) -> int:
     return size_bytes
 
 
-class TestBrokenOff:
+class TestInterrupted:
     """The storage takes a file only whole, so what matters is that its connection ends before the file does."""
 
     def test_by_the_browser(self, server: str, storage: Storage) -> None:
-        transfer = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        session = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
         connection = storage.connected()
-        wait_until(lambda: transfer.moved_bytes == len(CONTENT), "the first piece")
-        assert transfer.stage is Stage.MOVING
-        assert transfer.share == pytest.approx(len(CONTENT) / 3_000_000)
+        wait_until(lambda: session.sent_bytes == len(CONTENT), "the first piece")
+        assert session.stage is Stage.SENDING
+        assert session.share == pytest.approx(len(CONTENT) / 3_000_000)
         sender.connection.close()
         assert body_until_closed(connection) == len(CONTENT)
-        wait_until(lambda: transfer.stage is Stage.FAILED, "the end")
-        assert transfer.reason == upload_proxy.BROKEN_OFF
+        wait_until(lambda: session.stage is Stage.FAILED, "the end")
+        assert session.reason == upload_proxy.INTERRUPTED
 
     def test_by_the_page(self, server: str, storage: Storage) -> None:
-        transfer = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        session = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
         connection = storage.connected()
-        wait_until(lambda: transfer.moved_bytes == len(CONTENT), "the first piece")
-        transfer.withdraw()
+        wait_until(lambda: session.sent_bytes == len(CONTENT), "the first piece")
+        session.withdraw()
         sender.send(CONTENT)
         assert body_until_closed(connection) == len(CONTENT)
         assert sender.connection.getresponse().status == 502
-        assert transfer.stage is Stage.WITHDRAWN
+        assert session.stage is Stage.WITHDRAWN
 
     def test_by_a_browser_that_falls_silent(
         self, server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(upload_proxy, "SILENCE_LIMIT_S", 0.2)
-        transfer = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        monkeypatch.setattr(upload_proxy, "IDLE_LIMIT_S", 0.2)
+        session = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
         assert body_until_closed(storage.connected()) == len(CONTENT)
         assert sender.connection.getresponse().status == 502
-        assert transfer.reason == upload_proxy.BROKEN_OFF
+        assert session.reason == upload_proxy.INTERRUPTED
 
     def test_by_the_storage(self, server: str, storage: Storage) -> None:
-        transfer = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 3_000_000)
+        session = offered(storage.url)
+        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
         storage.connected().close()
         with contextlib.suppress(ConnectionError):
             sender.send(bytes(3_000_000 - len(CONTENT)))
-        wait_until(lambda: transfer.stage is Stage.FAILED, "the end")
-        assert transfer.reason == errors.STORAGE_AWAY
+        wait_until(lambda: session.stage is Stage.FAILED, "the end")
+        assert session.reason == errors.STORAGE_AWAY
 
 
-def test_whether_the_storage_is_waited_for(server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "SLOW_AFTER_S", 0)
-    transfer = offered(storage.url)
-    assert not transfer.slow
-    sender = Sender.to(server, upload_proxy.uploads_path() + transfer.token, 2 * len(CONTENT))
-    wait_until(lambda: transfer.stage is Stage.MOVING and not transfer.slow, "the browser is waited for")
+def test_whether_the_storage_or_the_browser_is_to_act(server: str, storage: Storage) -> None:
+    session = offered(storage.url)
+    assert session.storage_since_s is None
+    sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 2 * len(CONTENT))
+    wait_until(lambda: session.stage is Stage.SENDING and session.storage_since_s is None, "the browser's turn")
     sender.send(CONTENT)
     connection = storage.connected()
-    wait_until(lambda: transfer.moved_bytes == len(CONTENT) and not transfer.slow, "the browser is waited for again")
+    wait_until(lambda: session.sent_bytes == len(CONTENT) and session.storage_since_s is None, "its turn again")
     sender.send(CONTENT)
-    wait_until(lambda: transfer.moved_bytes == 2 * len(CONTENT) and transfer.slow, "the storage is waited for")
+    wait_until(lambda: session.sent_bytes == 2 * len(CONTENT) and session.storage_since_s, "the storage's turn")
     connection.close()
     assert sender.connection.getresponse().status == 502
-    assert not transfer.slow
+    assert session.storage_since_s is None
 
 
 def recording(service: Service, name: str = "a.wav", *, for_s: float = 60) -> dict[str, Any]:
@@ -416,7 +407,7 @@ class TestPlayer:
         url = player()
         service.others["/blobs/a.wav"] = Answer(404, b"<Error>BlobNotFound</Error>")
         answer = httpx.get(url)
-        assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.GONE})
+        assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.EXPIRED})
 
     def test_the_service_away(self, player: Callable[..., str], away_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         url = player(for_s=-1)
@@ -431,12 +422,6 @@ class TestPlayer:
         answer = httpx.get(server + str(upload_proxy.audio_path("c.wav")))
         assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
 
-    def test_storage_refuses(self, player: Callable[..., str], service: Service) -> None:
-        url = player()
-        service.others["/blobs/a.wav"] = Answer(403, b"<Error>AuthenticationFailed</Error>")
-        answer = httpx.get(url)
-        assert (answer.status_code, answer.json()) == (502, {"error": upload_proxy.GONE})
-
     @pytest.mark.parametrize("token", ["", "unknown"])
     def test_unknown(self, server: str, token: str) -> None:
         assert httpx.get(f"{server}/{upload_proxy.AUDIO}/{token}").status_code == 404
@@ -446,11 +431,11 @@ class TestPlayer:
         assert httpx.request(method, player()).status_code == 405
 
     def test_a_page_long_gone_plays_no_more(self, player: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(upload_sessions, "PLAYABLE_FOR", timedelta(seconds=-1))
+        monkeypatch.setattr(upload_proxy, "PLAYABLE_FOR", timedelta(seconds=-1))
         url = player()
         assert httpx.get(url).status_code == 404
         player("b.wav")
-        assert len(upload_proxy._players._by_token) == 1
+        assert len(upload_proxy._players) == 1
 
     def test_a_listener_who_stops_ends_the_reading(
         self, server: str, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
@@ -485,7 +470,7 @@ def test_the_base_path_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Web]:
-    """Streamlit's own server with the relay, under a base path."""
+    """Streamlit's own server with the proxy, under a base path."""
     running = Web(tmp_path, "tests/frontend/upload_proxy_app.py", base_path="music")
     running.start()
     yield running

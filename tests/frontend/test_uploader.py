@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 
 from frontend import uploader
-from frontend.batch import Chosen
+from frontend.batch import BrowserFile
 
 
 class TestReport:
@@ -21,12 +21,8 @@ class TestReport:
             "files": {"visit": "v", "held": [[1, "a.wav", 7, None], [2, "b.wav", 0, "x/b.wav"]], "ended": ["t"]}
         }
         assert uploader.report("v") == uploader.Report(
-            (Chosen(1, "a.wav", 7), Chosen(2, "b.wav", 0, "x/b.wav")), frozenset({"t"})
+            (BrowserFile(1, "a.wav", 7), BrowserFile(2, "b.wav", 0, "x/b.wav")), frozenset({"t"})
         )
-        says["uploader"]["files"]["narrow"] = True
-        report = uploader.report("v")
-        assert report is not None
-        assert report.narrow
 
     @pytest.mark.parametrize("state", [None, {}, {"files": None}])
     def test_nothing_yet(self, says: dict[str, Any], state: object) -> None:

@@ -1,33 +1,25 @@
 import pytest
 
 from frontend import views
-from frontend.api_types import Done
-from tests.frontend.fakes import medley, shares
-
-
-@pytest.mark.parametrize(
-    ("confidence", "expected"),
-    [(0.72, "Probably"), (0.85, "Very likely"), (0.92, "Very likely"), (0.95, "Almost certainly")],
-)
-def test_confidence_in_words(confidence: float, expected: str) -> None:
-    assert views.likelihood(confidence) == expected
+from frontend.api_types import Classification
+from tests.frontend.fakes import classification, shares
 
 
 def test_models_that_agree_are_not_mentioned() -> None:
     agreeing = {"genre": "jazz", "probabilities": shares(jazz=0.9)}
-    assert views.disagreement(medley(models={"svm": agreeing, "vgg19": agreeing})) is None
+    assert views.disagreement(classification(models={"svm": agreeing, "vgg19": agreeing})) is None
 
 
 def test_models_that_disagree_are() -> None:
-    said = views.disagreement(medley())
+    said = views.disagreement(classification())
     assert said is not None
     assert said.replace("\N{NO-BREAK SPACE}", " ") == (
-        "The two models disagree: the SVM alone says blues (55 %) and the VGG19 alone says jazz (over 99 %)."
+        "The models disagree: SVM says blues (55 %) and VGG19 says jazz (over 99 %)."
     )
 
 
-def of_kind(name: str, codec: str) -> Done:
-    return medley(id=name, audio={**medley()["audio"], "codec": codec})
+def of_kind(name: str, codec: str) -> Classification:
+    return classification(id=name, audio={**classification()["audio"], "codec": codec})
 
 
 @pytest.mark.parametrize(

@@ -270,8 +270,7 @@ class TestWebPackage:
         code = """
 import io, sys, time
 from streamlit.testing.v1 import AppTest
-from frontend.api import Pending
-from frontend.settings import open_api
+from frontend.api import Pending, service
 
 def drawn(page):
     page.run()
@@ -279,13 +278,13 @@ def drawn(page):
     return page
 
 drawn(AppTest.from_file("frontend/main.py", default_timeout=60))
-with open_api() as api:
-    upload = api.create_upload("clip.wav")
-    api.put(upload, io.BytesIO(sys.stdin.buffer.read()), lambda share: None)
-    while isinstance(result := api.result(upload.id), Pending):
-        time.sleep(result.retry_after_s)
-    picture = api.picture(upload.id)
-    assert picture["n_columns"] > 0, picture
+api = service()
+upload = api.create_upload("clip.wav")
+api.put(upload, io.BytesIO(sys.stdin.buffer.read()))
+while isinstance(result := api.result(upload.id), Pending):
+    time.sleep(result.retry_after_s)
+spectrogram = api.preview_spectrogram(upload.id)
+assert spectrogram["n_columns"] > 0, spectrogram
 script = f"from frontend.screens import result_page; result_page.show({upload.id!r})"
 assert drawn(AppTest.from_string(script, default_timeout=60)).main.children
 print(sys.modules["frontend.api"].__file__, result["status"], result["genre"], sep="\\n")

@@ -72,7 +72,7 @@ def test_what_the_code_reads_is_found() -> None:
             "setting NEW is read",
         ),
         (
-            "frontend/settings.py",
+            "frontend/api.py",
             'os.environ.get("TONEARM_API_KEY")',
             'os.environ.get("TONEARM_" + "API_KEY")',
             "cannot be seen",

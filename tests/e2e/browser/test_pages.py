@@ -63,15 +63,15 @@ def test_the_figures_of_the_model(visit: Visit) -> None:
     page = visit.page
     confusion = page.get_by_role("figure", name="Confusion matrix")
     by_artist = confusion.get_attribute("aria-label")
-    page.get_by_role("radio", name="At random").click()
+    page.get_by_role("radio", name="Random").click()
     expect(confusion).not_to_have_attribute("aria-label", by_artist or "")
-    for name in ("Accuracy with 95 % intervals", "Precision and recall", "Confidence and how often it was right"):
+    for name in ("Accuracy with 95 % intervals", "Confidence and share of right answers"):
         expect(page.get_by_role("figure", name=name)).to_be_visible()
-    page.get_by_text("The model card, whole").click()
+    page.get_by_text("Model card").click()
     expect(page.get_by_text("GTZAN").last).to_be_visible()
 
 
 def test_what_the_app_says_of_itself(visit: Visit) -> None:
     visit.open("/about")
-    for name in ("What it can do", "What it can't", "Where your audio goes"):
+    for name in ("What it can do", "What it cannot do", "Where your audio goes"):
         expect(visit.page.get_by_role("heading", name=name)).to_be_visible()

@@ -50,9 +50,9 @@ def test_feedback_is_kept_and_can_be_taken_back(visit: Visit, result_id: str) ->
     page = visit.page
     visit.open(visit.website.result_address(result_id))
     page.get_by_role("radio", name="Jazz").click()
-    expect(page.get_by_text("You said that it is jazz")).to_be_visible()
+    expect(page.get_by_text("Your feedback: Jazz")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("You said that it is jazz")).to_be_visible()
+    expect(page.get_by_text("Your feedback: Jazz")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()
     page.reload()
@@ -71,16 +71,16 @@ def test_history_is_searched_and_filtered(visit: Visit, doors: Doors, tmp_path: 
         search.fill(wanted.upper())
         page.keyboard.press("Enter")
         expect(takes).to_have_count(count)
-    page.get_by_role("button", name="More").click()
+    page.get_by_role("button", name="Older").click()
     expect(takes).to_have_count(5)
-    page.get_by_role("button", name="Back").click()
+    page.get_by_role("button", name="Newer").click()
     expect(takes).to_have_count(20)
     page.get_by_role("radio", name="Failed").click()
     expect(takes).to_have_count(1)
     page.get_by_role("radio", name="All").click()
     page.get_by_role("combobox", name="Genre").click()
     page.get_by_role("option", name="Metal" if "metal" not in genres else "Pop").click()
-    expect(page.get_by_text("No result is like that")).to_be_visible()
+    expect(page.get_by_text("No result matches")).to_be_visible()
 
 
 def test_a_result_that_is_not_there(visit: Visit) -> None:

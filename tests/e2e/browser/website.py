@@ -3,8 +3,6 @@
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
-
 from local.run import PORTS, parts
 from tests.conftest import READY_TIMEOUT_S, REPOSITORY, System, free_ports
 
@@ -31,11 +29,6 @@ class Website:
     def log(self) -> str:
         """All that it has said so far."""
         return self._child.log_path.read_text(errors="replace")
-
-    @property
-    def memory_bytes(self) -> int:
-        """What the server holds in memory now."""
-        return int(psutil.Process(self._child.pid).memory_info().rss)
 
     def result_address(self, result_id: str) -> str:
         """The link that opens a result."""

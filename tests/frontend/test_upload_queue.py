@@ -1,0 +1,432 @@
+"""Uploading and classifying the files of a visit, against a real HTTP service."""
+
+import io
+import time
+from collections.abc import Callable
+
+import pytest
+
+from frontend import errors, upload_proxy, upload_queue
+from frontend.batch import Batch, BrowserFile, State
+from frontend.upload_proxy import Stage
+from frontend.upload_queue import UploadQueue
+from frontend.uploader import Report
+from tests.frontend.fakes import NOT_FOUND, PENDING, Answer, Browser, Service, done, failure, problem
+from tests.local.conftest import wait_until
+
+LONG_PENDING = Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "30"})
+
+
+def states(batch: Batch) -> list[State]:
+    return [entry.state for entry in batch.entries]
+
+
+@pytest.fixture(autouse=True)
+def patient(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step waits for its requests."""
+    monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 30)
+
+
+class Page(Browser):
+    """A browser with so many files, and the page's steps."""
+
+    def __init__(self, queue: UploadQueue, count: int = 1) -> None:
+        super().__init__()
+        self.queue = queue
+        self.choose(*(f"{number}.wav" for number in range(1, count + 1)))
+        queue.batch.add(self.held, None)
+
+    def step(self) -> list[State]:
+        self.queue.step(self.report())
+        return states(self.queue.batch)
+
+    def send(self, queue: UploadQueue | None = None) -> None:
+        super().send(queue or self.queue)
+
+
+@pytest.fixture
+def queue() -> UploadQueue:
+    return UploadQueue(Batch())
+
+
+def soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets the queue's time pass without waiting."""
+    passed_s = 0.0
+    for module in (upload_queue, upload_proxy):
+        monkeypatch.setattr(module, "now_s", lambda: time.monotonic() + passed_s)
+
+    def later(seconds: float) -> None:
+        nonlocal passed_s
+        passed_s += seconds
+
+    return later
+
+
+class TestUploadQueue:
+    def test_from_choice_to_genre(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue)
+        service.results = [Answer(200, done(id="1.wav"))]
+        assert browser.step() == [State.UPLOADING]
+        assert list(queue.sending.values()) == [1]
+        browser.send()
+        assert browser.step() == [State.DONE]
+        (entry,) = queue.batch.entries
+        assert (entry.result_id, entry.share) == ("1.wav", 1.0)
+        assert entry.result == done(id="1.wav")
+        assert queue.pause_s is None
+        assert queue.sending == {}
+        assert [asked.method for asked in service.asked] == ["POST", "PUT", "GET"]
+
+    def test_the_share_is_what_the_proxy_passed_on(self, queue: UploadQueue) -> None:
+        browser = Page(queue)
+        browser.step()
+        (token,) = queue.sending
+        session = upload_proxy._uploads[token]
+        session.start(100)
+        session.sent_bytes = 43
+        browser.step()
+        assert queue.batch.entries[0].share == 0.43
+
+    def test_three_at_a_time(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue, 5)
+        service.results = [LONG_PENDING]
+        assert browser.step() == [State.UPLOADING] * 3 + [State.WAITING] * 2
+        assert list(queue.sending.values()) == [1, 2, 3]
+        browser.send()
+        assert browser.step() == [State.CLASSIFYING] * 3 + [State.UPLOADING] * 2
+        browser.send()
+        assert browser.step() == [State.CLASSIFYING] * 5
+        assert len(service.paths("POST")) == 5
+
+    def test_twelve_files_two_of_them_bad(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue, 12)
+        service.results = [Answer(200, done())]
+        for name in ("3.wav", "7.wav"):
+            service.results_of[name] = Answer(200, failure("unsupported_format", "No audio format known here", "Text."))
+        while queue.batch.unfinished:
+            browser.step()
+            browser.send()
+        assert queue.batch.counts == {State.DONE: 10, State.FAILED: 2}
+        assert queue.batch.entries[2].reason == "No audio format known here. Text."
+
+    def test_retry_after_is_respected(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        service.results = [LONG_PENDING]
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        for _ in range(3):
+            assert browser.step() == [State.CLASSIFYING]
+        assert len(service.paths("GET")) == 1
+        later(31)
+        browser.step()
+        assert len(service.paths("GET")) == 2
+
+    def test_a_second_is_not_waited_for_at_first(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        service.results = [Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "1"})]
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        asked = []
+        for after_s in (0.0, upload_queue.FAST_STEP_S, upload_queue.EAGER_FOR_S, upload_queue.FAST_STEP_S):
+            later(after_s)
+            browser.step()
+            asked.append(len(service.paths("GET")))
+        assert asked == [1, 2, 3, 3]
+
+    def test_the_steps_become_slower(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        service.results = [LONG_PENDING]
+        browser = Page(queue, 4)
+        assert queue.pause_s == upload_queue.FAST_STEP_S
+        browser.step()
+        browser.send()
+        later(upload_queue.FAST_FOR_S + 1)
+        browser.step()
+        assert queue.pause_s == upload_queue.FAST_STEP_S, "one is still uploaded"
+        browser.send()
+        browser.step()
+        assert queue.pause_s == upload_queue.FAST_STEP_S, "one has only just been uploaded"
+        later(upload_queue.FAST_FOR_S + 1)
+        assert queue.pause_s == upload_queue.SLOW_STEP_S
+
+    def test_temporary_errors_are_tried_again(
+        self, queue: UploadQueue, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        monkeypatch.setenv("TONEARM_API_URL", away_url)
+        for _ in range(20):
+            assert browser.step() == [State.CLASSIFYING]
+            assert queue.trouble == errors.AWAY
+            later(upload_queue.MAX_RETRY_PAUSE_S)
+        monkeypatch.setenv("TONEARM_API_URL", service.url)
+        service.results = [Answer(503), PENDING, Answer(200, done())]
+        browser.step()
+        assert queue.trouble == errors.BUSY
+        later(upload_queue.MAX_RETRY_PAUSE_S)
+        browser.step()
+        assert queue.trouble is None
+        later(1)
+        assert browser.step() == [State.DONE]
+
+    def test_a_service_that_is_silent_for_long_is_reported(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
+        browser = Page(queue)
+        service.answers.clear()
+        assert browser.step() == [State.WAITING]
+        assert queue.trouble is None
+        later(upload_queue.SLOW_AFTER_S + 1)
+        assert queue.trouble == errors.SERVICE_SLOW
+        service.answers.set()
+        wait_until(lambda: browser.step() == [State.UPLOADING], "an upload URL")
+        assert queue.trouble is None
+        browser.send()
+        service.answers.clear()
+        assert browser.step() == [State.CLASSIFYING]
+        assert queue.trouble is None
+        later(upload_queue.SLOW_AFTER_S + 1)
+        assert queue.trouble == errors.SERVICE_SLOW
+        queue.cancel(queue.batch.entries)
+        assert queue.trouble is None, "nothing waits any more"
+        queue.retry(queue.batch.entries)
+        service.results = [Answer(200, done())]
+        service.answers.set()
+        wait_until(lambda: browser.step() == [State.DONE], "the answer")
+
+    def test_a_storage_that_is_silent_for_long_is_reported(
+        self, queue: UploadQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        browser = Page(queue)
+        browser.step()
+        (token,) = queue.sending
+        later(upload_queue.SLOW_AFTER_S + 1)
+        assert queue.trouble is None, "nothing was sent yet"
+        session = upload_proxy._uploads[token]
+        session.start(10)
+        later(upload_queue.SLOW_AFTER_S + 1)
+        assert queue.trouble == errors.STORAGE_SLOW
+        session.end(None)
+        browser.step()
+        assert queue.trouble is None
+
+    def test_a_recording_that_the_storage_is_slow_to_take(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
+        service.reads.clear()
+        service.results = [Answer(200, done())]
+        entry = queue.batch.add_recording("Recording.wav", io.BytesIO(b"RIFF"), None)
+        wait_until(lambda: queue.step(None) or entry.state is State.UPLOADING, "an upload URL")
+        assert queue.trouble is None
+        later(upload_queue.SLOW_AFTER_S + 1)
+        assert queue.trouble == errors.STORAGE_SLOW
+        service.reads.set()
+        wait_until(lambda: queue.step(None) or entry.state is State.DONE, "the answer")
+        assert queue.trouble is None
+
+    def test_an_error_of_one_file_spares_the_others(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue, 3)
+        browser.step()
+        browser.send()
+        service.results_of = {"1.wav": NOT_FOUND, "2.wav": Answer(503)}
+        assert browser.step() == [State.FAILED, State.CLASSIFYING, State.CLASSIFYING]
+
+    def test_a_long_wait_ends_and_can_go_on(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        monkeypatch.setenv("TONEARM_RESULT_WAIT_S", "50")
+        service.results = [LONG_PENDING]
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        browser.step()
+        later(49)
+        assert browser.step() == [State.CLASSIFYING]
+        later(31)
+        assert browser.step() == [State.FAILED]
+        (entry,) = queue.batch.entries
+        assert entry.reason == upload_queue.OVERDUE
+        service.results = [Answer(200, done())]
+        queue.retry([entry])
+        assert browser.step() == [State.DONE]
+        assert len(service.paths("PUT")) == 1
+
+    def test_an_upload_url_is_requested_three_times(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = soon(monkeypatch)
+        service.upload = Answer(500)
+        browser = Page(queue)
+        assert browser.step() == [State.WAITING]
+        assert queue.trouble == errors.INTERNAL
+        assert browser.step() == [State.WAITING]
+        assert len(service.asked) == 1, "not before its time"
+        later(1)
+        assert browser.step() == [State.WAITING]
+        later(2)
+        assert browser.step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == errors.INTERNAL
+        assert queue.trouble is None
+        service.upload = None
+        queue.retry(queue.batch.entries)
+        assert browser.step() == [State.UPLOADING]
+
+    @pytest.mark.parametrize(
+        ("answer", "sentence"),
+        [
+            (Answer(401), errors.BAD_KEY),
+            (Answer(403), errors.REFUSED),
+            (problem(400, "bad_request", "The name is no name", ""), "The name is no name."),
+        ],
+    )
+    def test_a_permanent_error_ends_it(
+        self, queue: UploadQueue, service: Service, answer: Answer, sentence: str
+    ) -> None:
+        service.upload = answer
+        browser = Page(queue)
+        assert browser.step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == sentence
+        assert queue.batch.entries[0].retryable
+
+    def test_the_limit_of_the_upload_url_counts(self, queue: UploadQueue, service: Service) -> None:
+        service.max_bytes = 9
+        assert Page(queue).step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == errors.too_large(10, 9)
+
+    def test_a_storage_that_refuses_is_tried_again_with_a_new_link(self, queue: UploadQueue, service: Service) -> None:
+        service.put = Answer(403)
+        service.results = [Answer(200, done())]
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        assert browser.step() == [State.FAILED]
+        (entry,) = queue.batch.entries
+        assert entry.reason == errors.LINK_EXPIRED
+        service.put = Answer(201)
+        queue.retry([entry])
+        browser.step()
+        browser.send()
+        assert browser.step() == [State.DONE]
+        assert len(service.paths("POST")) == len(service.paths("PUT")) == 2
+
+    def test_a_connection_that_broke_off(self, queue: UploadQueue) -> None:
+        browser = Page(queue)
+        browser.step()
+        browser.ended |= queue.sending.keys()
+        assert browser.step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == upload_proxy.INTERRUPTED
+
+    def test_a_browser_that_never_sends(self, queue: UploadQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        browser = Page(queue)
+        browser.step()
+        (token,) = queue.sending
+        session = upload_proxy._uploads[token]
+        monkeypatch.setattr(type(session), "startable", False)
+        assert browser.step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == errors.LINK_EXPIRED
+
+    def test_a_file_that_the_browser_lost(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue, 2)
+        browser.held = browser.held[1:]
+        assert browser.step() == [State.FAILED, State.UPLOADING]
+        assert queue.batch.entries[0].reason == upload_queue.LOST
+        assert not queue.batch.entries[0].retryable
+        assert len(service.paths("POST")) == 1
+
+    def test_before_the_browser_reports_nothing_is_sent(self, queue: UploadQueue, service: Service) -> None:
+        Page(queue)
+        queue.step(None)
+        assert states(queue.batch) == [State.WAITING]
+        assert not service.asked
+
+    def test_an_upload_that_was_deleted_is_uploaded_again(self, queue: UploadQueue, service: Service) -> None:
+        service.results = [NOT_FOUND]
+        browser = Page(queue)
+        browser.step()
+        browser.send()
+        assert browser.step() == [State.FAILED]
+        assert queue.batch.entries[0].reason == errors.UNKNOWN_RESULT
+        service.results = [Answer(200, done())]
+        queue.retry(queue.batch.entries)
+        assert browser.step() == [State.UPLOADING]
+        browser.send()
+        assert browser.step() == [State.DONE]
+
+    def test_cancelling(self, queue: UploadQueue, service: Service) -> None:
+        browser = Page(queue, 5)
+        browser.step()
+        first, second, *others = queue.batch.entries
+        sessions = [job.session for job in queue._jobs.values()]
+        queue.cancel([first, *others])
+        assert browser.step() == [State.CANCELLED, State.UPLOADING, *[State.CANCELLED] * 3]
+        assert list(queue.sending.values()) == [second.number]
+        assert [session.stage for session in sessions if session] == [
+            Stage.WITHDRAWN,
+            Stage.OFFERED,
+            Stage.WITHDRAWN,
+        ]
+        queue.retry([first, second])
+        assert browser.step() == [State.UPLOADING, State.UPLOADING, *[State.CANCELLED] * 3]
+        assert sessions[1] is queue._jobs[second].session
+        assert len(service.paths("POST")) == 4
+
+    def test_cancelling_while_a_result_is_waited_for(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
+        browser = Page(queue)
+        wait_until(lambda: browser.step() == [State.UPLOADING], "an upload URL")
+        browser.send()
+        service.results = [Answer(200, done())]
+        browser.step()
+        queue.cancel(queue.batch.entries)
+        wait_until(lambda: service.paths("GET"), "the request for the result")
+        assert browser.step() == [State.CANCELLED]
+        queue.retry(queue.batch.entries)
+        wait_until(lambda: browser.step() == [State.DONE], "the answer")
+        assert len(service.paths("PUT")) == 1
+
+    def test_another_session_of_the_same_browser_page(self, queue: UploadQueue, service: Service) -> None:
+        service.results_of["x/1.wav"] = Answer(200, done(id="x/1.wav"))
+        queue.batch.add([BrowserFile(1, "1.wav", 10, "x/1.wav"), BrowserFile(2, "2.wav", 10)], None)
+        queue.step(Report((BrowserFile(1, "1.wav", 10, "x/1.wav"), BrowserFile(2, "2.wav", 10)), frozenset()))
+        assert states(queue.batch) == [State.DONE, State.UPLOADING]
+
+    def test_a_recording(self, queue: UploadQueue, service: Service) -> None:
+        service.results = [Answer(200, done())]
+        queue.batch.add_recording("Recording.wav", io.BytesIO(b"RIFF and so on"), None)
+        while queue.batch.unfinished:
+            queue.step(None)
+        assert states(queue.batch) == [State.DONE]
+        post, put, _ = service.asked
+        assert post.body == b'{"filename":"Recording.wav"}'
+        assert put.body == b"RIFF and so on"
+        assert queue.sending == {}
+
+    def test_a_recording_that_the_storage_refuses(self, queue: UploadQueue, service: Service) -> None:
+        service.put = Answer(403)
+        entry = queue.batch.add_recording("Recording.wav", io.BytesIO(b"RIFF"), None)
+        queue.step(None)
+        queue.step(None)
+        assert (entry.state, entry.reason) == (State.FAILED, errors.LINK_EXPIRED)
+        service.put, service.results = Answer(201), [Answer(200, done())]
+        queue.retry([entry])
+        while queue.batch.unfinished:
+            queue.step(None)
+        assert entry.state is State.DONE
