@@ -1,45 +1,44 @@
-"""``make load``: the whole system under load, on this machine: HTTP, too much of it, and uploads.
+"""``make load``: the whole system under load on this machine: users over HTTP, overload, and uploads.
 
-Starts storage and the functions host, lets a hundred users send unique clips for a minute, each the next at once, then
-each one every two seconds, then three hundred users, then drops a few files one by one and two hundred at once. Prints
-what came of it and writes ``bench/load.json``. The load generator and the storage emulator run on the same cores; what
-they take is told beside each figure. The emulator holds its files in memory, as its work for a disk would be on those
-cores too, where in the cloud storage is elsewhere.
+Prints the figures and writes ``bench/load.json``. The load generator and the storage emulator run on the same cores;
+their shares are reported with each figure. The emulator holds its files in memory, because its work for a disk would
+be on those cores too; in Azure storage runs elsewhere.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from pprint import pp
 
+import numpy as np
 import psutil
+from azure.storage.blob import BlobServiceClient
 from tqdm import tqdm
 
-from bench import upload_speed
-from bench.machine import machine
-from tests.audio_samples import encode, music
+from bench.answers import clip
+from bench.measure import Figures, machine
 from tests.conftest import REPOSITORY, Storage, System
 from tonearm.classification import Mode
 
 RESULTS = Path(__file__).with_name("load.json")
 CLIPS = 24
-CLIP_S = 30
-USERS, SECONDS = 100, 60
-EVERY_S = 2.0
-"""Paced users begin a clip so often: fifty clips a second of a hundred of them."""
-CROWD, CROWD_SECONDS = 300, 20
-SOAKING, SOAKED_CLIPS = 8, 6_000
-"""So many users send so many clips, five thousand where the pace falls meanwhile: memory must not grow over them."""
-PACE_S = 10
-LOOK_INTERVAL_S = 0.05
-STEPS = ("wav", "paced", "mp3", "soak", "one_user", "crowd", "after_the_crowd", "uploads")
-IDLE_S, IDLE_PERCENT = 1.0, 20
+USERS, SECONDS = 100, 60.0
+EVERY_S = 2.0  # of a paced user: a hundred of them send fifty clips a second
+OVERLOAD_USERS, OVERLOAD_S = 300, 20.0
+SOAK_USERS, SOAK_CLIPS = 8, 6_000  # memory must not grow over them
+UPLOADS, UPLOAD_ROUNDS, SINGLE_UPLOADS, UPLOAD_THREADS = 200, 5, 20, 8
+UPLOADS_TIMEOUT_S = 600.0
+HTTP_S = 10.0  # of a hundred users before and after each round of uploads
+POLL_INTERVAL_S = 0.05
+STEPS = ("wav", "paced", "mp3", "soak", "one_user", "overload", "after_overload", "uploads")
 
 
 def main() -> None:
@@ -48,143 +47,183 @@ def main() -> None:
     parser.add_argument("--mode", action="append", choices=("fast", "accurate"), help="which (default: both)")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of the hundred users (default: %(default)s)")
     parser.add_argument("--step", action="append", choices=STEPS, help="which (default: all)")
-    parser.add_argument(
-        "--on-disk", action="store_true", help="storage on disk, as `make run` has it; in memory they come to 3 GB"
-    )
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
+    parser.add_argument("--on-disk", action="store_true", help="storage on disk, as in `make run`")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where to write the figures (default: %(default)s)")
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "storage": "on disk" if options.on_disk else "in memory"}
+    results: Figures = {"machine": machine(), "storage": "on disk" if options.on_disk else "in memory"}
     with tempfile.TemporaryDirectory() as name:
-        folders = {kind: _clips(Path(name, kind), kind) for kind in ("wav", "mp3")}
+        folders = {kind: _write_clips(Path(name, kind)) for kind in ("wav", "mp3")}
         for mode in options.mode or ("fast", "accurate"):
-            work = Path(name, mode)
-            work.mkdir()
-            storage = Storage(work, in_memory=not options.on_disk)
-            system = System(work, REPOSITORY, {"TONEARM_MODE": mode}, storage=storage)
-            results[mode] = _measured(mode, system, folders, options.seconds, options.step or STEPS)
-            print(f"{mode}\n{table(results[mode])}\n", flush=True)
+            folder = Path(name, mode)
+            folder.mkdir()
+            storage = Storage(folder, in_memory=not options.on_disk)
+            system = System(folder, REPOSITORY, {"TONEARM_MODE": mode}, storage=storage)
+            results[mode] = measure(mode, system, folders, options.seconds, options.step or STEPS)
+            pp({mode: results[mode]}, width=140)
     options.out.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written: {options.out}")
 
 
-def _clips(folder: Path, kind: str) -> Path:
-    """A few different clips, WAV as GTZAN has it or MP3 as people have it."""
+def _write_clips(folder: Path) -> Path:
     folder.mkdir()
-    rate_hz, channels = (22_050, 1) if kind == "wav" else (44_100, 2)
-    for seed in tqdm(range(CLIPS), desc=f"making {kind}", leave=False):
-        content = encode(kind, music(CLIP_S, rate_hz, seed=seed), rate_hz, channels=channels)
-        (folder / f"{seed}.{kind}").write_bytes(content)
+    for seed in tqdm(range(CLIPS), desc=f"making {folder.name}", leave=False):
+        (folder / str(seed)).write_bytes(clip(folder.name, seed=seed))
     return folder
 
 
-def _measured(
-    mode: Mode, system: System, folders: dict[str, Path], seconds: float, chosen: Sequence[str]
-) -> dict[str, Any]:
+def measure(mode: Mode, system: System, clips: dict[str, Path], seconds: float, chosen: Collection[str]) -> Figures:
+    """Start the system, run the chosen steps one after another, and stop it."""
     system.storage.start()
     system.start()
     try:
-        host, wav = psutil.Process(system.pid), folders["wav"]
-        _users(system, wav, 1, 3)
-        figures: dict[str, Any] = {"memory_at_rest_mb": _resident_mb(host)}
-        steps: dict[str, Callable[[], dict[str, Any]]] = {
-            "wav": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds)),
-            "paced": lambda: _watched(host, lambda: _users(system, wav, USERS, seconds, EVERY_S)),
-            "mp3": lambda: _watched(host, lambda: _users(system, folders["mp3"], USERS, seconds / 2)),
-            "soak": lambda: _soaked(system, wav, host),
-            "one_user": lambda: _users(system, wav, 1, seconds / 6),
-            "crowd": lambda: _watched(host, lambda: _users(system, wav, CROWD, CROWD_SECONDS)),
-            "after_the_crowd": lambda: _users(system, wav, 1, seconds / 6),
-            "uploads": lambda: upload_speed.measured(system, wav, lambda: _pace(system, wav, host)),
+        users = partial(_users, system, clips["wav"])
+        users(1, 3)
+        figures: Figures = {"memory_at_rest_mb": _memory_mb(psutil.Process(system.pid))}
+        steps: dict[str, Callable[[], Figures]] = {
+            "wav": lambda: users(USERS, seconds),
+            "paced": lambda: users(USERS, seconds, EVERY_S),
+            "mp3": lambda: _users(system, clips["mp3"], USERS, seconds / 2),
+            "soak": lambda: users(SOAK_USERS, SOAK_CLIPS / users(USERS, HTTP_S)["answered_a_second"]),
+            "one_user": lambda: users(1, seconds / 6),
+            "overload": lambda: users(OVERLOAD_USERS, OVERLOAD_S),
+            "after_overload": lambda: users(1, seconds / 6),
+            "uploads": lambda: Uploads(system, clips["wav"]).measure(lambda: users(USERS, HTTP_S)),
         }
         for name in tqdm([name for name in STEPS if name in chosen], desc=mode, leave=False):
             figures[name] = steps[name]()
-            _wait_until_idle(host)
         return figures
     finally:
         system.stop()
         system.storage.stop()
 
 
-def _wait_until_idle(host: psutil.Process) -> None:
-    """Users who are called off leave their last requests behind."""
-    while host.cpu_percent(IDLE_S) > IDLE_PERCENT:
-        pass
-
-
-def _users(system: System, clips: Path, users: int, seconds: float, every_s: float = 0) -> dict[str, Any]:
-    options = ["--host", f"http://{system.address}", "--clips", str(clips), "--users", str(users)]
-    times = ["--seconds", str(seconds), "--every", str(every_s)]
-    command = [sys.executable, "-m", "bench.users", *options, *times]
-    done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    return dict(json.loads(done.stdout))
-
-
-def _watched(host: psutil.Process, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``work`` returns, what the host took of the processor for an answer, and what memory it held meanwhile."""
-    used_s = sum(host.cpu_times()[:2])
-    held_mb: list[float] = []
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(work)
-        while not running.done():
-            held_mb.append(_resident_mb(host))
-            time.sleep(LOOK_INTERVAL_S)
-        found = running.result()
-    used_s = sum(host.cpu_times()[:2]) - used_s
-    fifth = max(1, len(held_mb) // 5)
-    return found | {
-        "host_ms_an_answer": round(1_000 * used_s / max(1, found["answered"]), 1),
-        "memory_mb": max(held_mb),
-        "memory_by_fifths_mb": [max(held_mb[part * fifth : (part + 1) * fifth]) for part in range(5)],
+def _users(system: System, clips: Path, users: int, seconds: float, every_s: float = 0) -> Figures:
+    """What users saw, and the host's processor time and memory meanwhile."""
+    host = psutil.Process(system.pid)
+    arguments = {"host": f"http://{system.address}", "folder": str(clips), "users": users}
+    arguments |= {"seconds": seconds, "every_s": every_s}
+    command = [sys.executable, "-m", "bench.users", json.dumps(arguments)]
+    cpu_s = _cpu_s(host)
+    memory_mb = []
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as generator:
+        while generator.poll() is None:
+            memory_mb.append(_memory_mb(host))
+            time.sleep(POLL_INTERVAL_S)
+        output = generator.communicate()[0]
+    if generator.returncode:
+        raise RuntimeError(f"bench.users ended with {generator.returncode}")
+    figures: Figures = json.loads(output)
+    cpu_s = _cpu_s(host) - cpu_s
+    while host.cpu_percent(interval=1) > 20:
+        pass  # the users leave their last requests behind
+    fifth = max(1, len(memory_mb) // 5)
+    return figures | {
+        "host_ms_an_answer": round(1_000 * cpu_s / max(1, figures["answered"]), 1),
+        "memory_mb": max(memory_mb),
+        "memory_by_fifths_mb": [max(memory_mb[part * fifth : (part + 1) * fifth]) for part in range(5)],
     }
 
 
-def _pace(system: System, clips: Path, host: psutil.Process) -> dict[str, Any]:
-    """A hundred users, for some seconds."""
-    found = _watched(host, lambda: _users(system, clips, USERS, PACE_S))
-    _wait_until_idle(host)
-    return found
+class Uploads:
+    """Uploads files to storage and waits for their results."""
+
+    def __init__(self, system: System, clips: Path) -> None:
+        service = BlobServiceClient.from_connection_string(system.connection_string)
+        self._system = system
+        self._uploads, self._results = (service.get_container_client(name) for name in ("uploads", "results"))
+        self._contents = [path.read_bytes() for path in sorted(clips.iterdir())]
+        self._host, self._storage = psutil.Process(system.pid), psutil.Process(system.storage.pid)
+
+    def measure(self, http: Callable[[], Figures]) -> Figures:
+        """Time single uploads, then rounds of twice two hundred, each against ``http`` before and after it.
+
+        The first two hundred of a round are classified while they are uploaded, so the work of taking them in is on
+        the same cores. The second are in storage before the host looks. ``of_http`` compares the answers a second;
+        ``host_of_http`` compares the host's processor time per answer, which is what remains where storage and clients
+        run elsewhere, as in Azure.
+        """
+        singles_s = [self._single_s(number) for number in range(SINGLE_UPLOADS)]
+        rounds: dict[str, list[Figures]] = {"during_upload": [], "stored_before": []}
+        before = http()
+        for number in range(UPLOAD_ROUNDS):
+            for kind, figures in rounds.items():
+                group = f"{kind}-{number}"
+                upload = partial(self._upload_all, group)
+                if kind == "stored_before":
+                    self._system.suspend()
+                    upload()
+                row = self._answers(group, upload if kind == "during_upload" else self._system.resume)
+                self._delete_all(group)
+                after = http()
+                rate, cpu_ms = ((before[name] + after[name]) / 2 for name in ("answered_a_second", "host_ms_an_answer"))
+                row["of_http"] = round(row["answered_a_second"] / rate, 3)
+                row["host_of_http"] = round(cpu_ms / row["host_ms_an_answer"], 3)
+                figures.append(row)
+                before = after
+        medians = {
+            name: {kind: statistics.median(row[name] for row in rows) for kind, rows in rounds.items()}
+            for name in ("of_http", "host_of_http")
+        }
+        median_s, p95_s = np.percentile(singles_s, (50, 95)).round(3).tolist()
+        return {"clips": UPLOADS, **rounds, **medians, "single_upload_s": {"median": median_s, "p95": p95_s}}
+
+    def _upload(self, group: str, number: int) -> None:
+        self._uploads.upload_blob(f"{group}/{number}.wav", self._contents[number % len(self._contents)])
+
+    def _upload_all(self, group: str) -> None:
+        with ThreadPoolExecutor(UPLOAD_THREADS) as pool:
+            list(pool.map(self._upload, [group] * UPLOADS, range(UPLOADS)))
+
+    def _delete_all(self, group: str) -> None:
+        """Otherwise each round would begin with more blobs for the host to list."""
+        with ThreadPoolExecutor(UPLOAD_THREADS) as pool:
+            list(pool.map(self._uploads.delete_blob, self._uploads.list_blob_names(name_starts_with=f"{group}/")))
+
+    def _count_results(self, prefix: str) -> int:
+        return sum(1 for _ in self._results.list_blob_names(name_starts_with=prefix))
+
+    def _single_s(self, number: int) -> float:
+        """Seconds from the end of an upload until its result is stored."""
+        self._upload("single", number)
+        start_s = time.monotonic()
+        while not self._count_results(f"single/{number}.wav"):
+            time.sleep(POLL_INTERVAL_S)
+        return time.monotonic() - start_s
+
+    def _answers(self, group: str, begin: Callable[[], None]) -> Figures:
+        """Call ``begin`` and wait for every result of ``group``. Raises RuntimeError if some do not come."""
+        log_start = self._system.log_path.stat().st_size
+        start_s, cpu_s = time.monotonic(), self._cpu_s()
+        begin()
+        # Counted in the host's log: listing the results would take a core from it near the end.
+        while (missing := UPLOADS - self._count_logged(group, log_start)) > 0:
+            if time.monotonic() - start_s > UPLOADS_TIMEOUT_S:
+                raise RuntimeError(f"{missing} of {UPLOADS} uploads have no answer after {UPLOADS_TIMEOUT_S} s")
+            time.sleep(POLL_INTERVAL_S)
+        elapsed_s, after_s = time.monotonic() - start_s, self._cpu_s()
+        if (stored := self._count_results(f"{group}/")) != UPLOADS:
+            raise RuntimeError(f"{UPLOADS} uploads were answered, but {stored} results are stored")
+        return {
+            "seconds": round(elapsed_s, 2),
+            "answered_a_second": round(UPLOADS / elapsed_s, 2),
+            **{f"{name}_ms_an_answer": round(1_000 * (after_s[name] - cpu_s[name]) / UPLOADS, 1) for name in cpu_s},
+        }
+
+    def _cpu_s(self) -> dict[str, float]:
+        return {"host": _cpu_s(self._host), "storage": _cpu_s(self._storage), "uploader": time.process_time()}
+
+    def _count_logged(self, group: str, start: int) -> int:
+        with self._system.log_path.open("rb") as log:
+            log.seek(start)
+            return sum(b'"event": "upload_answered"' in line and f'"{group}/'.encode() in line for line in log)
 
 
-def _soaked(system: System, clips: Path, host: psutil.Process) -> dict[str, Any]:
-    seconds = SOAKED_CLIPS / _pace(system, clips, host)["answered_a_second"]
-    return _watched(host, lambda: _users(system, clips, SOAKING, seconds))
+def _cpu_s(process: psutil.Process) -> float:
+    return sum(process.cpu_times()[:2])
 
 
-def _resident_mb(process: psutil.Process) -> float:
+def _memory_mb(process: psutil.Process) -> float:
     return round(process.memory_info().rss / 1e6, 1)
-
-
-def table(figures: dict[str, Any]) -> str:
-    """One mode's figures, for people."""
-    rows = [f"  host at rest: {figures['memory_at_rest_mb']:.0f} MB"]
-    for name in STEPS[:-1]:
-        if name not in figures:
-            continue
-        row, latency = figures[name], figures[name]["latency_ms"]
-        host = (
-            f"; host {row['host_ms_an_answer']} ms an answer, {row['memory_mb']:.0f} MB" if "memory_mb" in row else ""
-        )
-        rows.append(
-            f"  {name:<16} {row['users']} users: {row['answered_a_second']:.1f}/s, p50 {latency['p50']:.0f} ms, "
-            f"p95 {latency['p95']:.0f} ms, {row['statuses']}{host}; generator {row['generator_cores']:.2f} cores"
-        )
-    if "uploads" not in figures:
-        return "\n".join(rows)
-    dropped = figures["uploads"]
-    for name, what in (("while_dropped", "uploads"), ("waiting", "uploads, waiting")):
-        rows.extend(
-            f"  {what:<16} {dropped['clips']} answered, {row['answered_a_second']:.1f}/s, "
-            f"{row['of_http']:.0%} of HTTP, the host by itself {row['host_of_http']:.0%}; "
-            f"host {row['host_ms_an_answer']} ms, storage {row['storage_ms_an_answer']} ms, "
-            f"dropper {row['dropper_ms_an_answer']} ms an answer"
-            for row in dropped[name]
-        )
-        rows.append(
-            f"  {what:<16} {dropped['of_http'][name]:.0%} of HTTP, "
-            f"the host by itself {dropped['host_of_http'][name]:.0%}, the medians of these"
-        )
-    rows.append(f"  idle, upload to result: p95 {dropped['idle_drop_to_result_s']['p95']:.2f} s")
-    return "\n".join(rows)
 
 
 if __name__ == "__main__":

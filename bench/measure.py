@@ -1,79 +1,78 @@
-"""How things are timed here: many runs, the median of them, and how far they lie apart.
+"""How things are timed: many runs, their median and their spread (10th to 90th percentile).
 
-What is to be held against each other is done in turns: a machine that is shared changes its pace from minute to minute,
-by a third and more, and a quotient of neighbours does not.
+Things to compare are run alternately: a shared machine changes its speed by a third within minutes, and the ratio of
+neighbouring runs does not.
 """
 
+import os
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Work = Callable[[], object]
+Figures = dict[str, Any]
 
 WARM_UPS = 3
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "neon", "asimddp")
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Milliseconds: the median of all runs, and between what the middle eight of ten lay."""
-
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A quotient: the median of all rounds, and between what the middle eight of ten lay."""
-
-    median: float
-    low: float
-    high: float
-    rounds: int
-
-
-def timed(work: Callable[[], object], *, runs: int = 30, least_s: float = 0.5) -> Timing:
-    """``work``, after a few runs to warm up, at least ``runs`` times and for ``least_s`` seconds."""
+def timed(work: Work, *, runs: int = 30, min_s: float = 0.5) -> Figures:
+    """Time ``work`` at least ``runs`` times and for ``min_s`` seconds, after a few runs to warm up."""
     for _ in range(WARM_UPS):
         work()
-    spent_ms: list[float] = []
-    begun_s = time.perf_counter()
-    while len(spent_ms) < runs or time.perf_counter() - begun_s < least_s:
-        started_s = time.perf_counter()
-        work()
-        spent_ms.append(1_000 * (time.perf_counter() - started_s))
-    return summary(spent_ms)
+    times_ms: list[float] = []
+    start_s = time.perf_counter()
+    while len(times_ms) < runs or time.perf_counter() - start_s < min_s:
+        times_ms.append(_time_ms(work))
+    return summary(times_ms)
 
 
-def in_turns(works: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each of ``works`` in each of so many rounds, in which each is done once."""
-    spent_ms: dict[str, list[float]] = {name: [] for name in works}
+def alternately(works: Mapping[str, Work], *, rounds: int) -> dict[str, list[float]]:
+    """Time each of ``works`` once in each round, after a round to warm up: milliseconds by round."""
     for work in works.values():
         work()
-    for _ in range(rounds):
-        for name, work in works.items():
-            started_s = time.perf_counter()
-            work()
-            spent_ms[name].append(1_000 * (time.perf_counter() - started_s))
-    return spent_ms
+    passes = [{name: _time_ms(work) for name, work in works.items()} for _ in range(rounds)]
+    return {name: [times_ms[name] for times_ms in passes] for name in works}
 
 
-def summary(spent_ms: Sequence[float]) -> Timing:
-    """Of single runs."""
-    low, high = _middle(spent_ms)
-    return Timing(round(statistics.median(spent_ms), 3), round(low, 3), round(high, 3), len(spent_ms))
+def summary(times_ms: Sequence[float]) -> Figures:
+    """The median and spread of single runs, in milliseconds."""
+    median, low, high = (round(value, 3) for value in _spread(times_ms))
+    return {"median_ms": median, "low_ms": low, "high_ms": high, "runs": len(times_ms)}
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-    """Of what was measured side by side, round by round."""
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figures:
+    """The median and spread of the quotients of neighbouring runs."""
     quotients = [our / their for our, their in zip(ours, theirs, strict=True)]
-    low, high = _middle(quotients)
-    return Ratio(round(statistics.median(quotients), 4), round(low, 4), round(high, 4), len(quotients))
+    median, low, high = (round(value, 4) for value in _spread(quotients))
+    return {"median": median, "low": low, "high": high, "rounds": len(quotients)}
 
 
-def _middle(values: Sequence[float]) -> tuple[float, float]:
-    """Between what the middle eight of ten lie."""
-    if len(values) == 1:
-        return values[0], values[0]
-    tenths = statistics.quantiles(values, n=10, method="inclusive")
-    return tenths[0], tenths[-1]
+def machine() -> Figures:
+    """The processor, its cores and instructions, and the versions that matter."""
+    text = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.+)", text)
+    return {
+        "processor": name[1] if name else platform.machine(),
+        "cores": os.process_cpu_count(),
+        "instructions": [name for name in _INSTRUCTIONS if f" {name} " in text.replace("\n", " ")],
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "onnxruntime", "av", "soxr")},
+    }
+
+
+def _time_ms(work: Work) -> float:
+    start_s = time.perf_counter()
+    work()
+    return 1_000 * (time.perf_counter() - start_s)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float, float]:
+    tenths = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else values
+    return statistics.median(values), tenths[0], tenths[-1]

@@ -1,4 +1,4 @@
-"""The measuring tools measure what they say. Speed itself is tested nowhere."""
+"""The benchmarks measure what they say. Speed itself is tested nowhere."""
 
 import hashlib
 import json
@@ -9,17 +9,17 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
-from bench import baselines, load, report
-from bench.__main__ import RESULTS
-from bench.bodies import unique
-from bench.measure import in_turns, ratio, summary, timed
-from bench.stages import clip, growth
+from bench import answers, baselines, load
+from bench.measure import alternately, ratio, summary, timed
+from bench.users import unique
 from tests.audio_samples import encode, music
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, System
 from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.decoding.audio import AudioReader
@@ -27,88 +27,69 @@ from tonearm.models import VGG19_FILE, OnnxModel
 
 
 def test_the_median_of_many_runs_and_their_spread() -> None:
-    timing = summary([float(ms) for ms in (*range(1, 100), 10_000)])
-    assert (timing.median_ms, timing.runs) == (50.5, 100)
-    assert timing.low_ms == pytest.approx(10.9)
-    assert timing.high_ms == pytest.approx(90.1)
-    assert summary([3.0]).high_ms == 3.0
+    figures = summary([float(ms) for ms in (*range(1, 100), 10_000)])
+    assert figures == {"median_ms": 50.5, "low_ms": 10.9, "high_ms": 90.1, "runs": 100}
+    assert summary([3.0])["high_ms"] == 3.0
     calls: list[int] = []
-    assert timed(lambda: calls.append(1), runs=5, least_s=0).runs == 5
+    assert timed(lambda: calls.append(1), runs=5, min_s=0)["runs"] == 5
     assert len(calls) > 5  # the first ones warm up
-    assert timed(lambda: time.sleep(0.002), runs=3, least_s=0).median_ms >= 2
+    assert timed(lambda: time.sleep(0.002), runs=3, min_s=0)["median_ms"] >= 2
 
 
-def test_ratios_are_of_neighbours() -> None:
-    """A machine that halves its pace in the third of four rounds changes no ratio."""
-    found = ratio([1, 1, 2, 1], [4, 4, 8, 4])
-    assert (found.median, found.low, found.high, found.rounds) == (0.25, 0.25, 0.25, 4)
+def test_ratios_are_of_neighbouring_runs() -> None:
+    """A machine that halves its speed in the third of four rounds changes no ratio."""
+    assert ratio([1, 1, 2, 1], [4, 4, 8, 4]) == {"median": 0.25, "low": 0.25, "high": 0.25, "rounds": 4}
     order: list[str] = []
-    spent_ms = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
-    assert "".join(order) == "ab" + "abab"  # the first to warm up
-    assert {name: len(runs) for name, runs in spent_ms.items()} == {"a": 2, "b": 2}
+    times_ms = alternately({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
+    assert "".join(order) == "ab" + "abab"  # the first round warms up
+    assert {name: len(runs) for name, runs in times_ms.items()} == {"a": 2, "b": 2}
 
 
 def test_the_float32_baseline_is_the_same_network() -> None:
-    """Without its quantisations: the same answers but for rounding, and in real float32."""
+    """Without the rounding between layers: the same logits but for it."""
     content = manifest.load(manifest.default_folder()).read(VGG19_FILE)
     tiles = np.random.default_rng(0).uniform(0, 255, (2, 128, 128)).astype(np.float32)
-    ours, theirs = OnnxModel(content).scores(tiles), baselines.float32_vgg19(content)(tiles)
-    assert 0 < np.abs(ours - theirs).max() < 0.1 * np.ptp(theirs)
-    import onnx
-
-    model = baselines.dequantized(onnx.load_from_string(content))
-    kinds = {node.op_type for node in model.graph.node}
-    assert "Conv" in kinds
-    assert not kinds & {"QuantizeLinear", "DequantizeLinear", "QLinearConv"}
+    model = baselines.float32(onnx.load_from_string(content))
+    float32 = baselines.one_core(model)({model.graph.input[0].name: tiles})
+    assert 0 < np.abs(OnnxModel(content).scores(tiles) - float32).max() < 0.1 * np.ptp(float32)
+    quantized = [node for node in model.graph.node if "QuantizeLinear" in node.op_type or "QLinear" in node.op_type]
+    assert quantized == []
+    weights = {each.name for each in model.graph.initializer}
+    assert {node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"} <= weights
 
 
 def test_the_whole_network_is_vgg19() -> None:
-    model = baselines.vgg19_model()
+    model = baselines.vgg19()
     kernels = [each.dims for each in model.graph.initializer if len(each.dims) == 4]
     assert sum(int(np.prod(dims)) for dims in kernels) == 20_018_880  # of its published 20,024,384, less 5,504 biases
     assert baselines.giga_mac(model) == pytest.approx(6.370, abs=5e-4)
-    scores = baselines.whole_vgg19()(np.random.default_rng(0).uniform(0, 255, (2, 128, 128)).astype(np.float32))
-    assert scores.shape == (2, 10)
-    assert scores[0].std() > 0
+    onnx.checker.check_model(model, full_check=True)
 
 
 @pytest.mark.parametrize("kind", ["wav", "mp3"])
-def test_every_clip_is_sent_in_bytes_of_its_own_and_sounds_the_same(kind: str) -> None:
+def test_every_request_has_unique_bytes_and_the_same_sound(kind: str) -> None:
     content = encode(kind, music(3, 44_100), 44_100)
     sent = [unique(content, number) for number in range(300)]
     assert len(set(sent)) == 300
-
-    def samples(source: bytes) -> np.ndarray:
-        return next(iter(AudioReader(source).windows())).samples
-
-    changed = np.abs(samples(sent[299]) - samples(content)) > 1e-3
+    changed = np.abs(answers.first_window(sent[299]) - answers.first_window(content)) > 1e-3
     assert changed.sum() < 100
 
 
 def test_growth_is_a_line() -> None:
-    found = growth(Classifier.load(mode="fast"), (0.1, 1))
-    assert [row["minutes"] for row in found["rows"]] == [0.1, 1]
-    assert found["ms_a_minute"] > 0
+    figures = answers.growth(Classifier.load(mode="fast"), (0.1, 1))
+    assert [row["minutes"] for row in figures["rows"]] == [0.1, 1]
+    assert figures["ms_a_minute"] > 0
 
 
-def test_the_clip_is_gtzans() -> None:
-    reader = AudioReader(clip())
+def test_the_clip_is_like_gtzans() -> None:
+    reader = AudioReader(answers.clip())
     assert len(list(reader.windows())) == 1
     facts = reader.facts()
     assert (facts.duration_s, facts.sample_rate_hz, facts.channels) == (30, 22_050, 1)
 
 
-def test_the_figures_kept_can_be_shown() -> None:
-    """Those that docs/performance.md is written from."""
-    results = json.loads(RESULTS.read_text())
-    assert "fast_to_naive" in report.tables(results)
-    kept = json.loads(load.RESULTS.read_text())
-    for mode in ("fast", "accurate"):
-        assert "uploads" in load.table(kept[mode])
-
-
 class _Host(ThreadingHTTPServer):
-    """Answers each clip after 50 ms, the tenth with 503, and keeps their hashes."""
+    """Answers each clip after 50 ms, the tenth with 503, and remembers their hashes."""
 
     def __init__(self) -> None:
         hashes: list[str] = []
@@ -129,7 +110,7 @@ class _Host(ThreadingHTTPServer):
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keep the tests' output clean."""
+                pass
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.hashes = hashes
@@ -145,21 +126,40 @@ def host() -> Iterator[_Host]:
         thread.join()
 
 
-def test_users_with_a_pace_keep_to_it_and_hasty_ones_do_not_wait(host: _Host, tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(encode("wav", music(1, 22_050), 22_050))
+def test_paced_users_keep_their_interval_and_closed_loop_users_do_not_wait(host: _Host, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(encode("wav", music(1)))
 
-    def seen(users: int, *options: str) -> dict[str, object]:
-        command = [sys.executable, "-m", "bench.users", "--host", f"http://127.0.0.1:{host.server_port}"]
-        command += ["--clips", str(tmp_path), "--users", str(users), "--seconds", "2", *options]
-        found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
-        return dict(json.loads(found.stdout))
+    def run(every_s: float) -> dict[str, Any]:
+        arguments = {"host": f"http://127.0.0.1:{host.server_port}", "folder": str(tmp_path), "users": 8}
+        arguments |= {"seconds": 2, "every_s": every_s}
+        command = [sys.executable, "-m", "bench.users", json.dumps(arguments)]
+        done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+        return dict(json.loads(done.stdout))
 
-    paced = seen(8, "--every", "1")
-    asked = len(host.hashes)
-    assert 8 < asked <= 8 * 4  # half a second apart at the least
-    assert paced["statuses"]["503"] == 1  # type: ignore[index]
+    paced = run(1)
+    requests = len(host.hashes)
+    assert 8 < requests <= 8 * 4  # half a second apart at least
+    assert paced["statuses"]["503"] == 1
     assert (paced["without_retry_after"], paced["longest_retry_after_s"]) == (0, 7)
-    assert paced["latency_ms"]["p50"] >= 50  # type: ignore[index]
-    seen(8)
-    assert len(host.hashes) - asked > 8 * 4
-    assert len(set(host.hashes[:asked])) == asked
+    assert paced["latency_ms"]["p50"] >= 50
+    run(0)
+    assert len(host.hashes) - requests > 8 * 4
+    assert len(set(host.hashes[:requests])) == requests
+
+
+@pytest.mark.slow
+def test_users_and_uploads_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: System) -> None:
+    """The figures have the same form as the recorded ones."""
+    for name, value in [("UPLOADS", 3), ("UPLOAD_ROUNDS", 1), ("SINGLE_UPLOADS", 1)]:
+        monkeypatch.setattr(load, name, value)
+    (tmp_path / "0").write_bytes(answers.clip(duration_s=5))
+    users = load._users(system, tmp_path, 2, 1)
+    uploads = load.Uploads(system, tmp_path).measure(lambda: users)
+    recorded = json.loads(load.RESULTS.read_text())["fast"]
+    assert users["statuses"] == {"200": users["answered"]}
+    assert users.keys() == recorded["wav"].keys()
+    assert uploads.keys() == recorded["uploads"].keys()
+    for kind in ("during_upload", "stored_before"):
+        (row,) = uploads[kind]
+        assert row.keys() == recorded["uploads"][kind][0].keys()
+        assert min(row.values()) > 0
