@@ -17,7 +17,7 @@ AUDIO_ERROR_CODES: tuple[AudioErrorCode, ...] = get_args(AudioErrorCode)
 TITLES: dict[AudioErrorCode, str] = {
     "empty": "The file is empty",
     "too_large": "The file is too large",
-    "unsupported_format": "The file is in no audio format known here",
+    "unsupported_format": "This is not an audio file we can read",
     "corrupt": "The audio cannot be decoded",
     "no_audio_stream": "The file holds no sound",
     "too_short": "The recording is too short",

@@ -165,7 +165,7 @@ def test_table(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert first[2].removesuffix("%").removeprefix(">").isdigit() or first[2] == "not sure"
     assert first[3] == "0:02"
     assert broken[:3] == [str(music_folder / "broken.mp3"), "failed", "unsupported_format"]
-    assert broken[3].startswith("The file is in no audio format known here. ")
+    assert broken[3].startswith("This is not an audio file we can read. ")
     assert deep[0] == str(music_folder / "deep" / "er" / "SHOUT.MP3")
     assert deep[3] == "0:03"
     assert not said.err

@@ -1,13 +1,15 @@
-"""Bytes in, float32 mono at 22,050 Hz out, a window at a time, so that memory stays bounded whatever the length.
+"""Decoding: whatever FFmpeg reads becomes float32 mono at 22,050 Hz, a window at a time, so that memory is bounded.
 
-FFmpeg (through PyAV) decides by content what a file is; its name counts for nothing. Channels are averaged, then the
-rate is converted by soxr. Formats that can point at other files or addresses (playlists, scripts) are not opened. The
-plainest files are read without it (:mod:`tonearm.decoding.wav`).
+FFmpeg (through PyAV) tells a file's format from its content; its name does not matter. Channels are averaged, then soxr
+converts the rate. Formats that can refer to other files or addresses (playlists, scripts) are not opened. Arrays and
+plain WAV files are read without FFmpeg.
 """
 
 import io
 import math
 import numbers
+import struct
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +35,15 @@ from tonearm.constants import (
     WINDOW_SAMPLES,
     WINDOW_SLACK_SAMPLES,
 )
-from tonearm.decoding import mp4, wav
-from tonearm.decoding.ffmpeg_graph import UnjoinableError, joined_frames
+from tonearm.decoding import mp4
+from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
-av.logging.set_level(None)  # FFmpeg's own chatter about hostile files is no use in our logs
+av.logging.set_level(None)  # FFmpeg's messages about hostile files are no use in our logs
+
+AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
+"""A file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``."""
 
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
@@ -50,11 +55,11 @@ MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
 FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff."
+NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
 # Four hours of the shortest AAC packets are under three million.
 MOST_STATED_SAMPLES = 4_000_000
-NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 # FFmpeg's names of sample formats, without the "p" of those with a plane a channel.
 SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
     "u8": np.dtype(np.uint8),
@@ -66,19 +71,19 @@ SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
 MOST_CHANNELS = 64
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
-BLOCK_S = 1.0
-PLAIN_BLOCK_BYTES = 2 * 2**20
-
-AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
-"""A file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``."""
+BLOCK_SAMPLES = 2**20
+WAV_HEAD_BYTES = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the recording that the models look at in one go.
+    """A part of the recording that the models look at as one.
 
-    ``samples`` has shape (n,), float32, at 22,050 Hz. They end at ``end_s``; those from ``start_s`` on are new, what
-    comes before was in the window before already (the last window reaches back so as to be a whole one).
+    Attributes:
+        start_s: from here on the samples are new; those before were in the window before already (the last window
+            reaches back so as to have the full length).
+        end_s: where the samples end.
+        samples: shape (n,), float32, at 22,050 Hz.
     """
 
     start_s: float
@@ -93,17 +98,13 @@ class Window:
     @property
     def silent(self) -> bool:
         """Whether nothing swings by more than -80 dB of full scale (a constant is silence too)."""
-        first_second = self.samples[:SAMPLE_RATE_HZ]  # tells most music, in a thirtieth of the time
+        first_second = self.samples[:SAMPLE_RATE_HZ]  # decides for most music, in a thirtieth of the time
         return bool(np.ptp(first_second) < 2 * SILENCE_PEAK and np.ptp(self.samples) < 2 * SILENCE_PEAK)
 
 
 class _Layout(NamedTuple):
-    """What consecutive decoded frames must share to be converted together."""
-
-    format: str
-    packed: bool
-    channels: int
     rate_hz: int
+    channels: int
 
 
 class AudioReader:
@@ -125,7 +126,7 @@ class AudioReader:
 
     def __init__(self, source: AudioSource, *, max_duration_s: float | None = None) -> None:
         self._array = _array(source) if isinstance(source, tuple) else None
-        self._file: BinaryIO = io.BytesIO() if isinstance(source, tuple) else _open(source)
+        self._file = io.BytesIO() if isinstance(source, tuple) else _open(source)
         self._owned = isinstance(source, str | Path | bytes)
         self._max_duration_s = max_duration_s
         self._codec = ""
@@ -141,6 +142,9 @@ class AudioReader:
 
         A rest of less than 3 s joins the window before it; a longer one becomes a last window that reaches back to
         be 30 s long. A recording shorter than 30 s is one window.
+
+        Raises:
+            AudioError: if the recording cannot be decoded, is too short or too long.
         """
         pieces: list[Samples] = []
         emitted = 0  # samples that windows have covered
@@ -164,7 +168,11 @@ class AudioReader:
             yield _window(held[-max(fresh, WINDOW_SAMPLES) :], emitted, emitted + fresh)
 
     def facts(self) -> Audio:
-        """What was decoded: duration, codec, and the rate and channels that the source begins with."""
+        """What was decoded: duration, codec, and the rate and channels that the source begins with.
+
+        Raises:
+            ValueError: before the windows have been read.
+        """
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for sloppy writers.
@@ -179,7 +187,7 @@ class AudioReader:
         )
 
     def _blocks(self) -> Iterator[Samples]:
-        """Mono blocks at 22,050 Hz, of a second or more each."""
+        """Mono blocks at 22,050 Hz."""
         resampler: soxr.ResampleStream | None = None
         current: _Layout | None = None
         try:
@@ -204,38 +212,26 @@ class AudioReader:
         """Mono blocks at the source's own rate."""
         if self._array is not None:
             return self._from_array(*self._array)
-        plain = wav.plain_samples(self._file)
-        return self._decoded() if plain is None else self._read(plain)
+        return self._from_plain_wav(*plain) if (plain := plain_wav(self._file)) else self._from_ffmpeg()
 
     def _from_array(self, samples: NDArray[Any], rate_hz: int) -> Iterator[tuple[_Layout, Samples]]:
-        """Samples of shape (n, channels), ten seconds at a time."""
+        """Samples of shape (n, channels)."""
         self._state("array", len(samples) / rate_hz)
-        layout = _Layout(samples.dtype.name, packed=True, channels=samples.shape[1], rate_hz=rate_hz)
-        for first in range(0, len(samples), 10 * rate_hz):
-            block = samples[first : first + 10 * rate_hz]
+        layout = _Layout(rate_hz, samples.shape[1])
+        for first in range(0, len(samples), BLOCK_SAMPLES):
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
-                mono = _scaled(block.mean(axis=1, dtype=np.float64).astype(np.float32), samples.dtype)
-            yield layout, self._sane(mono)
+                mean = samples[first : first + BLOCK_SAMPLES].mean(axis=1, dtype=np.float64).astype(np.float32)
+            yield layout, self._sane(_scaled(mean, samples.dtype))
 
-    def _state(self, codec: str, stated_s: float | None) -> None:
-        """Take down what the file says of itself."""
-        self._codec = codec
-        self._stated_s = stated_s
-        if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
-            raise _too_long(self._max_duration_s or 0)
+    def _from_plain_wav(self, rate_hz: int, start: int, n_samples: int) -> Iterator[tuple[_Layout, Samples]]:
+        self._state("pcm_s16le", n_samples / rate_hz)
+        layout = _Layout(rate_hz, 1)
+        self._file.seek(start)
+        for first in range(0, n_samples, BLOCK_SAMPLES):
+            content = self._file.read(2 * min(BLOCK_SAMPLES, n_samples - first))
+            yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), SAMPLE_TYPES["s16"])
 
-    def _read(self, plain: wav.PlainSamples) -> Iterator[tuple[_Layout, Samples]]:
-        """Samples that need no decoding, in blocks of which a window of GTZAN's rate has one."""
-        self._state("pcm_s16le", plain.size_bytes / wav.SAMPLE_BYTES / plain.rate_hz)
-        layout = _checked(_Layout("s16", packed=True, channels=1, rate_hz=plain.rate_hz))
-        self._file.seek(plain.start)
-        left = plain.size_bytes
-        while left and (content := self._file.read(min(left, PLAIN_BLOCK_BYTES))):
-            left -= len(content)
-            yield layout, _scaled(np.frombuffer(content, SAMPLE_TYPES["s16"]).astype(np.float32), SAMPLE_TYPES["s16"])
-
-    def _decoded(self) -> Iterator[tuple[_Layout, Samples]]:
-        """What FFmpeg decodes, in blocks of a second or more."""
+    def _from_ffmpeg(self) -> Iterator[tuple[_Layout, Samples]]:
         with _container(self._file) as container:
             stream = _audio_stream(container)
             self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
@@ -243,37 +239,18 @@ class AudioReader:
             try:
                 for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
                     for readable in _readable(frame):
-                        layout = _layout(readable)
-                        mono = self._sane(_mono(layout, [readable]))
-                        yield layout, mono
+                        mono = self._sane(_mono(readable))
+                        yield _layout(readable), mono
                         done += len(mono)
-            except UnjoinableError:
-                pass
-            else:
                 return
-            # From the start again, by packets, of which those that are broken can be left out and counted.
-            for layout, frames in self._layouts(container, stream):
-                mono = self._sane(_mono(layout, frames))
-                again = min(done, len(mono))
-                done -= again
-                if again < len(mono):
-                    yield layout, mono[again:]
-
-    def _layouts(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, list[AudioFrame]]]:
-        """Decoded frames in runs of one layout, each about a second long."""
-        run: list[AudioFrame] = []
-        run_layout: _Layout | None = None
-        run_samples = 0
-        for frame in self._frames(container, stream):
-            layout = _layout(frame)
-            if run_layout is not None and (layout != run_layout or run_samples >= BLOCK_S * layout.rate_hz):
-                yield run_layout, run
-                run, run_samples = [], 0
-            run_layout = layout
-            run.append(frame)
-            run_samples += frame.samples
-        if run_layout is not None and run:
-            yield run_layout, run
+            except GraphError:
+                pass
+            # From the start again, by packets; those that are broken can then be left out and counted.
+            for frame in self._frames(container, stream):
+                mono = self._sane(_mono(frame))
+                if done < len(mono):
+                    yield _layout(frame), mono[done:]
+                done = max(0, done - len(mono))
 
     def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
         """Every frame that decodes; those that do not are counted and left out."""
@@ -300,8 +277,14 @@ class AudioReader:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
 
+    def _state(self, codec: str, stated_s: float | None) -> None:
+        """Notes what the file states about itself."""
+        self._codec, self._stated_s = codec, stated_s
+        if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
+            raise _too_long(self._max_duration_s or 0)
+
     def _sane(self, mono: Samples) -> Samples:
-        """Values that no recording has become silence, so that one of them does not blot out a window."""
+        """Turns values that no recording has into silence, so that one of them does not spoil a window."""
         level = np.abs(mono)
         if level.max() <= HIGHEST_LEVEL:  # false for NaN
             return mono
@@ -319,6 +302,31 @@ class AudioReader:
         )
 
 
+def plain_wav(file: BinaryIO) -> tuple[int, int, int] | None:
+    """Where the samples of a plain WAV file are: 16 bits, mono, from one place to the end of the file.
+
+    FFmpeg takes 4 ms for 30 s of such a file, an eighth of the answer. Whatever is unusual is left to it, as is a
+    second channel: film sound travels in such files as if it were plain samples, which FFmpeg notices.
+
+    Returns:
+        Sample rate in Hz, the samples' first byte, and their number; None for any other file.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = io.BytesIO(file.read(WAV_HEAD_BYTES))
+    try:
+        with wave.open(head) as reader:
+            rate_hz, n_samples = reader.getframerate(), reader.getnframes()
+    except (wave.Error, EOFError, RuntimeError):  # the last: a chunk that is longer than the file states
+        return None
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        return None
+    start, content = head.tell(), head.getvalue()
+    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
+    plain = content[12:36] == form and content[:start].count(b"fmt ") == 1
+    return (rate_hz, start, n_samples) if plain and n_samples and start + 2 * n_samples == size else None
+
+
 def _open(source: Any) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -333,22 +341,15 @@ def _open(source: Any) -> BinaryIO:
 
 
 def _array(source: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
-    """Checked samples, as shape (n, channels), and their rate.
-
-    Raises:
-        TypeError: if this is not a pair of real numbers' array and a number.
-        ValueError: if shape or rate are out of range.
-    """
+    """Checked samples, as shape (n, channels), and their rate. Raises TypeError and ValueError."""
     if len(source) != 2:
         raise TypeError(f"the source must be (samples, sample_rate_hz), and not a tuple of {len(source)}")
     samples, rate_hz = np.asarray(source[0]), source[1]
     if samples.dtype.kind not in "fiu":
         raise TypeError(f"samples must be floats or integers, and not {samples.dtype}")
-    if samples.ndim not in (1, 2) or 0 in samples.shape:
-        raise ValueError(f"samples must have shape (n,) or (n, channels), and not {samples.shape}")
-    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS:
+    if samples.ndim not in (1, 2) or 0 in samples.shape or samples[0].size > MOST_CHANNELS:
         raise ValueError(
-            f"samples must have shape (n, channels), and not {samples.shape}; at most {MOST_CHANNELS} channels"
+            f"samples must have shape (n,) or (n, channels) with at most {MOST_CHANNELS} channels, not {samples.shape}"
         )
     if isinstance(rate_hz, bool) or not isinstance(rate_hz, numbers.Real):
         raise TypeError(f"sample_rate_hz must be a number, and not {type(rate_hz).__name__}")
@@ -378,7 +379,7 @@ def _container(file: BinaryIO) -> InputContainer:
             raise AudioError(
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
             ) from None
-        raise AudioError("unsupported_format", f"What the file holds is not recognised. {FORMATS_HINT}") from None
+        raise AudioError("unsupported_format", FORMATS_HINT) from None
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
@@ -395,14 +396,6 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
-def _readable(frame: AudioFrame) -> list[AudioFrame]:
-    """The frame in a form that can be read here: PyAV knows no 64-bit integers and loses count at 8 planes."""
-    many_planes = frame.format.is_planar and frame.layout.nb_channels >= 8
-    if not many_planes and frame.format.name not in ("s64", "s64p"):
-        return [frame]
-    return AudioResampler(format="flt").resample(frame)
-
-
 def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
     """The sound's length as the file states it, in seconds. The container's own may be that of its pictures."""
     if container.format.name in GUESSED_LENGTH:
@@ -414,8 +407,16 @@ def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
     return None
 
 
+def _readable(frame: AudioFrame) -> list[AudioFrame]:
+    """The frame in a form that PyAV can hand out: it knows no 64-bit integers and loses count at 8 planes."""
+    many_planes = frame.format.is_planar and frame.layout.nb_channels >= 8
+    if not many_planes and frame.format.name not in ("s64", "s64p"):
+        return [frame]
+    return AudioResampler(format="flt").resample(frame)
+
+
 def _layout(frame: AudioFrame) -> _Layout:
-    return _checked(_Layout(frame.format.name, frame.format.is_packed, frame.layout.nb_channels, frame.sample_rate))
+    return _checked(_Layout(frame.sample_rate, frame.layout.nb_channels))
 
 
 def _checked(layout: _Layout) -> _Layout:
@@ -427,15 +428,21 @@ def _checked(layout: _Layout) -> _Layout:
     return layout
 
 
-def _mono(layout: _Layout, frames: list[AudioFrame]) -> Samples:
-    """The mean of the channels, scaled so that full scale is 1. Returns float32 of shape (n,)."""
-    dtype = SAMPLE_TYPES[layout.format.removesuffix("p")]
-    channels = _channels(layout, frames, dtype)
+def _mono(frame: AudioFrame) -> Samples:
+    """The mean of a frame's channels, full scale 1. Shape (n,), float32."""
+    dtype = SAMPLE_TYPES[frame.format.name.removesuffix("p")]
+    n_channels = frame.layout.nb_channels
+    # Straight from FFmpeg's memory, without the copy that `to_ndarray` makes.
+    if frame.format.is_packed:
+        packed = np.frombuffer(frame.planes[0], dtype, frame.samples * n_channels)
+        channels = [packed[first::n_channels] for first in range(n_channels)]
+    else:
+        channels = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes]
     mono = channels[0].astype(np.float32)
     for channel in channels[1:]:
         mono += channel.astype(np.float32)
-    if layout.channels > 1:
-        mono /= np.float32(layout.channels)
+    if n_channels > 1:
+        mono /= np.float32(n_channels)
     return _scaled(mono, dtype)
 
 
@@ -446,24 +453,6 @@ def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
     if dtype.kind in "iu":
         mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
     return mono
-
-
-def _channels(layout: _Layout, frames: list[AudioFrame], dtype: np.dtype[Any]) -> list[Samples]:
-    """Each channel's samples, shape (n,), straight from FFmpeg's memory, without the copy that `to_ndarray` makes."""
-    if layout.packed:
-        read = [np.frombuffer(frame.planes[0], dtype, frame.samples * layout.channels) for frame in frames]
-        joined = np.concatenate(read)
-        return [joined[first :: layout.channels] for first in range(layout.channels)]
-    planes = [frame.planes for frame in frames]
-    return [
-        np.concatenate(
-            [
-                np.frombuffer(of_frame[channel], dtype, frame.samples)
-                for frame, of_frame in zip(frames, planes, strict=True)
-            ]
-        )
-        for channel in range(layout.channels)
-    ]
 
 
 def _resampler(rate_hz: int) -> soxr.ResampleStream | None:

@@ -1,12 +1,10 @@
-"""Decoded frames joined to large ones inside FFmpeg, so that recordings are decoded side by side.
+"""Frames decoded and joined inside FFmpeg, so that several recordings can be decoded at the same time.
 
-PyAV hands out packets, and gives Python's lock away and takes it back for each of them: 2,300 times for 30 s of MP3.
-Two threads that do so wait for each other so much that both together decode hardly more than one. FFmpeg's own
-filters (``amovie``, ``asetnsamples``) read, decode and join without it, a dozen times a clip. What they give is the
-same to the bit, but they end at the first thing that is wrong with a file.
+PyAV releases and takes Python's lock for each packet: 2,300 times for 30 s of MP3. Two threads that do so mostly wait
+for each other. FFmpeg's own filters (``amovie``, ``asetnsamples``) read, decode and join without the lock, in a dozen
+calls a clip. The samples are the same to the bit, but the filters stop at the first fault in a file.
 """
 
-import gc
 import io
 import os
 from collections.abc import Iterator, Mapping
@@ -19,21 +17,24 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
+from tonearm.workarounds import free_graph
+
 _FRAME_SAMPLES = 2**18
 """Of all channels together: 3 s of a CD's sound."""
 
 
-class UnjoinableError(Exception):
+class GraphError(Exception):
     """The rest has to be decoded packet by packet. Frames that came before this are right."""
 
 
 def joined_frames(
     file: BinaryIO, container: InputContainer, stream: AudioStream, demuxer_options: Mapping[str, str]
 ) -> Iterator[AudioFrame]:
-    """All frames of ``stream``, which is of ``container``, opened from ``file``; both stay as they are.
+    """All frames of ``stream`` of ``container``, which was opened from ``file``; all three stay as they are.
 
-    Raises UnjoinableError where a packet or its decoder fails, format, rate or channels change, or where the operating
-    system has no second way into the file.
+    Raises:
+        GraphError: where a packet cannot be decoded, where format, rate or channels change, or where the operating
+            system cannot open the file a second time.
     """
     with _descriptor(file) as descriptor:
         # By no other protocol: as elsewhere, a recording may not open other files.
@@ -61,31 +62,24 @@ def joined_frames(
                     yield frame
         except av.error.EOFError as error:
             if not begun:
-                raise UnjoinableError from error
+                raise GraphError from error
         except (av.error.FFmpegError, ValueError) as error:
-            raise UnjoinableError from error
+            raise GraphError from error
         finally:
-            _free(graph)
-
-
-def _free(graph: Graph) -> None:
-    """Let go of the file and the decoder: PyAV's graph and filters hold each other until Python looks for circles."""
-    for held in gc.get_referents(graph):
-        if isinstance(held, dict):
-            held.clear()
+            free_graph(graph)
 
 
 @contextmanager
 def _descriptor(file: BinaryIO) -> Iterator[int]:
-    """A file descriptor of ``file``'s content with a position of its own, at its start. Raises UnjoinableError."""
+    """A descriptor of ``file``'s content, with a position of its own. Raises GraphError where the system has none."""
     descriptor = None
-    with suppress(OSError, AttributeError):  # not every system has these
+    with suppress(OSError, AttributeError):
         if type(file) is io.BytesIO:
             descriptor = os.memfd_create("recording")
         else:
             descriptor = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
     if descriptor is None:
-        raise UnjoinableError
+        raise GraphError
     try:
         if type(file) is io.BytesIO:
             with open(descriptor, "wb", closefd=False) as copy:

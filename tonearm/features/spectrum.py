@@ -19,8 +19,8 @@ from tonearm.constants import (
     WINDOW_COLUMNS,
 )
 from tonearm.features.filter_banks import FilterBanks
-from tonearm.features.fourier import FRAMES_AT_ONCE, frame_transform
 from tonearm.types import Floats, Integers, Samples
+from tonearm.workarounds import FRAMES_AT_ONCE, frame_transform
 
 LOUDEST_FRAMES = 16
 QUIETEST_FRAMES = 4

@@ -1,19 +1,24 @@
-"""FFmpeg's Fourier transform answers as NumPy's, in any thread, and NumPy's stands in where it is missing."""
+"""The workarounds do what they are for, and are still needed."""
 
+import ctypes
+import gc
+import pkgutil
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import av
 import numpy as np
 import pytest
+from av.filter import Graph
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_samples import music
 from tests.tonearm.shipped import BANKS
 from tonearm.constants import FRAME_LENGTH_SAMPLES, SPECTRUM_BINS
-from tonearm.features import fourier
-from tonearm.features.fourier import FRAMES_AT_ONCE, FrameTransform, frame_transform
 from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats
+from tonearm.workarounds import FRAMES_AT_ONCE, FrameTransform, frame_transform, free_graph
 
 
 def frames(seed: int, n: int, level: float = 1.0) -> Floats:
@@ -59,12 +64,36 @@ def test_threads_do_not_disturb_each_other() -> None:
             assert all(map(np.array_equal, pool.map(transformed, inputs), alone))
 
 
-def test_numpy_stands_in_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numpy_replaces_it_where_it_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = music(10)
     by_ffmpeg = spectrum(samples, BANKS)
-    monkeypatch.setattr(fourier, "_ffmpeg", lambda: None)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: None)
     monkeypatch.setattr("tonearm.features.spectrum.frame_transform", FrameTransform)
     by_numpy = spectrum(samples, BANKS)
     assert not FrameTransform().by_ffmpeg
     np.testing.assert_allclose(by_ffmpeg.magnitude, by_numpy.magnitude, atol=1e-6 * by_numpy.magnitude.max())
     np.testing.assert_allclose(by_ffmpeg.mel, by_numpy.mel, atol=0.05)
+
+
+def test_pyav_still_offers_no_transform() -> None:
+    """If it does, call that instead of going through ctypes."""
+    modules = {module.name.rpartition(".")[2] for module in pkgutil.walk_packages(av.__path__, "av.")}
+    assert not modules & {"tx", "fft", "rdft", "transform"}
+
+
+@pytest.mark.parametrize("freed", [True, False])
+def test_pyavs_graph_still_needs_to_be_freed(freed: bool) -> None:
+    """If the graph goes without `free_graph`, that can go."""
+    gc.disable()
+    try:
+        graph = Graph()
+        source = graph.add("anullsrc")
+        graph.link_nodes(source, graph.add("abuffersink"))
+        graph.configure()
+        alive = weakref.ref(graph)
+        if freed:
+            free_graph(graph)
+        del graph, source
+        assert (alive() is None) == freed
+    finally:
+        gc.enable()
