@@ -1,7 +1,5 @@
-"""Offline: GTZAN in, ``models/<version>/`` out. Imports the core's features, so what is trained is what is served."""
+"""Trains, evaluates and exports the models: GTZAN in, ``models/<version>/`` out.
 
-import os
-
-# Before Keras is imported, by whichever module is first.
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+Imports run one way: the commands → ``evaluation`` → ``experiment`` → ``models`` → ``data`` → the core, :mod:`tonearm`.
+``export`` stands beside them: it takes trained models and knows neither data nor evaluation.
+"""

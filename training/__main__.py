@@ -1,6 +1,6 @@
 """``python -m training --data GTZAN --version NAME``: trains both models and writes ``models/NAME/``.
 
-It goes on where it was stopped: features and folds that are done are kept in the work folder.
+A stopped training continues where it was stopped: finished features and folds are stored in the work folder.
 """
 
 import argparse
@@ -26,106 +26,38 @@ from tonearm.features.svm_features import NAMES
 from tonearm.features.tiles import tiles
 from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 from tonearm.types import Floats, Integers
-from training import experiment
-from training.data import nonmusic
+from training import experiment as experiments
+from training.data import filter_banks, nonmusic, protocols
 from training.data.corruptions import encoded
-from training.evaluation import ablation, calibration, cross_validation, figures, predictions, protocols, robustness
+from training.data.protocols import Protocol
+from training.evaluation import calibration, cross_validation, figures, metrics, predictions, robustness
 from training.evaluation.calibration import Calibration
-from training.evaluation.card import CALIBRATION_PLOT, card
-from training.evaluation.plots import calibration_plot
+from training.evaluation.card import card
+from training.evaluation.cross_validation import Scores
 from training.evaluation.predictions import Predictions
-from training.evaluation.protocols import Protocol
-from training.experiment import Work
-from training.export import filter_banks, onnx_export
+from training.experiment import Experiment
+from training.export import onnx_export
 from training.models import svm, vgg19
-from training.models.vgg19 import Stopping
+from training.models.svm import SvmParameters
+from training.models.vgg19 import LossCurve
 
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
 COMPARED_TILES = 24
 COST_RUNS = 20
-INT8_ON = protocols.FILTERED
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the whole training; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    experiment.add_options(parser)
-    parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
-    parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are kept")
-    parser.add_argument("--folds", type=int, default=10, help="how many folds are held out in turn")
-    parser.add_argument("--make-default", action="store_true", help="serve this version from now on")
-    parser.add_argument("--clips", type=int, default=100, help="how many are damaged, to measure robustness")
-    parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    if not options.no_nonmusic:
-        try:
-            nonmusic.speaker()  # now, and not when all else has been done
-        except FileNotFoundError as error:
-            parser.error(f"{error}, or leave that measurement out with --no-nonmusic")
     folder: Path = options.models / options.version
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     log = logging.FileHandler(unfinished / "training.log")
     logger.addHandler(log)
-
-    ready = experiment.prepare(options)
-    kinds = protocols.protocols(ready.data, options.data, options.folds, ready.config.seed)
-    scores = {protocol.name: cross_validation.score(ready, protocol) for protocol in kinds}
-    chosen = next(protocol for protocol in kinds if protocol.name.startswith(figures.CALIBRATED_ON))
-    everything = tuple(fold.number for fold in chosen.folds)
-    said: dict[Mode, dict[str, Predictions]] = {}
-    shipped: dict[Mode, Calibration] = {}
-    for mode in manifest.MODES:
-        of_mode = {
-            name: {number: each.in_mode(mode) for number, each in folds.items()} for name, folds in scores.items()
-        }
-        file = unfinished / predictions.FILES[mode]
-        predictions.write(
-            file, {each.name: cross_validation.predictions(ready.data, each, of_mode[each.name]) for each in kinds}
-        )
-        said[mode] = predictions.read(file)  # what is rounded there is what the figures are of
-        shipped[mode] = cross_validation.calibration_of(ready.data, chosen, of_mode[chosen.name], everything)
-    similarity = np.concatenate([each.similarity for each in scores[chosen.name].values()])
-    min_similarity = calibration.similarity_threshold(similarity)
-    found = svm.search(ready.vectors, ready.data.truth, ready.data.groups, ready.config.svm, ready.config.seed)
-    exported, stopping = _export(ready, found, unfinished)
-
-    metrics: dict[str, Any] = {
-        "dataset": _dataset(ready),
-        "settings": {
-            "config": asdict(ready.config),
-            "svm": asdict(found),
-            "svm_by_fold": {name: [asdict(each.found) for each in folds.values()] for name, folds in scores.items()},
-            "vgg19": asdict(stopping),
-            "vgg19_by_fold": {name: [asdict(each.stopping) for each in of.values()] for name, of in scores.items()},
-        },
-        "min_similarity": round(min_similarity, 4),
-        **figures.of_predictions(said),
-        "ablation": {"protocol": chosen.name, "rows": ablation.measure(ready, chosen, found)},
-        "robustness": {
-            "protocol": chosen.name,
-            **robustness.measure(ready, chosen, shipped["accurate"], options.clips),
-        },
-        "export": exported,
-    }
-    for protocol in kinds:
-        protocols.write(unfinished / f"folds_{protocol.name}.txt", ready.data, protocol)
-    shutil.copyfile(options.config, unfinished / "config.toml")
-    (unfinished / "manifest.json").write_text(
-        _manifest(options.version, unfinished, shipped, figures.thresholds(metrics), min_similarity)
-    )
-    metrics["export"]["int8"] = _int8(ready, kinds, shipped["accurate"].vgg19_scale)
-    metrics["export"]["cost"] = _cost(unfinished)
-    metrics["nonmusic"] = {} if options.no_nonmusic else nonmusic.measure(Classifier.load(unfinished))
-    for protocol, of_protocol in metrics["protocols"].items():
-        rates = ", ".join(f"{name} {100 * of_protocol[name]['accuracy']:.1f} %" for name in predictions.MODELS)
-        logger.info("%s, n = %d: %s", protocol, of_protocol["n"], rates)
-    (unfinished / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (unfinished / "MODEL_CARD.md").write_text(card(options.version, metrics))
-    (unfinished / CALIBRATION_PLOT).write_text(calibration_plot(metrics["protocols"]))
+    _train(options, unfinished)
     logger.removeHandler(log)
     log.close()
     shutil.rmtree(folder, ignore_errors=True)
@@ -135,73 +67,149 @@ def main(arguments: list[str] | None = None) -> None:
     logger.info("written: %s", folder)
 
 
-def _dataset(ready: Work) -> dict[str, Any]:
-    return {
-        "name": "GTZAN",
-        "source": ready.data.source,
-        "tracks": len(ready.data.tracks),
-        "tracks_of_unknown_artist": ready.data.artists.count(None),
-        "groups": len(np.unique(ready.data.groups)),
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    experiments.add_options(parser)
+    parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
+    parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are stored")
+    parser.add_argument("--folds", type=int, default=10, help="number of folds of the random and artist protocols")
+    parser.add_argument("--make-default", action="store_true", help="make it the version that answers")
+    parser.add_argument("--clips", type=int, default=100, help="how many clips to corrupt, to measure robustness")
+    parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
+    options = parser.parse_args(arguments)
+    if not options.no_nonmusic:
+        try:
+            nonmusic.speaker()  # now, not after hours of training
+        except FileNotFoundError as error:
+            parser.error(f"{error}, or leave that measurement out with --no-nonmusic")
+    return options
+
+
+def _train(options: argparse.Namespace, folder: Path) -> None:
+    """Trains every fold and the models that ship, and writes all files of the version into ``folder``."""
+    experiment = experiments.prepare(options)
+    data, config = experiment.data, experiment.config
+    kinds = protocols.protocols(data, options.data, options.folds, config.seed)
+    scores = {protocol.name: cross_validation.score(experiment, protocol) for protocol in kinds}
+    chosen = next(protocol for protocol in kinds if protocol.name.startswith(figures.CALIBRATED_ON))
+    by_mode = {mode: _write_predictions(folder, experiment, kinds, scores, mode) for mode in manifest.MODES}
+    all_folds = tuple(fold.number for fold in chosen.folds)
+    shipped = {
+        mode: cross_validation.fit_calibration(
+            data, chosen, {number: each.in_mode(mode) for number, each in scores[chosen.name].items()}, all_folds
+        )
+        for mode in manifest.MODES
     }
+    min_similarity = calibration.similarity_threshold(
+        np.concatenate([each.similarity for each in scores[chosen.name].values()])
+    )
+    parameters = svm.search(experiment.vectors, data.labels, data.groups, config.svm, config.seed)
+    differences, curve = _export(experiment, parameters, folder)
+    content: dict[str, Any] = {
+        "dataset": {
+            "name": "GTZAN",
+            "source": data.source,
+            "tracks": len(data.tracks),
+            "tracks_of_unknown_artist": data.artists.count(None),
+            "groups": len(np.unique(data.groups)),
+        },
+        "settings": {
+            "config": asdict(config),
+            "svm": asdict(parameters),
+            "svm_by_fold": {name: [asdict(each.parameters) for each in of.values()] for name, of in scores.items()},
+            "vgg19": asdict(curve),
+            "vgg19_by_fold": {name: [asdict(each.curve) for each in of.values()] for name, of in scores.items()},
+        },
+        "min_similarity": round(min_similarity, 4),
+        **figures.of_predictions(by_mode),
+        "robustness": {
+            "protocol": chosen.name,
+            **robustness.measure(experiment, chosen, shipped["accurate"], options.clips),
+        },
+        "export": {**differences, "int8": _int8(experiment, kinds[-1], shipped["accurate"].vgg19_scale)},
+    }
+    for protocol in kinds:
+        protocols.write(folder / f"folds_{protocol.name}.txt", data, protocol)
+    shutil.copyfile(options.config, folder / "config.toml")
+    served = _manifest(options.version, folder, shipped, figures.thresholds(content), min_similarity)
+    (folder / "manifest.json").write_text(json.dumps(served, indent=1) + "\n")
+    content["export"]["cost"] = _cost(folder)
+    content["nonmusic"] = {} if options.no_nonmusic else robustness.measure_nonmusic(Classifier.load(folder))
+    (folder / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "MODEL_CARD.md").write_text(card(options.version, content))
 
 
-def _export(ready: Work, found: svm.Searched, folder: Path) -> tuple[dict[str, Any], Stopping]:
-    """Trains on all tracks and writes both ONNX files into ``folder``.
+def _write_predictions(
+    folder: Path, experiment: Experiment, kinds: list[Protocol], scores: dict[str, dict[int, Scores]], mode: Mode
+) -> dict[str, Predictions]:
+    """Writes a mode's predictions and reads them back: figures are computed from the rounded numbers of the file."""
+    of_mode = {
+        protocol.name: cross_validation.predictions(
+            experiment.data, protocol, {number: each.in_mode(mode) for number, each in scores[protocol.name].items()}
+        )
+        for protocol in kinds
+    }
+    predictions.write(folder / predictions.FILES[mode], of_mode)
+    return predictions.read(folder / predictions.FILES[mode])
+
+
+def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> tuple[dict[str, Any], LossCurve]:
+    """Trains on all tracks and writes the filter banks and both ONNX files into ``folder``.
 
     Returns:
-        how true the files are to what was trained, and what decided VGG19's epochs.
+        How far the files' scores are from the trained models', and what decided the epochs of VGG19's head.
+
+    Raises:
+        RuntimeError: if they are too far.
     """
     logger.info("training on all tracks")
-    data, config = ready.data, ready.config
-    machine = svm.train_svm(ready.vectors, ready.copies, data.truth, config.svm, found)
-    everything = np.arange(len(data.tracks))
-    trained, stopping = vgg19.train(ready.vgg19_side(everything, config.seed))
+    data, config = experiment.data, experiment.config
+    machine = svm.train(experiment.vectors, experiment.copies, data.labels, config.svm, parameters)
+    all_tracks = np.arange(len(data.tracks))
+    trained, curve = vgg19.train(experiment.training_split(all_tracks, config.seed))
     logger.info("exporting")
-    model = vgg19.combine(trained, config.vgg19, ready.weights)
-    svm_onnx = onnx_export.svm_to_onnx(machine, ready.vectors.shape[1]).SerializeToString()
-    float32 = onnx_export.vgg19_to_onnx(model)
-    int8 = onnx_export.quantized(float32, _first_tiles(ready, everything))
-    (folder / SVM_FILE).write_bytes(svm_onnx)
+    network = trained.network(config.vgg19, experiment.weights)
+    svm_onnx = onnx_export.svm_to_onnx(machine, experiment.vectors.shape[1]).SerializeToString()
+    float32 = onnx_export.vgg19_to_onnx(network)
+    calibration_tiles = _one_tile_each(experiment, all_tracks)
     (folder / FILTER_BANKS_FILE).write_bytes(filter_banks.make().to_bytes())
-    (folder / VGG19_FILE).write_bytes(int8.SerializeToString())
+    (folder / SVM_FILE).write_bytes(svm_onnx)
+    (folder / VGG19_FILE).write_bytes(onnx_export.quantized(float32, calibration_tiles).SerializeToString())
 
-    float32_session = OnnxModel(float32.SerializeToString(), threads=2)
-    sample = _first_tiles(ready, everything)[:COMPARED_TILES]
-    margins, similarity = SvmModel(svm_onnx).judge(ready.vectors)
+    compared = calibration_tiles[:COMPARED_TILES]
+    margins, similarity = SvmModel(svm_onnx).judge(experiment.vectors)
+    logits = OnnxModel(float32.SerializeToString(), threads=2).scores(compared)
     differences = {
-        "svm_difference": onnx_export.check_same("SVM", margins, svm.scores(machine, ready.vectors)),
-        "similarity_difference": float(np.abs(similarity - svm.similarity(machine, ready.vectors)).max()),
-        "vgg19_difference": onnx_export.check_same(
-            "VGG19", float32_session.scores(sample), np.asarray(model.predict(sample, verbose=0))
-        ),
+        "svm_difference": onnx_export.check_same("SVM", margins, svm.scores(machine, experiment.vectors)),
+        "similarity_difference": float(np.abs(similarity - svm.similarity(machine, experiment.vectors)).max()),
+        "vgg19_difference": onnx_export.check_same("VGG19", logits, network.predict(compared, verbose=0)),
     }
-    return differences, stopping
+    return differences, curve
 
 
-def _int8(ready: Work, kinds: list[Protocol], scale: float) -> dict[str, Any]:
-    """VGG19's accuracy on a protocol's last fold, as it was trained and after it was rounded to eight bits."""
-    protocol = next((each for each in kinds if each.name == INT8_ON), kinds[0])
-    fold = protocol.folds[-1]
-    _, trained = cross_validation.models_of(ready, protocol, fold)
-    float32 = onnx_export.vgg19_to_onnx(vgg19.combine(trained, ready.config.vgg19, ready.weights))
-    int8 = onnx_export.quantized(float32, _first_tiles(ready, fold.train))
-    truth, rates = ready.data.truth[fold.test], {}
+def _int8(experiment: Experiment, protocol: Protocol, scale: float) -> dict[str, Any]:
+    """VGG19's accuracy and calibration error on a protocol's last fold, in float32 and in int8."""
+    data, fold = experiment.data, protocol.folds[-1]
+    _, trained = cross_validation.models_of(experiment, protocol, fold)
+    float32 = onnx_export.vgg19_to_onnx(trained.network(experiment.config.vgg19, experiment.weights))
+    int8 = onnx_export.quantized(float32, _one_tile_each(experiment, fold.train))
+    labels, made = data.labels[fold.test], {"n": len(fold.test)}
     for name, model in (("float32", float32), ("int8", int8)):
         session = OnnxModel(model.SerializeToString(), threads=2)
-        cut = (tiles(ready.data.pictures[i].astype(np.float32)) for i in fold.test)
-        said = calibration.tile_mean(np.array([session.scores(each) for each in cut]), scale).argmax(axis=1)
-        rates[name] = round(float((said == truth).mean()), 4)
-    return {protocol.name: {"n": len(truth), **rates}}
+        logits = np.array([session.scores(tiles(data.mels[i].astype(np.float32))) for i in fold.test])
+        of_model = metrics.of_model(np.exp(calibration.tile_mean(logits, scale)), labels)
+        made |= {name: of_model["accuracy"], f"{name}_calibration_error": of_model["expected_calibration_error"]}
+    return {protocol.name: made}
 
 
-def _first_tiles(ready: Work, tracks: Integers) -> Floats:
-    """What the ranges of activations are learnt from: a tile of some tracks, shape (n, 128, 128)."""
-    some = np.random.default_rng(ready.config.seed).permutation(tracks)[:CALIBRATION_TILES]
-    return np.array([tiles(ready.data.pictures[i].astype(np.float32))[0] for i in some])
+def _one_tile_each(experiment: Experiment, tracks: Integers) -> Floats:
+    """The first tile of some tracks, which int8 is calibrated on: shape (n, 128, 128), float32, 0 to 255."""
+    chosen = np.random.default_rng(experiment.config.seed).permutation(tracks)[:CALIBRATION_TILES]
+    return np.array([tiles(experiment.data.mels[i].astype(np.float32))[0] for i in chosen])
 
 
 def _cost(folder: Path) -> dict[str, Any]:
-    """Where the time goes, by stage: medians over some answers about a clip of noise, after two to warm up."""
+    """Median time of each stage of an answer about 30 s of noise, in milliseconds; the model page shows it."""
     samples = np.random.default_rng(0).normal(0, 0.1, (1, 30 * SAMPLE_RATE_HZ)).astype(np.float32)
     clip = encoded(samples)
     info = Path("/proc/cpuinfo")
@@ -225,9 +233,9 @@ def _manifest(
     calibrations: Mapping[Mode, Calibration],
     uncertain_below: Mapping[Mode, float],
     min_similarity: float,
-) -> str:
+) -> dict[str, Any]:
     files = {name: (folder / name).read_bytes() for name in (SVM_FILE, VGG19_FILE, FILTER_BANKS_FILE)}
-    content = {
+    return {
         "schema": manifest.SCHEMA,
         "version": version,
         "labels": list(GENRES),
@@ -248,7 +256,6 @@ def _manifest(
             for name, content in files.items()
         },
     }
-    return json.dumps(content, indent=1) + "\n"
 
 
 if __name__ == "__main__":

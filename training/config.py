@@ -11,18 +11,18 @@ DEFAULT = Path(__file__).with_name("config.toml")
 
 @dataclass(frozen=True, slots=True)
 class SvmConfig:
-    """Of the SVM; ``C`` and ``gamma_a_feature`` are the grids that are searched."""
+    """Of the SVM; ``C`` and ``gamma_per_feature`` are the grids that are searched."""
 
     components: int
     copies: int
     C: tuple[float, ...]
-    gamma_a_feature: tuple[float, ...]
+    gamma_per_feature: tuple[float, ...]
     inner_folds: int
 
 
 @dataclass(frozen=True, slots=True)
 class HeadConfig:
-    """Of VGG19's first stage: ``epochs`` at most, fewer if the loss has not fallen for ``patience`` of them."""
+    """Of the training of VGG19's head: ``epochs`` at most, fewer once the loss has not fallen for ``patience``."""
 
     epochs: int
     patience: int
@@ -32,54 +32,39 @@ class HeadConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class FineConfig:
-    """Of VGG19's second stage, likewise; no epochs: the convolutions stay ImageNet's."""
+class LowRankConfig:
+    """Of the low-rank convolutions, which are fitted to so many ``tiles``.
 
-    epochs: int
-    patience: int
-    batch: int
-    learning_rate: float
-    averaging: float
-    mixup: float
-
-
-@dataclass(frozen=True, slots=True)
-class FactorsConfig:
-    """Of the convolutions' factors, fitted to so many ``tiles``.
-
-    ``directions``: along how many each convolution sees, and answers; those that are not named stay whole.
+    ``ranks``: of each convolution's input and output. Convolutions that are not named stay whole.
     """
 
     tiles: int
-    directions: Mapping[str, tuple[int, int]]
+    ranks: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Vgg19Config:
-    """Of VGG19; ``layers`` are those whose statistics the head sees, at least one of block 5 among them.
+    """Of VGG19. The head sees the statistics of ``layers`` and the covariances of ``covariance_layer``.
 
-    ``texture`` is the layer of blocks 1 to 4 whose covariances, along so many directions, it sees beside them.
-    Without ``factors`` the convolutions stay whole, as they were up to 2026.11.4.
+    Without ``low_rank`` all convolutions stay whole.
     """
 
     layers: tuple[str, ...]
-    texture: str
-    texture_directions: int
+    covariance_layer: str
+    covariance_components: int
     copies: int
-    precision: str
     units: int
     dropout: float
     label_smoothing: float
     weight_decay: float
     validation_parts: int
     head: HeadConfig
-    fine: FineConfig
-    factors: FactorsConfig | None = None
+    low_rank: LowRankConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All of them."""
+    """All settings."""
 
     seed: int
     svm: SvmConfig
@@ -95,17 +80,11 @@ def read(path: Path = DEFAULT) -> Config:
     content: dict[str, Any] = tomllib.loads(path.read_text())
     try:
         svm, vgg19 = dict(content.pop("svm")), dict(content.pop("vgg19"))
-        head, fine = HeadConfig(**vgg19.pop("head")), FineConfig(**vgg19.pop("fine"))
-        svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_a_feature")})
-        vgg19["layers"] = tuple(vgg19["layers"])
-        factors = _factors(vgg19.pop("factors")) if "factors" in vgg19 else None
-        return Config(
-            svm=SvmConfig(**svm), vgg19=Vgg19Config(head=head, fine=fine, factors=factors, **vgg19), **content
-        )
+        svm.update({grid: tuple(svm[grid]) for grid in ("C", "gamma_per_feature")})
+        vgg19.update(layers=tuple(vgg19["layers"]), head=HeadConfig(**vgg19["head"]))
+        if low_rank := vgg19.get("low_rank"):
+            ranks = {name: (int(seen), int(answered)) for name, (seen, answered) in low_rank.pop("ranks").items()}
+            vgg19["low_rank"] = LowRankConfig(ranks=ranks, **low_rank)
+        return Config(svm=SvmConfig(**svm), vgg19=Vgg19Config(**vgg19), **content)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _factors(content: dict[str, Any]) -> FactorsConfig:
-    directions = {name: (int(seen), int(answered)) for name, (seen, answered) in content.pop("directions").items()}
-    return FactorsConfig(directions=directions, **content)

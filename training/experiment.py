@@ -1,4 +1,4 @@
-"""What every command of the training needs first: the data, and the models' inputs, computed once and kept."""
+"""What every command of the training needs first: the data and the models' inputs, computed once and stored."""
 
 import argparse
 import hashlib
@@ -18,97 +18,111 @@ from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
 from training import config as settings
 from training.config import Config
-from training.data import dataset
+from training.data import dataset, protocols
 from training.data.dataset import Dataset
-from training.evaluation import protocols
-from training.models import convolutions, covariance_pooling, low_rank, vgg19
+from training.models import convolutions, covariance_pooling, low_rank
 from training.models.convolutions import Weights
-from training.models.tile_statistics import Prepared, all_tiles
+from training.models.tile_statistics import TileStatistics, all_tiles
+from training.models.vgg19 import TrainingSplit
 
 logger = logging.getLogger("training")
 
 
 @dataclass(frozen=True)
-class Work:
-    """``vectors`` (n, 1246), ``copies`` (n, n_copies, 1246), ``prepared`` VGG19's; folders for each model's folds."""
+class Experiment:
+    """The data and everything computed from them that does not depend on a fold.
+
+    Attributes:
+        data: all n tracks.
+        data_folder: where they come from.
+        config: the settings.
+        vectors: the SVM's feature vectors, shape (n, 1246), float32.
+        copies: those of corrupted copies, shape (n, n_copies, 1246), float32.
+        statistics: what VGG19's head sees.
+        weights: VGG19's convolutions.
+        svm_folder: where the SVMs of finished folds are stored.
+        vgg19_folder: where the heads of finished folds are stored.
+    """
 
     data: Dataset
     data_folder: Path
     config: Config
     vectors: Floats
     copies: Floats
-    prepared: Prepared
+    statistics: TileStatistics
     weights: Weights
     svm_folder: Path
     vgg19_folder: Path
 
-    def vgg19_side(self, tracks: Integers, seed: int) -> vgg19.Side:
-        """What VGG19 learns from when it is trained on some tracks."""
-        data = self.data
-        return vgg19.Side(self.prepared, data.truth, data.groups, tracks, self.config.vgg19, seed, self.weights)
+    def training_split(self, tracks: Integers, seed: int) -> TrainingSplit:
+        """What VGG19's head learns from when it is trained on the tracks of these indices."""
+        return TrainingSplit(self.statistics, self.data.labels, self.data.groups, tracks, self.config.vgg19, seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that :func:`prepare` reads."""
+    """Adds the options that :func:`prepare` reads."""
     parser.add_argument("--data", type=Path, required=True, help="GTZAN's folder (audio, or mels.npz and the CSV)")
     parser.add_argument("--config", type=Path, default=settings.DEFAULT, help="the settings (default: %(default)s)")
-    parser.add_argument("--work", type=Path, default=Path(".training"), help="where unfinished work is kept")
+    parser.add_argument("--work", type=Path, default=Path(".training"), help="where unfinished work is stored")
     parser.add_argument("--weights", type=Path, help="VGG19's convolutions (default: ImageNet's, fetched once)")
 
 
-def prepare(options: argparse.Namespace, learnt_from: Integers | None = None) -> Work:
-    """Loads the data and computes the models' inputs; what was computed before from the same is taken up.
+def prepare(options: argparse.Namespace, fitted_on: Integers | None = None) -> Experiment:
+    """Loads the data and computes the models' inputs, or takes those that were computed before from the same.
 
     Args:
         options: those of :func:`add_options`.
-        learnt_from: places of the tracks that factors of convolutions may be learnt from; by default those of the
-            filtered split's first training side, if there is one, so that its test side decides nothing.
+        fitted_on: indices of the tracks that low-rank convolutions may be fitted to; by default those of the filtered
+            split's first training side, if there is one, so that its test side decides nothing.
+
+    Raises:
+        FileNotFoundError: if the data's folder holds no GTZAN.
+        ValueError: if a setting is missing or unknown.
     """
     config = settings.read(options.config)
     data = dataset.load(options.data)
-    known = digest(
-        data.pictures.tobytes(),
+    folder: Path = options.work / digest(
+        data.mels.tobytes(),
         options.weights.read_bytes() if options.weights else b"",
         config.seed,
-        config.vgg19.factors,
-        b"" if learnt_from is None or config.vgg19.factors is None else learnt_from.tobytes(),
+        config.vgg19.low_rank,
+        b"" if fitted_on is None or config.vgg19.low_rank is None else fitted_on.tobytes(),
         config.vgg19.copies,
-        config.vgg19.precision,
         config.vgg19.layers,
-        config.vgg19.texture,
-        inspect.getsource(convolutions),
-        inspect.getsource(low_rank),
-        inspect.getsource(covariance_pooling),
-        # What augmentation makes of a track now: if that changes, what was kept is of no use.
-        all_tiles(data.pictures[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
+        config.vgg19.covariance_layer,
+        *map(inspect.getsource, (convolutions, low_rank, covariance_pooling)),
+        # What augmentation makes of a track: if that changes, everything is computed anew.
+        all_tiles(data.mels[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
     )
-    folder: Path = options.work / known
-    logger.info("%d tracks from %s; work in progress is kept in %s", len(data.tracks), data.source, folder)
-    weights: Weights = once(folder, "convolutions", lambda: _convolutions(data, options, config, learnt_from))
-    prepared = Prepared.make(data.pictures, folder, config.vgg19, config.seed, weights)
-    vectors, copies = data.vectors(), data.copies(config.svm.copies, config.seed)
-    of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), data.groups.tobytes(), NAMES)
-    of_vgg19 = digest(config.vgg19, config.seed, data.groups.tobytes())
-    return Work(data, options.data, config, vectors, copies, prepared, weights, folder / of_svm, folder / of_vgg19)
+    logger.info("%d tracks from %s; unfinished work is stored in %s", len(data.tracks), data.source, folder)
+    weights: Weights = cached(folder, "convolutions", lambda: _convolutions(data, options, config, fitted_on))
+    statistics = TileStatistics.compute(data.mels, folder, config.vgg19, config.seed, weights)
+    vectors, copies = data.vectors(), data.corrupted_vectors(config.svm.copies, config.seed)
+    groups = data.groups.tobytes()
+    of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), groups, NAMES)
+    of_vgg19 = digest(config.vgg19, config.seed, groups)
+    return Experiment(
+        data, options.data, config, vectors, copies, statistics, weights, folder / of_svm, folder / of_vgg19
+    )
 
 
-def _convolutions(data: Dataset, options: argparse.Namespace, config: Config, learnt_from: Integers | None) -> Weights:
+def _convolutions(data: Dataset, options: argparse.Namespace, config: Config, fitted_on: Integers | None) -> Weights:
     whole = convolutions.imagenet(options.weights)
-    if config.vgg19.factors is None:
+    if config.vgg19.low_rank is None:
         return whole
-    if learnt_from is None:
+    if fitted_on is None:
         split = protocols.filtered(data, options.data)
-        learnt_from = split.folds[0].train if split else np.arange(len(data.tracks))
+        fitted_on = split.folds[0].train if split else np.arange(len(data.tracks))
     rng = np.random.default_rng(config.seed)
-    chosen = rng.permutation(np.sort(learnt_from))[: config.vgg19.factors.tiles]
-    some = np.array([tiles(data.pictures[i].astype(np.float32))[n % WINDOW_TILES] for n, i in enumerate(chosen)])
-    return low_rank.factored(whole, some, config.vgg19.factors)
+    chosen = rng.permutation(np.sort(fitted_on))[: config.vgg19.low_rank.tiles]
+    one_each = np.array([tiles(data.mels[i].astype(np.float32))[n % WINDOW_TILES] for n, i in enumerate(chosen)])
+    return low_rank.low_rank(whole, one_each, config.vgg19.low_rank)
 
 
-def once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
-    """What was computed under this name before, or now. Kept whole or not at all: a run may be stopped at any time.
+def cached(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
+    """The result stored under this name, or computed and stored now; without a name it is computed and not stored.
 
-    Without a name it is computed now, and not kept.
+    The file is complete or absent: a run may be stopped at any time.
     """
     if name is None:
         return compute()
@@ -122,7 +136,7 @@ def once(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
 
 
 def digest(*parts: object) -> str:
-    """Names what kept work depends on, so that work kept from anything else is not taken up."""
+    """Names what stored work depends on, so that nothing computed from anything else is taken for it."""
     content = hashlib.sha256()
     for part in parts:
         content.update(part if isinstance(part, bytes) else repr(part).encode())

@@ -1,8 +1,8 @@
-"""``python -m training.tune --data GTZAN``: what settings are chosen by.
+"""``python -m training.tune --data GTZAN``: compares settings without touching the filtered test side.
 
-Trains with the given settings on tracks of the filtered split's training and tuning sides only, in five folds that
-part no artist, and prints what both models and the ensemble say of the folds left out, in both modes. A point is little
-on so few tracks: ``--splits 3`` parts the artists in three ways. The filtered test side is not touched.
+Trains with the given settings on the filtered split's training and validation tracks only, in five folds by artist,
+and prints accuracy and negative log-likelihood of the folds left out, in both modes. One point is little on so few
+tracks: ``--splits 3`` splits the artists in three ways.
 """
 
 import argparse
@@ -13,61 +13,61 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from tonearm import manifest
 from tonearm.classification import Mode
-from training import experiment
-from training.evaluation import calibration, cross_validation, metrics, protocols
-from training.evaluation.protocols import Fold
-from training.experiment import Work
+from training import experiment as experiments
+from training.data import protocols
+from training.data.protocols import Fold
+from training.evaluation import calibration, cross_validation, metrics
+from training.experiment import Experiment
 
 FOLDS = 5
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Prints the accuracies."""
+    """Prints the accuracies; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m training.tune", description=__doc__)
-    experiment.add_options(parser)
-    parser.add_argument("--splits", type=int, default=1, help="how many times the artists are parted anew")
+    experiments.add_options(parser)
+    parser.add_argument("--splits", type=int, default=1, help="in how many ways the artists are split")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = parser.parse_args(arguments)
-    report(experiment.prepare(options), options.splits)
+    report(experiments.prepare(options), options.splits)
 
 
-def report(ready: Work, n_splits: int = 1) -> dict[str, dict[str, float]]:
-    """Prints and returns the share right of each model in each mode, and the negative log-likelihoods (``_loss``).
+def report(experiment: Experiment, n_splits: int = 1) -> dict[Mode, dict[str, float]]:
+    """Prints and returns each model's accuracy in each mode, and its negative log-likelihood (``_loss``).
 
-    All are means over the splits. Calibration is fitted to the very tracks: four numbers, to compare settings by.
+    All are means over the splits. Calibration is fitted to the same tracks: four numbers, to compare settings by.
 
     Raises:
         ValueError: if the data have no filtered split.
     """
-    data = ready.data
-    filtered = protocols.filtered(data, ready.data_folder)
+    data = experiment.data
+    filtered = protocols.filtered(data, experiment.data_folder)
     if filtered is None:
-        raise ValueError(f"{ready.data_folder / 'splits'} holds no filtered split")
-    own = np.sort(filtered.folds[1].train)
+        raise ValueError(f"{experiment.data_folder / 'splits'} holds no filtered split")
+    tracks = np.sort(filtered.folds[1].train)
     rows: dict[Mode, list[dict[str, float]]] = {mode: [] for mode in manifest.MODES}
     for split in range(n_splits):
-        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=ready.config.seed + split)
-        scores = []
-        order = []
-        for number, (inside, outside) in enumerate(splitter.split(own, data.truth[own], data.groups[own])):
-            scores.append(cross_validation.score_fold(ready, Fold(number, own[inside], own[outside], ())))
-            order.append(own[outside])
-            print(f"split {split}, fold {number}: {scores[-1].found}, {scores[-1].stopping}", flush=True)
-        truth = data.truth[np.concatenate(order)]
+        splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=experiment.config.seed + split)
+        scores, tested = [], []
+        for number, (inside, outside) in enumerate(splitter.split(tracks, data.labels[tracks], data.groups[tracks])):
+            scores.append(cross_validation.score_fold(experiment, Fold(number, tracks[inside], tracks[outside], ())))
+            tested.append(tracks[outside])
+            print(f"split {split}, fold {number}: {scores[-1].parameters}, {scores[-1].curve}", flush=True)
+        labels = data.labels[np.concatenate(tested)]
         for mode in manifest.MODES:
             svm = np.concatenate([each.svm for each in scores])
             vgg19 = np.concatenate([each.in_mode(mode).vgg19 for each in scores])
-            row = {}
-            for model, probabilities in calibration.fit(svm, vgg19, truth).apply(svm, vgg19).items():
-                figures = metrics.of_model(probabilities, truth)
-                row[model], row[f"{model}_loss"] = figures["accuracy"], figures["negative_log_likelihood"]
+            row: dict[str, float] = {}
+            for model, probabilities in calibration.fit(svm, vgg19, labels).apply(svm, vgg19).items():
+                figures = metrics.of_model(probabilities, labels)
+                row |= {model: figures["accuracy"], f"{model}_loss": figures["negative_log_likelihood"]}
             rows[mode].append(row)
-    means: dict[str, dict[str, float]] = {
+    means = {
         mode: {name: round(float(np.mean([each[name] for each in of_mode])), 4) for name in of_mode[0]}
         for mode, of_mode in rows.items()
     }
-    for name, row in means.items():
-        print(f"{name}, n = {len(own)}, {n_splits} times {FOLDS} folds: {row}")
+    for mode, row in means.items():
+        print(f"{mode}, n = {len(tracks)}, {n_splits} times {FOLDS} folds: {row}")
     return means
 
 

@@ -1,0 +1,1 @@
+"""GTZAN as arrays, its folds, augmentation and corruptions, and sounds that are no music."""

@@ -1,4 +1,4 @@
-"""Tracks that must not be parted: those of one artist, under any credit, and replicas of one recording."""
+"""Groups of tracks that no split may separate: those of one artist, under any credit, and replicas of one recording."""
 
 import itertools
 import re
@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from tonearm.types import Integers
 
 REPLICA_CORRELATION = 0.9
-"""Of two pictures, column by column: GTZAN's exact replicas reach 0.95 to 1.00."""
-_EVERY_COLUMN = 3
+"""Least correlation of two mel spectrograms of one recording: GTZAN's exact replicas reach 0.95 to 1.00."""
+_COLUMN_STEP = 3
 
 
 def read_artists(path: Path) -> dict[str, str]:
@@ -26,40 +26,43 @@ def read_artists(path: Path) -> dict[str, str]:
     return artists
 
 
-def groups(artists: list[str | None], pictures: np.ndarray) -> Integers:
-    """The group of each track, shape (n,): tracks of artists who appear together anywhere, and replicas, share one.
+def groups(artists: list[str | None], mels: np.ndarray) -> Integers:
+    """Numbers the groups: tracks of artists who appear together anywhere, and replicas, share one.
 
     Args:
-        artists: each track's credit; None where it is not known: such a track is alone, but for its replicas.
-        pictures: shape (n, 128, n_columns).
+        artists: each track's credit, or None if unknown. Such a track is alone, except for its replicas.
+        mels: mel spectrograms, shape (n, 128, n_columns), uint8, 0 to 255.
+
+    Returns:
+        The group of each track, shape (n,), intp.
     """
     of_name = defaultdict(list)
-    known = {plain(artist) for artist in artists if artist}
+    known = {normalised(artist) for artist in artists if artist}
     for track, artist in enumerate(artists):
         for name in credited(artist, known) if artist else ():
             of_name[name].append(track)
-    edges = [pair for tracks in of_name.values() for pair in itertools.pairwise(tracks)] + replicas(pictures)
+    edges = [pair for tracks in of_name.values() for pair in itertools.pairwise(tracks)] + replicas(mels)
     ends = np.array(edges, np.intp).reshape(-1, 2)
     n = len(artists)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1])
+    return np.asarray(connected_components(graph, directed=False)[1], np.intp)
 
 
-def plain(artist: str) -> str:
-    """A credit without what spellings differ in: ``Earth, Wind & Fire`` and ``earth wind and fire`` are one."""
+def normalised(artist: str) -> str:
+    """A credit without spelling differences: ``Earth, Wind & Fire`` and ``earth wind and fire`` are the same."""
     words = re.sub(r"[^a-z0-9]+", " ", artist.lower().replace("&", " and ")).split()
     return " ".join(word for word in words if word != "and")
 
 
 def credited(artist: str, known: set[str]) -> set[str]:
     """The whole credit, and each part that is an artist elsewhere: ``peter tosh and mick jagger`` is peter tosh too."""
-    parts = {plain(part) for part in re.split(r"&|,| and | with | feat\.? ", artist.lower())}
-    return {plain(artist)} | (parts & known)
+    parts = {normalised(part) for part in re.split(r"&|,| and | with | feat\.? ", artist.lower())}
+    return {normalised(artist)} | (parts & known)
 
 
-def replicas(pictures: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of tracks that are one recording."""
-    flat = pictures[:, :, ::_EVERY_COLUMN].reshape(len(pictures), -1).astype(np.float32)
+def replicas(mels: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of tracks that are one recording, from mel spectrograms of shape (n, 128, n_columns), uint8, 0 to 255."""
+    flat = mels[:, :, ::_COLUMN_STEP].reshape(len(mels), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     alike = np.triu(flat @ flat.T, 1) > REPLICA_CORRELATION

@@ -1,7 +1,7 @@
-"""Other recordings of the same music, made from its mel picture: what may change without changing the genre.
+"""Augmentation: mel spectrograms changed in ways that leave the genre as it is.
 
-All act on pictures as the core makes them: 128 bands, 0 to 255, 255 the loudest of the recording and 80 dB the most
-that 0 lies below it. ``rng`` decides everything that is left to chance.
+A mel spectrogram is as the core makes it: float32, 128 bands, 0 to 255, where 255 is the loudest value of the recording
+and 0 lies at most 80 dB below. ``rng`` decides everything random.
 """
 
 from collections.abc import Callable
@@ -15,46 +15,53 @@ RANGE_DB = 80
 _BANDS = np.arange(MEL_BANDS, dtype=np.float32)[:, None]
 
 
-def tile(picture: Floats, rng: np.random.Generator) -> Floats:
-    """A tile (128, 128) at a random place: warped in pitch and tempo, tilted, louder or softer, damaged, masked.
+def tile(mel: Floats, rng: np.random.Generator) -> Floats:
+    """A random tile, changed in pitch, tempo, tilt and level, sometimes corrupted, and masked (SpecAugment).
 
-    The masks are SpecAugment's (Park et al., 2019).
+    The masks are those of Park et al., 2019.
+
+    Args:
+        mel: shape (128, n_columns), float32, 0 to 255.
+        rng: the source of randomness.
+
+    Returns:
+        Shape (128, 128), float32, 0 to 255.
     """
     if rng.random() < 0.25:
-        picture = damaged(picture, rng)
+        mel = corrupted(mel, rng)
     tempo = rng.uniform(0.9, 1.1)
-    start = rng.uniform(0, picture.shape[1] - 1 - TILE_COLUMNS * tempo)
-    warped = _resampled(picture, rng.uniform(0.97, 1.03) * _BANDS[:, 0], start + tempo * np.arange(TILE_COLUMNS))
+    start = rng.uniform(0, mel.shape[1] - 1 - TILE_COLUMNS * tempo)
+    warped = _resampled(mel, rng.uniform(0.97, 1.03) * _BANDS[:, 0], start + tempo * np.arange(TILE_COLUMNS))
     tilt = rng.uniform(-16, 16) * (2 * _BANDS / (MEL_BANDS - 1) - 1)
     return _masked(np.clip(warped + tilt + rng.uniform(-12, 12), 0, 255), rng)
 
 
-def damaged(picture: Floats, rng: np.random.Generator) -> Floats:
-    """A picture of the same width as a bad line, a small file, noise or a compressor would leave it."""
-    return scaled(damaged_db(picture, rng))
+def corrupted(mel: Floats, rng: np.random.Generator) -> Floats:
+    """The mel spectrogram after a narrow band, noise or a compressor: shape (128, n_columns), float32, 0 to 255."""
+    return scaled(corrupted_db(mel, rng))
 
 
-def damaged_db(picture: Floats, rng: np.random.Generator) -> Floats:
-    """The same as levels in dB, before they are scaled: what the quietest of them is, a picture does not show."""
-    damages: tuple[Callable[[Floats, np.random.Generator], Floats], ...] = (_cut_band, _noisy, _squeezed)
-    db = damages[rng.integers(len(damages))](picture, rng)
+def corrupted_db(mel: Floats, rng: np.random.Generator) -> Floats:
+    """The same before scaling: shape (128, n_columns), float32, dB. Scaling loses how low the quietest value is."""
+    corruptions: tuple[Callable[[Floats, np.random.Generator], Floats], ...] = (_cut_band, _noisy, _squeezed)
+    db = corruptions[rng.integers(len(corruptions))](mel, rng)
     return np.maximum(db, db.max() - RANGE_DB)
 
 
-def to_db(picture: Floats) -> Floats:
-    """Decibels below the loudest, shape as the picture's, if it spans the whole 80 dB."""
-    return (picture - 255) * (RANGE_DB / 255)
+def to_db(mel: Floats) -> Floats:
+    """Decibels below the loudest value, same shape, float32, for a mel spectrogram that spans the whole 80 dB."""
+    return (mel - 255) * (RANGE_DB / 255)
 
 
 def scaled(db: Floats) -> Floats:
-    """The picture of levels in dB, as the core scales it."""
+    """Levels in dB scaled as the core does it: same shape, float32, 0 to 255."""
     low, high = float(db.min()), float(db.max())
     return np.asarray(255 * (db - low) / max(high - low, 1e-6), np.float32)
 
 
-def _cut_band(picture: Floats, rng: np.random.Generator) -> Floats:
-    """Nothing above somewhere between 2 kHz and the top; on a telephone, little below 300 Hz either."""
-    db = to_db(picture)
+def _cut_band(mel: Floats, rng: np.random.Generator) -> Floats:
+    """Levels in dB without the bands above a random one from 2 kHz on; half the time without those below 300 Hz too."""
+    db = to_db(mel)
     if rng.random() < 0.5:
         top = rng.integers(66, 90)
         bottom = rng.integers(3, 13)
@@ -65,36 +72,37 @@ def _cut_band(picture: Floats, rng: np.random.Generator) -> Floats:
     return db
 
 
-def _noisy(picture: Floats, rng: np.random.Generator) -> Floats:
-    """White noise 5 to 35 dB below the mean of all bands, which is louder than it sounds: low bands weigh most in it.
+def _noisy(mel: Floats, rng: np.random.Generator) -> Floats:
+    """Levels in dB with white noise 5 to 35 dB below the mean power of the bands.
 
     librosa's mel filters have equal areas, so white noise is as loud in every band.
     """
-    power = 10 ** (to_db(picture) / 10)
+    power = 10 ** (to_db(mel) / 10)
     noise = power.mean() / 10 ** rng.uniform(0.5, 3.5)
-    # A few bins of a spectrum add up in a band: their sum scatters less the more there are.
+    # A band sums a few bins of the spectrum: the more bins, the less the sum varies.
     return np.asarray(10 * np.log10(power + noise * rng.gamma(4, 1 / 4, power.shape)), np.float32)
 
 
-def _squeezed(picture: Floats, rng: np.random.Generator) -> Floats:
-    """A compressor's smaller range, or an expander's larger one."""
-    return to_db(picture) * np.float32(rng.uniform(0.7, 1.25))
+def _squeezed(mel: Floats, rng: np.random.Generator) -> Floats:
+    """Levels in dB with the smaller range of a compressor, or the larger one of an expander."""
+    return to_db(mel) * np.float32(rng.uniform(0.7, 1.25))
 
 
-def _resampled(picture: Floats, bands: Floats, columns: Floats) -> Floats:
-    """Linear interpolation at fractional bands and columns; beyond the edge, the edge."""
+def _resampled(mel: Floats, bands: Floats, columns: Floats) -> Floats:
+    """Linear interpolation at fractional bands and columns: shape (len(bands), len(columns)); edges are repeated."""
 
     def along(values: Floats, at: Floats) -> Floats:
         low = np.clip(at.astype(np.intp), 0, len(values) - 2)
         share = np.clip(at - low, 0, 1).astype(np.float32)[:, None]
         return values[low] * (1 - share) + values[low + 1] * share
 
-    return along(along(picture, bands).T, columns).T
+    return along(along(mel, bands).T, columns).T
 
 
-def _masked(picture: Floats, rng: np.random.Generator) -> Floats:
-    masked = picture.copy()
-    mean = picture.mean()
+def _masked(mel: Floats, rng: np.random.Generator) -> Floats:
+    """The same with up to two bands of rows and two of columns set to the mean."""
+    masked = mel.copy()
+    mean = mel.mean()
     for rows in (masked, masked.T):
         for _ in range(rng.integers(3)):
             width = rng.integers(1, 14)

@@ -1,4 +1,4 @@
-"""What happens to recordings on their way: coded small, too loud, over the telephone, in noise, cut short."""
+"""What happens to recordings in practice: lossy coding, wrong level, telephone, noise, truncation."""
 
 import io
 from collections.abc import Callable
@@ -21,14 +21,14 @@ SHORT_S = 5
 def encoded(
     samples: Floats, rate_hz: int = SAMPLE_RATE_HZ, *, container: str = "wav", codec: str = "pcm_s16le", kbits: int = 0
 ) -> bytes:
-    """A file of samples, shape (n_channels, n), clipped at full scale.
+    """An audio file, clipped at full scale.
 
     Args:
-        samples: float32, full scale ±1, at 22,050 Hz.
-        rate_hz: what the file has; samples are resampled to it.
+        samples: shape (n_channels, n), float32, full scale ±1, at 22,050 Hz.
+        rate_hz: the file's sample rate; samples are resampled to it.
         container: FFmpeg's name of the format.
         codec: FFmpeg's name of the encoder.
-        kbits: a second, for codecs that lose.
+        kbits: kbit/s, for lossy codecs.
     """
     file = io.BytesIO()
     layout = "mono" if len(samples) == 1 else "stereo"
@@ -48,19 +48,20 @@ def encoded(
 
 
 def telephone(samples: Floats) -> Floats:
-    """Between 300 and 3,400 Hz only."""
+    """Samples (n,), float32, full scale ±1, filtered to 300 to 3,400 Hz."""
     band = butter(6, TELEPHONE_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     return np.asarray(sosfiltfilt(band, samples), np.float32)
 
 
 def noisy(samples: Floats) -> Floats:
-    """With white noise 10 dB below the recording's own power."""
+    """Samples (n,), float32, full scale ±1, with white noise 10 dB below the recording's own power."""
     rng = np.random.default_rng(len(samples))
     power = np.mean(np.square(samples)) / 10 ** (SNR_DB / 10)
     return samples + rng.normal(0, np.sqrt(power), samples.shape).astype(np.float32)
 
 
-DEGRADATIONS: dict[str, Callable[[Floats], bytes]] = {
+# The names are keys of metrics.json, which the model page shows: they stay.
+CORRUPTIONS: dict[str, Callable[[Floats], bytes]] = {
     "as it is": lambda x: encoded(x[None]),
     "mp3, 64 kbit/s": lambda x: encoded(x[None], container="mp3", codec="libmp3lame", kbits=64),
     "opus, 32 kbit/s": lambda x: encoded(x[None], 48_000, container="ogg", codec="libopus", kbits=32),
@@ -71,4 +72,4 @@ DEGRADATIONS: dict[str, Callable[[Floats], bytes]] = {
     f"the first {SHORT_S} s": lambda x: encoded(x[None, : SHORT_S * SAMPLE_RATE_HZ]),
     "48 kHz stereo": lambda x: encoded(np.stack([x, x]), 48_000),
 }
-"""From samples at 22,050 Hz, shape (n,), to a file."""
+"""Each makes a file from samples of shape (n,), float32, full scale ±1, at 22,050 Hz."""

@@ -1,13 +1,12 @@
-"""GTZAN from a folder, in either of two forms.
+"""GTZAN from a folder, in either of two forms, which give the same arrays.
 
 *Audio*: ``<genre>/<genre>.00000.wav`` (or .au, .flac, .mp3), at any depth below the folder, as the public has it.
-*Tables*: ``mels.npz`` and ``features_30_sec.csv``, the pictures and librosa columns already computed.
-Both give the same arrays, since both hold what the core defines.
+*Tables*: ``mels.npz`` and ``features_30_sec.csv``: mel spectrograms and librosa's statistics, computed before.
 """
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ from tonearm.errors import AudioError
 from tonearm.features import mel_statistics, svm_features
 from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats, Integers
-from training.data import augmentation, feature_shift
+from training.data import augmentation, feature_shift, filter_banks
 from training.data.artist_groups import groups, read_artists
-from training.export import filter_banks
 
 logger = logging.getLogger(__name__)
 AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
@@ -32,53 +30,55 @@ AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
 
 @dataclass(frozen=True)
 class Dataset:
-    """All tracks, in the order of their names.
+    """All n tracks, in the order of their names.
 
-    ``tracks`` are n names; ``artists`` their credits, None where unknown; ``groups`` (n,) numbers what must not be
-    parted (:mod:`training.data.artist_groups`); ``truth`` (n,) indexes :data:`~tonearm.constants.GENRES`; ``pictures``
-    (n, 128, 387) uint8; ``table`` (n, 52) float32, librosa's columns; ``source`` says where they came from.
+    Attributes:
+        tracks: names such as ``blues.00000``.
+        artists: credits; None where unknown.
+        groups: shape (n,), intp: tracks of one group stay together (:mod:`training.data.artist_groups`).
+        labels: shape (n,), intp: indices of :data:`~tonearm.constants.GENRES`.
+        mels: mel spectrograms, shape (n, 128, 387), uint8, 0 to 255.
+        statistics: librosa's, shape (n, 52), float32, in the order of the core's ``LIBROSA_NAMES``.
+        source: the files that they came from.
     """
 
     tracks: list[str]
     artists: list[str | None]
     groups: Integers
-    truth: Integers
-    pictures: np.ndarray
-    table: Floats
+    labels: Integers
+    mels: np.ndarray
+    statistics: Floats
     source: str
 
     def vectors(self) -> Floats:
-        """The SVM's vectors, by the core's own code. Shape (n, 1246), float32."""
-        return svm_features.combine(
-            self.table, np.array(_parallel(_picture_group, list(self.pictures), "SVM features"))
-        )
+        """The SVM's feature vectors, by the core's own code: shape (n, 1246), float32."""
+        mel_part = _parallel(_mel_statistics, list(self.mels), "SVM features")
+        return svm_features.combine(self.statistics, np.array(mel_part))
 
-    def copies(self, n_copies: int, seed: int) -> Floats:
-        """Vectors of damaged copies of each track. Shape (n, n_copies, 1246), float32."""
-        jobs = [(picture, row, n_copies, (seed, i)) for i, (picture, row) in enumerate(self._rows())]
-        return np.array(_parallel(_copies, jobs, "SVM copies"))
-
-    def _rows(self) -> Iterator[tuple[np.ndarray, Floats]]:
-        yield from zip(self.pictures, self.table, strict=True)
+    def corrupted_vectors(self, n_copies: int, seed: int) -> Floats:
+        """Feature vectors of corrupted copies of each track: shape (n, n_copies, 1246), float32."""
+        rows = zip(self.mels, self.statistics, strict=True)
+        jobs = [(mel, statistics, n_copies, (seed, index)) for index, (mel, statistics) in enumerate(rows)]
+        return np.array(_parallel(_corrupted_vectors, jobs, "SVM copies"))
 
 
 def load(folder: Path) -> Dataset:
     """Reads a GTZAN folder of either form.
 
     Raises:
-        FileNotFoundError: if the folder holds neither, with what was looked for.
+        FileNotFoundError: if the folder holds neither form.
     """
     artists_file = folder / "artists.txt"
     artists = read_artists(artists_file) if artists_file.exists() else {}
     if (folder / "mels.npz").exists():
-        tracks, pictures, table = _read_tables(folder)
+        tracks, mels, statistics = _read_tables(folder)
         source = "mels.npz, features_30_sec.csv"
     else:
-        tracks, pictures, table = _read_audio(folder)
+        tracks, mels, statistics = _read_audio(folder)
         source = "audio"
-    truth = np.array([GENRES.index(genre_of(track)) for track in tracks])
+    labels = np.array([GENRES.index(genre_of(track)) for track in tracks])
     credits_ = [artists.get(track) for track in tracks]
-    return Dataset(tracks, credits_, groups(credits_, pictures), truth, pictures, table, source)
+    return Dataset(tracks, credits_, groups(credits_, mels), labels, mels, statistics, source)
 
 
 def genre_of(track: str) -> str:
@@ -94,11 +94,11 @@ def audio_files(folder: Path) -> list[Path]:
 
 def _read_tables(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
     with np.load(folder / "mels.npz") as data:
-        tracks, pictures = [str(track) for track in data["tracks"]], data["mels"]
+        tracks, mels = [str(track) for track in data["tracks"]], data["mels"]
     with (folder / "features_30_sec.csv").open(newline="") as file:
         rows = {row["filename"].removesuffix(".wav"): row for row in csv.DictReader(file)}
-    table = [[float(rows[track][name]) for name in svm_features.LIBROSA_NAMES] for track in tracks]
-    return tracks, pictures, np.array(table, np.float32)
+    statistics = [[float(rows[track][name]) for name in svm_features.LIBROSA_NAMES] for track in tracks]
+    return tracks, mels, np.array(statistics, np.float32)
 
 
 def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
@@ -108,40 +108,45 @@ def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
             f"{folder} holds neither mels.npz nor audio named like blues/blues.00000.wav. "
             "Give the folder of GTZAN, for example its genres_original."
         )
-    done = [row for row in _parallel(extract, files, "Audio") if row is not None]
-    tracks, pictures, table = zip(*done, strict=True)
-    return list(tracks), np.array(pictures), np.array(table)
+    rows = [row for row in _parallel(extract, files, "Audio") if row is not None]
+    tracks, mels, statistics = zip(*rows, strict=True)
+    return list(tracks), np.array(mels), np.array(statistics)
 
 
 def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
-    """A track's name, picture and librosa columns from its first window; None if the file is broken or too short."""
+    """Reads a track's first window.
+
+    Returns:
+        Name, mel spectrogram (128, 387), uint8, 0 to 255, and librosa's statistics (52,), float32; None, with a
+        warning, if the file is broken or too short.
+    """
     try:
         window = next(AudioReader(file).windows())
     except AudioError as error:
         logger.warning("%s is left out: %s", file.name, error)
         return None
     columns = spectrum(window.samples, filter_banks.make())
-    picture = np.round(columns.mel).astype(np.uint8)
-    if picture.shape != (MEL_BANDS, WINDOW_COLUMNS):
+    mel = np.round(columns.mel).astype(np.uint8)
+    if mel.shape != (MEL_BANDS, WINDOW_COLUMNS):
         logger.warning("%s is left out: it lasts %.1f s, 30 s is needed", file.name, window.end_s)
         return None
-    return file.stem, picture, svm_features.librosa_statistics(columns)
+    return file.stem, mel, svm_features.librosa_statistics(columns)
 
 
-def _picture_group(picture: np.ndarray) -> Floats:
-    return mel_statistics.mel_statistics(picture.astype(np.float32), filter_banks.make().dct)
+def _mel_statistics(mel: np.ndarray) -> Floats:
+    return mel_statistics.mel_statistics(mel.astype(np.float32), filter_banks.make().dct)
 
 
-def _copies(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
-    picture, row, n_copies, seed = job
-    rng, before = np.random.default_rng(seed), picture.astype(np.float32)
-    damaged = [augmentation.damaged_db(before, rng) for _ in range(n_copies)]
-    rows = [feature_shift.moved(row, augmentation.to_db(before), after) for after in damaged]
-    groups_ = [mel_statistics.mel_statistics(augmentation.scaled(after), filter_banks.make().dct) for after in damaged]
-    return svm_features.combine(np.array(rows), np.array(groups_))
+def _corrupted_vectors(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
+    mel, statistics, n_copies, seed = job
+    dct, rng, original = filter_banks.make().dct, np.random.default_rng(seed), mel.astype(np.float32)
+    corrupted = [augmentation.corrupted_db(original, rng) for _ in range(n_copies)]
+    rows = [feature_shift.shifted(statistics, augmentation.to_db(original), each) for each in corrupted]
+    mel_part = [mel_statistics.mel_statistics(augmentation.scaled(each), dct) for each in corrupted]
+    return svm_features.combine(np.array(rows), np.array(mel_part))
 
 
-def _parallel(function: Callable[[Any], Any], jobs: Sequence[Any], what: str) -> list[Any]:
+def _parallel(function: Callable[[Any], Any], jobs: Sequence[Any], description: str) -> list[Any]:
     """The results in order, computed on all cores under a progress bar."""
     results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(job) for job in jobs)
-    return list(tqdm(results, total=len(jobs), desc=what, unit="track"))
+    return list(tqdm(results, total=len(jobs), desc=description, unit="track"))

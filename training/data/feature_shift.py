@@ -1,6 +1,7 @@
-"""librosa's columns for a changed picture, of which there are no samples: the recording's own, moved by what a stand-in
-computed from the pictures moves. MFCCs are exact up to the level; the others treat a mel band as one frequency; chroma
-stays as it is. For augmentation only: serving computes the real thing.
+"""librosa's statistics of a corrupted recording of which only the mel spectrogram is at hand, for augmentation.
+
+Both mel spectrograms, before and after, give approximate statistics; their difference is added to the real ones of the
+recording. MFCCs are exact up to the level, the others treat a mel band as one frequency, and chroma stays as it is.
 """
 
 import numpy as np
@@ -9,12 +10,12 @@ from tonearm.constants import MEL_BANDS, MFCC_COEFFICIENTS, ROLLOFF_SHARE, SAMPL
 from tonearm.features.filter_banks import BIN_HZ
 from tonearm.features.svm_features import LIBROSA_NAMES
 from tonearm.types import Floats
-from training.export import filter_banks
+from training.data import filter_banks
 
 _SHARE = filter_banks.make().mel / filter_banks.make().mel.sum(axis=0)
 _BAND_HZ: Floats = BIN_HZ @ _SHARE
-_BINS_A_BAND: Floats = 1 / np.maximum(np.square(_SHARE).sum(axis=0), 1e-9)
-_MOVED = tuple(
+_BINS_PER_BAND: Floats = 1 / np.maximum(np.square(_SHARE).sum(axis=0), 1e-9)
+_SHIFTED = tuple(
     f"{name}_{statistic}"
     for name in (
         "spectral_centroid",
@@ -25,33 +26,36 @@ _MOVED = tuple(
     )
     for statistic in ("mean", "var")
 )
-_PLACES = [LIBROSA_NAMES.index(name) for name in _MOVED]
-_RMS_PLACES = [LIBROSA_NAMES.index("rms_mean"), LIBROSA_NAMES.index("rms_var")]
+_INDICES = [LIBROSA_NAMES.index(name) for name in _SHIFTED]
+_RMS_VAR = LIBROSA_NAMES.index("rms_var")
 
 
-def moved(table: Floats, before: Floats, after: Floats) -> Floats:
-    """A row of librosa's columns, shape (52,), for levels ``after`` from the row for levels ``before``.
+def shifted(statistics: Floats, before: Floats, after: Floats) -> Floats:
+    """Shifts librosa's statistics of a recording to those of its corrupted copy.
 
     Args:
-        table: shape (52,).
-        before: shape (128, n_columns), in dB.
-        after: the same of the changed recording.
+        statistics: of the original, shape (52,), float32, as in the core's ``LIBROSA_NAMES``.
+        before: the original's mel spectrogram, shape (128, n_columns), float32, dB.
+        after: the corrupted one's, likewise.
+
+    Returns:
+        Shape (52,), float32.
     """
-    row = table.copy()
-    old, old_level = _stand_in(before)
-    new, new_level = _stand_in(after)
-    row[_PLACES] += new - old
-    # Level has no zero on a picture: what its deviation is to its mean moves, and the mean stays.
-    ratio = (new_level / max(old_level, 1e-3)) ** 2
-    row[_RMS_PLACES[1]] *= np.clip(ratio, 0.1, 10)
-    variances = [place for place in _PLACES if LIBROSA_NAMES[place].endswith("_var")]
-    row[variances] = np.maximum(row[variances], 0.05 * table[variances])
+    row = statistics.copy()
+    old, old_level = _approximation(before)
+    new, new_level = _approximation(after)
+    row[_INDICES] += new - old
+    # A mel spectrogram does not show the absolute level: only the ratio of deviation and mean changes.
+    row[_RMS_VAR] *= np.clip((new_level / max(old_level, 1e-3)) ** 2, 0.1, 10)
+    variances = [index for index in _INDICES if LIBROSA_NAMES[index].endswith("_var")]
+    row[variances] = np.maximum(row[variances], 0.05 * statistics[variances])
     return row
 
 
-def _stand_in(db: Floats) -> tuple[Floats, float]:
-    power = 10 ** (db / 10) * _BINS_A_BAND[:, None]
-    magnitude = 10 ** (db / 20) * _BINS_A_BAND[:, None]
+def _approximation(db: Floats) -> tuple[Floats, float]:
+    """From levels (128, n_columns) in dB: the shifted statistics, shape (46,), float32; deviation / mean of the RMS."""
+    power = 10 ** (db / 10) * _BINS_PER_BAND[:, None]
+    magnitude = 10 ** (db / 20) * _BINS_PER_BAND[:, None]
     total = magnitude.sum(axis=0)
     centroid = _BAND_HZ @ magnitude / total
     bandwidth = np.sqrt(np.maximum(np.square(_BAND_HZ) @ magnitude / total - np.square(centroid), 0))

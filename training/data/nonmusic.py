@@ -1,28 +1,21 @@
-"""What is no music: noise, tones, machines' sounds and synthesised speech. The answer to it ought to be "uncertain".
+"""Sounds that are no music: silence, noise, tones, machines and speech. Their answers ought to be uncertain.
 
-Everything is computed here but speech, which ``espeak-ng`` speaks (Debian's package of that name).
+``espeak-ng`` (Debian's package of that name) synthesises the speech; the rest is computed here.
 """
 
-import logging
 import shutil
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, chirp, sawtooth, sosfilt, square
-from tqdm import tqdm
 
-from tonearm.classifier import Classifier
 from tonearm.constants import SAMPLE_RATE_HZ
 from tonearm.decoding.audio import AudioReader
-from tonearm.errors import AudioError
 from tonearm.types import Floats
-from training.data.corruptions import encoded
 
-logger = logging.getLogger("training")
 Sound = tuple[str, str, NDArray[np.floating[Any]]]
 
 DURATION_S = 30
@@ -38,7 +31,10 @@ TEXT = (
 
 
 def sounds() -> Iterator[tuple[str, str, Floats]]:
-    """Kind, name and samples at 22,050 Hz of each sound; all but the silent ones peak at a quarter of full scale.
+    """Makes each sound: 74 in all.
+
+    Yields:
+        Kind, name, and samples of shape (661500,), float32, at 22,050 Hz. All but silence peak at 0.25 of full scale.
 
     Raises:
         FileNotFoundError: if espeak-ng is not installed.
@@ -102,10 +98,14 @@ def _machines() -> Iterator[Sound]:
 
 
 def speaker() -> str:
-    """The program that speaks. Raises FileNotFoundError if it is not installed."""
+    """The path of espeak-ng.
+
+    Raises:
+        FileNotFoundError: if it is not installed.
+    """
     found = shutil.which("espeak-ng")
     if not found:
-        raise FileNotFoundError("espeak-ng is needed to speak: install Debian's package espeak-ng")
+        raise FileNotFoundError("espeak-ng is needed for speech: install Debian's package espeak-ng")
     return found
 
 
@@ -116,22 +116,3 @@ def _speech() -> Iterator[Sound]:
             command = [program, "-v", voice, "-s", str(speed_wpm), "--stdout", TEXT * 3]
             spoken = subprocess.run(command, check=True, capture_output=True).stdout
             yield "speech", f"{voice}, {speed_wpm} words a minute", next(AudioReader(spoken).windows()).samples
-
-
-def measure(classifier: Classifier) -> dict[str, dict[str, Any]]:
-    """By kind of sound: how many, and the share that the classifier refused or called uncertain."""
-    wary: dict[str, list[bool]] = defaultdict(list)
-    for kind, name, samples in tqdm(list(sounds()), desc="No music", unit="sound"):
-        try:
-            result = classifier.classify(encoded(samples[None]))
-        except AudioError:
-            wary[kind].append(True)
-        else:
-            wary[kind].append(result.uncertain)
-            if not result.uncertain:
-                logger.info("%s (%s) is called %s, %.2f", name, kind, result.genre, result.confidence)
-    wary["all"] = [each for of_kind in list(wary.values()) for each in of_kind]
-    return {
-        kind: {"n": len(of_kind), "uncertain_or_refused": round(sum(of_kind) / len(of_kind), 4)}
-        for kind, of_kind in wary.items()
-    }

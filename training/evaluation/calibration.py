@@ -1,25 +1,24 @@
-"""The numbers between scores and answer, fitted by likelihood on scores of tracks that the models had not seen."""
+"""The numbers between scores and answer, fitted by likelihood on scores of tracks outside the training side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.optimize import minimize, minimize_scalar
 
-from tonearm.ensemble import LogProbabilities, calibrated
+from tonearm.ensemble import LogProbabilities, calibrated, log_softmax
 from tonearm.types import Floats, Integers
-from training.evaluation import combination
 
 SELECTIVE_ACCURACY = 0.9
+"""Least accuracy of the answers that are not uncertain."""
 UNFAMILIAR_SHARE = 0.01
-"""Of music by unheard artists that is called unfamiliar."""
+"""Share of music by unheard artists that is called unfamiliar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A scale a model, and the weights that pool them."""
+    """One scale per model, and the weights that pool them."""
 
     svm_scale: float
     vgg19_scale: float
@@ -27,43 +26,75 @@ class Calibration:
     vgg19_weight: float
 
     def apply(self, svm: Floats, vgg19: Floats) -> dict[str, NDArray[np.float64]]:
-        """Probabilities, shape (n, 10), of each model and of the ensemble.
+        """Probabilities of each model and of the ensemble, shape (n, 10), float64.
 
         Args:
-            svm: decision values (n, 10).
-            vgg19: logits (n, n_tiles, 10).
+            svm: margins, shape (n, 10), float32.
+            vgg19: logits, shape (n, n_tiles, 10), float32.
         """
         log_svm, log_vgg19 = calibrated(svm, self.svm_scale), tile_mean(vgg19, self.vgg19_scale)
-        pool = softmax(self.svm_weight * log_svm + self.vgg19_weight * log_vgg19, axis=-1)
-        return {"svm": np.exp(log_svm), "vgg19": np.exp(log_vgg19), "ensemble": pool}
+        ensemble = log_softmax(self.svm_weight * log_svm + self.vgg19_weight * log_vgg19)
+        return {"svm": np.exp(log_svm), "vgg19": np.exp(log_vgg19), "ensemble": np.exp(ensemble)}
 
 
 def tile_mean(logits: Floats, scale: float) -> LogProbabilities:
-    """A track's log-probabilities, (n, 10): the geometric mean of its tiles', as serving takes it."""
-    return np.asarray(log_softmax(calibrated(logits, scale).mean(axis=1), axis=-1))
+    """Log-probabilities of tracks, (n, 10), float64, of logits (n, n_tiles, 10): the tiles' geometric mean."""
+    return log_softmax(calibrated(logits, scale).mean(axis=1))
 
 
-def fit(svm: Floats, vgg19: Floats, truth: Integers) -> Calibration:
-    """Finds the scales, then the weights, each by the least negative log-likelihood of the truth."""
-    rows = np.arange(len(truth))
+def fit(svm: Floats, vgg19: Floats, labels: Integers) -> Calibration:
+    """Finds the scales, then the weights, each by the least negative log-likelihood of the labels.
+
+    Args:
+        svm: margins, shape (n, 10), float32.
+        vgg19: logits, shape (n, n_tiles, 10), float32.
+        labels: shape (n,), intp.
+    """
 
     def best_scale(log_probabilities: Callable[[float], LogProbabilities]) -> float:
         found = minimize_scalar(
-            lambda log_scale: float(-log_probabilities(np.exp(log_scale))[rows, truth].mean()), bounds=(-4, 4)
+            lambda log_scale: negative_log_likelihood(log_probabilities(np.exp(log_scale)), labels), bounds=(-4, 4)
         )
         return float(np.exp(found.x))
 
     svm_scale = best_scale(lambda scale: calibrated(svm, scale))
     vgg19_scale = best_scale(lambda scale: tile_mean(vgg19, scale))
-    weights = combination.pooling_weights(calibrated(svm, svm_scale), tile_mean(vgg19, vgg19_scale), truth)
+    weights = pooling_weights(calibrated(svm, svm_scale), tile_mean(vgg19, vgg19_scale), labels)
     return Calibration(svm_scale, vgg19_scale, *weights)
 
 
-def uncertainty_threshold(probabilities: NDArray[np.float64], truth: Integers) -> float:
-    """The least confidence above which at least 90 % of the answers are right."""
-    return combination.sure_above(np.log(np.maximum(probabilities, 1e-12)), truth, SELECTIVE_ACCURACY)
+def pooling_weights(svm: LogProbabilities, vgg19: LogProbabilities, labels: Integers) -> tuple[float, float]:
+    """The weights of softmax(w₁ log p₁ + w₂ log p₂), by likelihood, from log-probabilities (n, 10) and labels (n,)."""
+    found = minimize(
+        lambda w: negative_log_likelihood(log_softmax(w[0] * svm + w[1] * vgg19), labels),
+        (0.5, 0.5),
+        bounds=[(0, 4)] * 2,
+    )
+    return float(found.x[0]), float(found.x[1])
+
+
+def negative_log_likelihood(log_probabilities: LogProbabilities, labels: Integers) -> float:
+    """The mean over tracks, in nats, from log-probabilities (n, 10) and labels (n,)."""
+    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def confidence_threshold(
+    probabilities: NDArray[np.float64], labels: Integers, least_accuracy: float = SELECTIVE_ACCURACY
+) -> float:
+    """The least confidence above which that share of the answers is right; 1 if there is none.
+
+    Args:
+        probabilities: shape (n, 10), float64.
+        labels: shape (n,), intp.
+        least_accuracy: the share.
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence)
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    good = np.flatnonzero(np.cumsum(right) / np.arange(1, len(right) + 1) >= least_accuracy)
+    return float(confidence[order][good[-1]]) if len(good) else 1.0
 
 
 def similarity_threshold(similarity: Floats) -> float:
-    """Below it lies one in a hundred tracks that the SVM had not seen."""
+    """The similarity, 0 to 1, that one in a hundred unseen tracks is below; ``similarity`` has shape (n,)."""
     return float(np.quantile(similarity, UNFAMILIAR_SHARE))

@@ -2,64 +2,54 @@
 
 from typing import Any
 
-from tonearm.constants import GENRES, WINDOW_TILES
+from tonearm.constants import GENRES
 from training.evaluation.predictions import MODELS
-from training.models.vgg19 import Stopping
 
 NAMES = {"svm": "SVM", "vgg19": "VGG19", "ensemble": "Ensemble"}
-CALIBRATION_PLOT = "calibration.svg"
+Row = list[str]
 
 
 def card(version: str, metrics: dict[str, Any]) -> str:
     """The card's Markdown."""
-    protocols = metrics["protocols"]
     parts = [
         f"# Tonearm {version}",
         _INTENDED_USE,
         "## Accuracy",
-        _HOW.format(version=version),
-        _table(
-            ["protocol", "mode", "n", *NAMES.values()],
-            [
-                [f"`{name}`", mode, str(f["n"]), *(_accuracy(f[model]) for model in NAMES)]
-                for name, mode, f in _by_mode(metrics)
-            ],
-        ),
-        _MODES.format(**metrics["export"]["cost"], tiles=WINDOW_TILES),
-        _table(*_times(metrics["export"]["cost"])),
-        _WHY.format(**metrics["dataset"]),
-        *(_protocol(name, figures) for name, figures in protocols.items()),
+        _ACCURACY.format(version=version, **metrics["dataset"]),
+        _table(["protocol", "mode", "n", *NAMES.values()], _by_mode(metrics, lambda f: str(f["n"]), _accuracies)),
+        "## Confusion, ensemble, accurate mode",
+        "Rows are the true genre, columns the answer.",
+        *(_confusion(name, figures) for name, figures in metrics["protocols"].items()),
         "## Calibration",
-        _calibration(metrics),
-        "## When it says *uncertain*",
-        _uncertain(metrics),
-        "## Two models, one answer",
-        _comparison(metrics),
-        "## What each part brings",
-        _parts(metrics),
+        "Expected calibration error: the mean distance of confidence and accuracy over 15 bins.",
+        _table(["protocol", "mode", *NAMES.values()], _by_mode(metrics, _calibration_errors)),
+        "## Uncertain answers",
+        *_uncertain(metrics),
+        "## Training",
+        _training(metrics["settings"]),
         "## Robustness",
-        _robustness(metrics),
+        *_robustness(metrics["robustness"]),
         "## Export",
-        _export(metrics),
+        _table(["", "figure"], _export(metrics["export"])),
         _LIMITS,
         _CREDITS,
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
-def _by_mode(metrics: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Name, mode and figures of each protocol in each mode."""
-    return [
-        (name, mode, of_mode[name])
-        for name in metrics["protocols"]
-        for mode, of_mode in (("accurate", metrics["protocols"]), ("fast", metrics["fast"]["protocols"]))
-    ]
+def _by_mode(metrics: dict[str, Any], *cells: Any) -> list[Row]:
+    """A row per protocol and mode: both names, then what each of ``cells`` makes of the figures, one or several."""
+    rows = []
+    for name in metrics["protocols"]:
+        for mode, of_mode in (("accurate", metrics["protocols"]), ("fast", metrics["fast"]["protocols"])):
+            made = [cell(of_mode[name]) for cell in cells]
+            flat = [each for cell in made for each in (cell if isinstance(cell, list) else [cell])]
+            rows.append([f"`{name}`", mode, *flat])
+    return rows
 
 
-def _times(cost: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """A table of milliseconds, a stage a column and a mode a row."""
-    rows = (("accurate", cost["milliseconds"]), ("fast", cost["milliseconds_fast"]))
-    return ["mode", *cost["milliseconds"]], [[mode, *(f"{ms:.1f}" for ms in times.values())] for mode, times in rows]
+def _table(head: Row, rows: list[Row]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
 def _percent(share: float | None) -> str:
@@ -73,190 +63,120 @@ def _accuracy(figures: dict[str, Any]) -> str:
     return f"{_percent(figures['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _accuracies(figures: dict[str, Any]) -> Row:
+    return [_accuracy(figures[model]) for model in NAMES]
 
 
-def _protocol(name: str, figures: dict[str, Any]) -> str:
+def _calibration_errors(figures: dict[str, Any]) -> Row:
+    return [f"{figures[model]['expected_calibration_error']:.3f}" for model in NAMES]
+
+
+def _confusion(name: str, figures: dict[str, Any]) -> str:
     confusion = figures["ensemble"]["confusion"]
     rows = []
     for i, genre in enumerate(GENRES):
-        of_truth, said = sum(confusion[i]), sum(row[i] for row in confusion)
-        recall = f"{100 * confusion[i][i] / of_truth:.0f} %" if of_truth else "–"
-        precision = f"{100 * confusion[i][i] / said:.0f} %" if said else "–"
-        rows.append([genre, *map(str, confusion[i]), recall, precision])
-    return "\n\n".join(
-        [
-            f"### `{name}`, ensemble",
-            "Rows are the truth, columns what was said.",
-            _table(["", *GENRES, "recall", "precision"], rows),
-        ]
-    )
+        right, true, answered = confusion[i][i], sum(confusion[i]), sum(row[i] for row in confusion)
+        shares = [f"{100 * right / n:.0f} %" if n else "–" for n in (true, answered)]
+        rows.append([genre, *map(str, confusion[i]), *shares])
+    return _table([f"`{name}`", *GENRES, "recall", "precision"], rows)
 
 
-def _calibration(metrics: dict[str, Any]) -> str:
-    rows = [
-        [f"`{name}`", mode, *(f"{f[model]['expected_calibration_error']:.3f}" for model in NAMES)]
-        for name, mode, f in _by_mode(metrics)
-    ]
-    return "\n\n".join(
-        [
-            "Expected calibration error (15 bins): how far confidence and accuracy lie apart.",
-            _table(["protocol", "mode", *NAMES.values()], rows),
-            f"![Confidence against accuracy]({CALIBRATION_PLOT})",
-        ]
-    )
-
-
-def _uncertain(metrics: dict[str, Any]) -> str:
-    rows = [
-        [f"`{name}`", mode, _percent(f["certain"]["coverage"]), _accuracy(f["certain"])]
-        for name, mode, f in _by_mode(metrics)
-    ]
+def _uncertain(metrics: dict[str, Any]) -> list[str]:
+    rows = _by_mode(metrics, lambda f: _percent(f["certain"]["coverage"]), lambda f: _accuracy(f["certain"]))
     parts = [
         _UNCERTAIN.format(**metrics, fast_below=metrics["fast"]["uncertain_below"]),
-        _table(["protocol", "mode", "not uncertain (by confidence)", "of these right"], rows),
+        _table(["protocol", "mode", "certain (by confidence)", "right among these"], rows),
     ]
-    if metrics["nonmusic"]:
+    if nonmusic := metrics["nonmusic"]:
+        rows = [[kind, str(f["n"]), _percent(f["uncertain_or_refused"])] for kind, f in nonmusic.items()]
         parts += [
-            "Sounds that are no music (`training/data/nonmusic.py`): the share refused or called uncertain.",
-            _table(
-                ["kind", "sounds", "uncertain or refused"],
-                [[kind, str(f["n"]), _percent(f["uncertain_or_refused"])] for kind, f in metrics["nonmusic"].items()],
-            ),
+            "Sounds that are no music (`training/data/nonmusic.py`):",
+            _table(["kind", "sounds", "uncertain or refused"], rows),
         ]
-    return "\n\n".join(parts)
+    return parts
 
 
-def _comparison(metrics: dict[str, Any]) -> str:
-    parts = [_WAYS]
-    for name, ways in metrics["comparison"].items():
-        rows = [
-            [
-                way.replace("_", " "),
-                _accuracy(figures),
-                f"{figures['negative_log_likelihood']:.3f}",
-                f"{figures['expected_calibration_error']:.3f}",
-            ]
-            for way, figures in ways.items()
-        ]
-        alone = _percent(ways["cascade"]["answered_by_the_svm_alone"])
-        parts += [
-            _table([f"`{name}`", "right", "negative log-likelihood", "calibration error"], rows),
-            f"In the cascade the SVM answers {alone} of the tracks alone.",
-        ]
-    return "\n\n".join(parts)
+def _training(settings: dict[str, Any]) -> str:
+    """The shipped parameters, and the least and most epochs over all folds."""
+    curves = [each for of_protocol in settings["vgg19_by_fold"].values() for each in of_protocol]
+
+    def epochs(stage: str, offset: int) -> str:
+        shipped, *folds = (each[stage].index(min(each[stage])) + offset for each in (settings["vgg19"], *curves))
+        return f"{shipped} (folds: {min(folds)} to {max(folds)})"
+
+    text = _TRAINING.format(**settings["svm"], head=epochs("head", 1))
+    # Versions up to 2026.11.6 went on with block 5 of the convolutions.
+    return f"{text}\n{_FINE_TUNING.format(fine=epochs('fine', 0))}" if "fine" in settings["vgg19"] else text
 
 
-def _parts(metrics: dict[str, Any]) -> str:
-    ablation = metrics["ablation"]
-    rows = [[row["without"], _percent(row["accuracy"])] for row in ablation["rows"]]
-    return "\n\n".join(
-        [
-            _ABLATION.format(**ablation),
-            _table(["without", "right"], rows),
-            _SETTINGS.format(**metrics["settings"]["svm"], **_epochs(metrics["settings"], ablation["protocol"])),
-        ]
-    )
-
-
-def _epochs(settings: dict[str, Any], protocol: str) -> dict[str, str]:
-    """How many epochs of each of VGG19's stages: of the shipped one, and from fewest to most in a protocol's folds."""
-    trained = [Stopping(**each) for each in (settings["vgg19"], *settings["vgg19_by_fold"][protocol])]
-    stages = {"head": [each.head_epochs for each in trained], "fine": [each.fine_epochs for each in trained]}
-    return {stage: f"{shipped} ({min(of_folds)} to {max(of_folds)})" for stage, (shipped, *of_folds) in stages.items()}
-
-
-def _robustness(metrics: dict[str, Any]) -> str:
-    figures = metrics["robustness"]
+def _robustness(figures: dict[str, Any]) -> list[str]:
     if "damages" not in figures:
-        return "Not measured: no audio was at hand."
+        return ["Not measured: the data hold no audio."]
     rows = [
         [name, _percent(f["same_answer"]), *(_percent(f["right"][model]) for model in NAMES)]
         for name, f in figures["damages"].items()
     ]
-    same = {model: _percent(share) for model, share in figures["as_from_tables"].items()}
-    return "\n\n".join(
-        [
-            _DAMAGES.format(**figures),
-            _table(["damage", "same answer", *(f"{NAMES[model]} right" for model in MODELS)], rows),
-            _SAME.format(**same),
-        ]
-    )
+    return [
+        _CORRUPTIONS.format(**figures),
+        _table(["corruption", "same answer", *(f"{NAMES[model]} right" for model in MODELS)], rows),
+    ]
 
 
-def _export(metrics: dict[str, Any]) -> str:
-    export = metrics["export"]
-    int8 = [
-        [
-            f"VGG19 on `{name}` (n = {f['n']}) in float32, and in int8",
-            f"{_percent(f['float32'])}, {_percent(f['int8'])}",
-        ]
-        for name, f in export["int8"].items()
+def _export(export: dict[str, Any]) -> list[Row]:
+    return [
+        ["SVM, ONNX against scikit-learn: largest difference of margins", f"{export['svm_difference']:.1e}"],
+        ["SVM, ONNX against scikit-learn: largest difference of similarity", f"{export['similarity_difference']:.1e}"],
+        ["VGG19, ONNX float32 against Keras: largest difference of logits", f"{export['vgg19_difference']:.1e}"],
+        *(
+            [f"VGG19, `{name}` (n = {f['n']}), {number}: right", _percent(f[number])]
+            for name, f in export["int8"].items()
+            for number in ("float32", "int8")
+        ),
     ]
-    rows = [
-        ["SVM, ONNX against scikit-learn: largest difference of scores", f"{export['svm_difference']:.1e}"],
-        ["the same of similarity", f"{export['similarity_difference']:.1e}"],
-        ["VGG19, ONNX float32 against Keras: largest difference of scores", f"{export['vgg19_difference']:.1e}"],
-        *int8,
-    ]
-    return _table(["", "figure"], rows)
 
 
 _INTENDED_USE = """Names the genre of a recording, one of ten: blues, classical, country, disco, hiphop, jazz, metal,
 pop, reggae, rock. Meant for tagging and exploring collections of popular Western music, with a person able to
 overrule it. Not meant to decide anything about people, nor to judge speech, noise or music of other traditions."""
 
-_HOW = """Tracks whose genre is named right, with the exact 95 % interval. Every track is judged by models that never
-saw it; whole tracks are on one side of a split; C and γ are searched on inner folds and calibration is fitted on
-other folds. Accuracy, confusion, calibration, coverage and the comparison of ways to combine are computed from
-`predictions.csv` beside this card and, for the fast mode, `predictions_fast.csv`.
-`python -m training.evaluate --data GTZAN --version {version}` does that anew; the folds stand beside them, and
-`python -m training --data GTZAN --version {version}` makes all of it."""
+_ACCURACY = """Tracks whose genre is named right, with the exact 95 % interval. No track is judged by models that were
+trained on it. C and γ are searched on inner folds; calibration is fitted on other folds. VGG19 is in float32 here and
+in int8 in the served file; *Export* has the difference.
 
-_MODES = """In the accurate mode, the default, VGG19 looks at {tiles} tiles of 9.9 s in each 30 s; in the fast one
-only at the middle one. Each mode has scales, weights and threshold of its own, fitted to what the models say in it;
-figures below are of the accurate one where no mode is named. A clip of 30 s (WAV, 22,050 Hz, mono) takes one core of
-this machine ({machine}), in milliseconds, median of {runs}:"""
+- `random10`: ten random folds. An artist's tracks, and GTZAN's replicas of one recording, are on both sides. Most
+  published figures are of this kind.
+- `artist10`: ten folds by artist, as far as artists are known ({tracks_of_unknown_artist} of {tracks} tracks have
+  none). The honest figure for artists that the models have not heard.
+- `filtered`: the split of Kereliuk, Sturm and Larsen (2015), without replicas, wrong labels and distortions, and with
+  nearly no artist on two sides. It has fewer tracks to learn from.
 
-_WHY = """In `random10` tracks of one artist stand on both sides, and so do GTZAN's replicas of one recording. In
-`artist10` neither does, as far as artists are known ({tracks_of_unknown_artist} of {tracks} tracks have none): that
-is the honest figure for artists whom the models have not heard, since recordings of one artist share their sound.
-Most published figures are of the random kind. `filtered` is the split of Kereliuk, Sturm and Larsen (2015), freed of
-replicas, wrong labels and distortions and of nearly all artists on two sides, with fewer tracks to learn from."""
+VGG19 sees 3 tiles of 9.9 s of each 30 s in the accurate mode, and the middle one in the fast mode. Each mode has its
+own calibration. `python -m training.evaluate --data GTZAN --version {version}` recomputes these figures from
+`predictions.csv` and `predictions_fast.csv`; `python -m training --data GTZAN --version {version}` makes everything."""
 
 _UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_below}, in the fast mode below {fast_below}
-(above it, 90 % of the answers are right on the artist folds), or if its similarity to
-the closest training track is below {min_similarity}, which holds for 1 % of the music by unheard artists."""
+(above it, 90 % of the answers are right on the artist folds). It is also uncertain if the similarity to the closest
+training track is below {min_similarity}, which holds for 1 % of the music by unheard artists."""
 
-_WAYS = """Ways to combine the models, each fitted on the other folds. *Weighted* ships: a weighted product of
-probabilities, two numbers. The others: the plain mean, two weights a genre, logistic regression on all
-log-probabilities (stacked), and the SVM alone where it is 98 % right (cascade)."""
+_TRAINING = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} / number of features, searched as in each fold.
+VGG19's head was trained for {head} epochs: as many as had the least loss on held-out
+tracks of the training side, on all of which it was then trained anew. The loss curves are in `metrics.json`, all other
+settings in `config.toml`."""
 
-_ABLATION = """The SVM on `{protocol}` without a group of its features (how many in brackets), C and γ held:"""
+_FINE_TUNING = """Block 5 was then trained with it for {fine} epochs."""
 
-_SETTINGS = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} over the number of features, searched as in
-each fold. VGG19's head was trained for {head} epochs, then block 5 with it for {fine}: as many as were best for tracks
-held out of the training side, on all of which it was then trained anew; in brackets the same of the folds. The curves
-are in `metrics.json`; `config.toml` beside this card holds every other setting."""
-
-_DAMAGES = """{clips} clips as audio, each judged by the `{protocol}` models of the fold that left it out, damaged in
-one way at a time (`training/data/corruptions.py`): the share answered as the clean clip is, and the share answered
-right."""
-
-_SAME = """From audio and from the published tables the ensemble names the same genre for {ensemble} of them (SVM {svm},
-VGG19 {vgg19})."""
+_CORRUPTIONS = """{clips} clips as audio, judged by the `{protocol}` models of the fold that left them out, with one
+corruption at a time (`training/data/corruptions.py`):"""
 
 _LIMITS = """## Data and limits
 
 GTZAN (Tzanetakis & Cook, 2002): 1,000 tracks of 30 s, ten genres, 22,050 Hz mono; one track (jazz.00054) is broken and
 left out. Its known faults (replicas, wrong labels, distortions: Sturm, 2013) are in the figures of the first two
-protocols. Ten genres are a crude map, mostly Western and before 2002; a recording of any other kind still gets one of
+protocols. Ten genres are a crude map, mostly Western and before 2002. A recording of any other kind still gets one of
 the ten, at best marked uncertain."""
 
 _CREDITS = """## Credits
 
 VGG19: K. Simonyan and A. Zisserman, *Very Deep Convolutional Networks for Large-Scale Image Recognition*, 2015; its
-ImageNet weights: Visual Geometry Group, Oxford, CC BY 4.0, here changed by training, a new head and 8-bit rounding.
+ImageNet weights: Visual Geometry Group, Oxford, CC BY 4.0, changed here by low rank, a new head and 8-bit rounding.
 GTZAN: G. Tzanetakis and P. Cook, 2002. Artists: B. L. Sturm, *An Analysis of the GTZAN Music Genre Dataset*, 2012."""

@@ -1,4 +1,4 @@
-"""Scores of tracks by models that had not seen them: each protocol's folds, trained in turn, finished ones kept."""
+"""Scores of tracks by models that were not trained on them: each protocol's folds in turn, finished ones stored."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,93 +11,92 @@ from tonearm.classification import Mode
 from tonearm.constants import WINDOW_TILES
 from tonearm.types import Floats
 from training.data.dataset import Dataset
+from training.data.protocols import Fold, Protocol
 from training.evaluation import calibration
 from training.evaluation.calibration import Calibration
 from training.evaluation.predictions import Predictions
-from training.evaluation.protocols import Fold, Protocol
-from training.experiment import Work, once
-from training.models import convolutions, svm, vgg19
-from training.models.svm import Searched
-from training.models.vgg19 import Stopping, Trained
+from training.experiment import Experiment, cached
+from training.models import svm, vgg19
+from training.models.svm import SvmParameters
+from training.models.vgg19 import LossCurve, TrainedVgg19
 
 TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
-"""How many tiles of a window VGG19 looks at in each mode, at most; a single one is the middle one."""
+"""How many tiles of a window VGG19 sees in each mode, at most; a single one is the middle one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of a fold's test side: ``svm`` (n, 10), ``similarity`` (n,), ``vgg19`` (n, n_tiles, 10).
+    """Of the n tracks of a fold's test side.
 
-    ``found`` is what was searched for the SVM, ``stopping`` what decided VGG19's epochs.
+    Attributes:
+        svm: margins, shape (n, 10), float32.
+        similarity: shape (n,), float32, 0 to 1.
+        vgg19: logits, shape (n, n_tiles, 10), float32.
+        parameters: the SVM's, as searched.
+        curve: what decided the epochs of VGG19's head.
     """
 
     svm: Floats
     similarity: Floats
     vgg19: Floats
-    found: Searched
-    stopping: Stopping
+    parameters: SvmParameters
+    curve: LossCurve
 
     def in_mode(self, mode: Mode) -> Self:
-        """The same, of the tiles that this mode looks at."""
+        """The same, of the tiles that this mode sees."""
         middle = self.vgg19.shape[1] // 2
         return replace(self, vgg19=self.vgg19[:, middle : middle + 1]) if TILES[mode] == 1 else self
 
 
-def score(ready: Work, protocol: Protocol) -> dict[int, Scores]:
+def score(experiment: Experiment, protocol: Protocol) -> dict[int, Scores]:
     """Every fold's scores, by number."""
     return {
-        fold.number: score_fold(ready, fold, kept=f"{protocol.name}_{fold.number}")
+        fold.number: score_fold(experiment, fold, f"{protocol.name}_{fold.number}")
         for fold in tqdm(protocol.folds, desc=protocol.name, unit="fold")
     }
 
 
-def score_fold(ready: Work, fold: Fold, kept: str | None = None) -> Scores:
+def score_fold(experiment: Experiment, fold: Fold, name: str | None = None) -> Scores:
     """Trains both models on a fold's training side and scores its test side.
 
     Args:
-        ready: the data and settings.
+        experiment: the data and settings.
         fold: which.
-        kept: name under which the trained models and their scores are kept, and taken up again; None: nothing is.
+        name: under which models and scores are stored, and found again; by default they are not stored.
     """
-    margins, similarity, found, _ = once(ready.svm_folder, kept, lambda: _svm(ready, fold))
-    logits, stopping, *_ = once(ready.vgg19_folder, kept, lambda: _vgg19(ready, fold))
-    return Scores(svm=margins, similarity=similarity, vgg19=logits, found=found, stopping=stopping)
+    margins, similarity, parameters, _ = cached(experiment.svm_folder, name, lambda: _svm(experiment, fold))
+    logits, curve, *_ = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
+    return Scores(margins, similarity, logits, parameters, curve)
 
 
-def models_of(ready: Work, protocol: Protocol, fold: Fold) -> tuple[Pipeline, Trained]:
-    """The SVM and what of VGG19 a finished fold trained."""
+def models_of(experiment: Experiment, protocol: Protocol, fold: Fold) -> tuple[Pipeline, TrainedVgg19]:
+    """Both models of a fold, trained now if they are not stored."""
     name = f"{protocol.name}_{fold.number}"
-    *_, machine = once(ready.svm_folder, name, lambda: _svm(ready, fold))
-    *_, directions, block5_weights, head_weights = once(ready.vgg19_folder, name, lambda: _vgg19(ready, fold))
-    config = ready.config.vgg19
-    block5 = convolutions.upper(config.layers, ready.weights, config.precision)
-    if block5_weights:
-        block5.set_weights(block5_weights)
-    head = vgg19.head(len(head_weights[0]), config)
+    *_, machine = cached(experiment.svm_folder, name, lambda: _svm(experiment, fold))
+    *_, components, head_weights = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
+    head = vgg19.new_head(len(head_weights[0]), experiment.config.vgg19)
     head.set_weights(head_weights)
-    return machine, Trained(directions, block5, head)
+    return machine, TrainedVgg19(components, head)
 
 
-def _svm(ready: Work, fold: Fold) -> tuple[Floats, Floats, Searched, Pipeline]:
-    config, truth, train = ready.config, ready.data.truth[fold.train], ready.vectors[fold.train]
-    found = svm.search(train, truth, ready.data.groups[fold.train], config.svm, config.seed)
-    machine = svm.train_svm(train, ready.copies[fold.train], truth, config.svm, found)
-    test = ready.vectors[fold.test]
-    return svm.scores(machine, test), svm.similarity(machine, test), found, machine
+def _svm(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, SvmParameters, Pipeline]:
+    config, labels, train = experiment.config, experiment.data.labels[fold.train], experiment.vectors[fold.train]
+    parameters = svm.search(train, labels, experiment.data.groups[fold.train], config.svm, config.seed)
+    machine = svm.train(train, experiment.copies[fold.train], labels, config.svm, parameters)
+    test = experiment.vectors[fold.test]
+    return svm.scores(machine, test), svm.similarity(machine, test), parameters, machine
 
 
-def _vgg19(ready: Work, fold: Fold) -> tuple[Floats, Stopping, Floats, list[Floats] | None, list[Floats]]:
-    trained, stopping = vgg19.train(ready.vgg19_side(fold.train, ready.config.seed + fold.number))
-    block5_weights = trained.block5.get_weights() if stopping.fine_epochs else None
-    logits = trained.logits(ready.prepared, fold.test)
-    return logits, stopping, trained.directions, block5_weights, trained.head.get_weights()
+def _vgg19(experiment: Experiment, fold: Fold) -> tuple[Floats, LossCurve, Floats, list[Floats]]:
+    trained, curve = vgg19.train(experiment.training_split(fold.train, experiment.config.seed + fold.number))
+    return trained.logits(experiment.statistics, fold.test), curve, trained.components, trained.head.get_weights()
 
 
 def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) -> Predictions:
     """Calibrated probabilities of the reported tracks, in the order of folds."""
     reported = [fold for fold in protocol.folds if fold.reported]
     parts = [
-        calibration_of(data, protocol, scores, fold.calibrated_on).apply(
+        fit_calibration(data, protocol, scores, fold.calibrated_on).apply(
             scores[fold.number].svm, scores[fold.number].vgg19
         )
         for fold in reported
@@ -105,19 +104,19 @@ def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) ->
     tested = np.concatenate([fold.test for fold in reported])
     return Predictions(
         fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in reported]),
-        tracks=[data.tracks[place] for place in tested],
-        truth=data.truth[tested],
+        tracks=[data.tracks[index] for index in tested],
+        labels=data.labels[tested],
         probabilities={model: np.concatenate([part[model] for part in parts]) for model in parts[0]},
     )
 
 
-def calibration_of(
+def fit_calibration(
     data: Dataset, protocol: Protocol, scores: dict[int, Scores], numbers: tuple[int, ...]
 ) -> Calibration:
-    """Fitted on the scores of some folds."""
+    """The calibration fitted on the scores of the folds of these numbers."""
     chosen = [fold for fold in protocol.folds if fold.number in numbers]
     return calibration.fit(
         np.concatenate([scores[fold.number].svm for fold in chosen]),
         np.concatenate([scores[fold.number].vgg19 for fold in chosen]),
-        data.truth[np.concatenate([fold.test for fold in chosen])],
+        data.labels[np.concatenate([fold.test for fold in chosen])],
     )

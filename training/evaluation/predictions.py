@@ -1,4 +1,4 @@
-"""``predictions.csv``: what each protocol's models said of tracks that they had not seen; a file a mode.
+"""``predictions.csv``: each protocol's out-of-fold predictions, one file per mode.
 
 A row is a track in a protocol: ``protocol,fold,track,truth``, then ten probabilities of each model, ``svm_<genre>``,
 ``vgg19_<genre>`` and ``ensemble_<genre>``. Every accuracy of the card can be recomputed from it.
@@ -18,17 +18,25 @@ from tonearm.types import Integers
 
 FILES: dict[Mode, str] = {"accurate": "predictions.csv", "fast": "predictions_fast.csv"}
 MODELS = ("svm", "vgg19", "ensemble")
+# The column of the labels is called "truth" in the files of versions that shipped.
 COLUMNS = ("protocol", "fold", "track", "truth", *(f"{model}_{genre}" for model in MODELS for genre in GENRES))
 DECIMALS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Of one protocol: ``fold`` (n,), ``tracks`` n names, ``truth`` (n,), probabilities (n, 10) by model."""
+    """Of one protocol's n reported tracks.
+
+    Attributes:
+        fold: the number of each track's fold, shape (n,), intp.
+        tracks: names.
+        labels: indices of genres, shape (n,), intp.
+        probabilities: of each model, shape (n, 10), float64.
+    """
 
     fold: Integers
     tracks: list[str]
-    truth: Integers
+    labels: Integers
     probabilities: dict[str, NDArray[np.float64]]
 
 
@@ -37,17 +45,18 @@ def write(path: Path, protocols: dict[str, Predictions]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for name, said in protocols.items():
-            numbers = np.hstack([said.probabilities[model] for model in MODELS])
-            for fold, track, truth, row in zip(said.fold, said.tracks, said.truth, numbers, strict=True):
-                writer.writerow([name, fold, track, GENRES[truth], *(f"{p:.{DECIMALS}f}" for p in row)])
+        for name, of_protocol in protocols.items():
+            numbers = np.hstack([of_protocol.probabilities[model] for model in MODELS])
+            rows = zip(of_protocol.fold, of_protocol.tracks, of_protocol.labels, numbers, strict=True)
+            for fold, track, label, probabilities in rows:
+                writer.writerow([name, fold, track, GENRES[label], *(f"{p:.{DECIMALS}f}" for p in probabilities)])
 
 
 def read(path: Path) -> dict[str, Predictions]:
-    """Reads what :func:`write` wrote.
+    """Reads a file that :func:`write` made.
 
     Raises:
-        ValueError: if the columns are others, or a number or genre is none.
+        ValueError: if it has other columns, or a number or genre is malformed.
     """
     rows: dict[str, list[list[str]]] = defaultdict(list)
     with path.open(newline="") as file:
@@ -64,6 +73,6 @@ def _protocol(rows: list[list[str]]) -> Predictions:
     return Predictions(
         fold=np.array([int(row[0]) for row in rows]),
         tracks=[row[1] for row in rows],
-        truth=np.array([GENRES.index(row[2]) for row in rows]),
+        labels=np.array([GENRES.index(row[2]) for row in rows]),
         probabilities=dict(zip(MODELS, np.split(numbers, len(MODELS), axis=1), strict=True)),
     )

@@ -1,5 +1,6 @@
-"""How answers hold when the same recording arrives damaged, and when it arrives as audio instead of as tables."""
+"""How answers hold for corrupted recordings, and for sounds that are no music."""
 
+import logging
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -8,103 +9,115 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
+from tonearm.classifier import Classifier
 from tonearm.decoding.audio import AudioReader
+from tonearm.errors import AudioError
 from tonearm.features import svm_features
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
-from training.data import dataset
-from training.data.corruptions import DEGRADATIONS
+from training.data import dataset, filter_banks, nonmusic
+from training.data.corruptions import CORRUPTIONS, encoded
+from training.data.protocols import Protocol
 from training.evaluation import cross_validation
 from training.evaluation.calibration import Calibration
-from training.evaluation.protocols import Protocol
-from training.experiment import Work
-from training.export import filter_banks
-from training.models import svm, vgg19
+from training.evaluation.predictions import MODELS
+from training.experiment import Experiment
+from training.models import svm
 
-AS_IT_IS = next(iter(DEGRADATIONS))
-Judged = dict[str, np.ndarray]
+logger = logging.getLogger("training")
+UNCHANGED = next(iter(CORRUPTIONS))
+Answers = dict[str, np.ndarray]
+"""The genre that each model names, by model: indices, shape (n_clips,), intp."""
 
 
-def measure(ready: Work, protocol: Protocol, calibration: Calibration, n_clips: int) -> dict[str, Any]:
-    """For each damage: the share answered as the clean clip is, and the share answered right.
+def measure(experiment: Experiment, protocol: Protocol, calibration: Calibration, n_clips: int) -> dict[str, Any]:
+    """For each corruption: the share answered as the unchanged clip is, and the share answered right.
 
-    Every clip is judged by the models of the fold that left it out, so that none was trained on.
+    Every clip is judged by the models of the fold that left it out.
 
     Args:
-        ready: the data; clips are those of its tracks whose audio is in its folder.
+        experiment: the data; clips are those of its tracks whose audio is in its folder.
         protocol: whose folds, finished before.
         calibration: the shipped one.
-        n_clips: how many at most, spread over all.
+        n_clips: how many clips at most, spread over all.
+
+    Returns:
+        For metrics.json; empty if no audio is there.
     """
-    places = {track: place for place, track in enumerate(ready.data.tracks)}
-    files = [file for file in dataset.audio_files(ready.data_folder) if file.stem in places]
+    indices = {track: index for index, track in enumerate(experiment.data.tracks)}
+    files = [file for file in dataset.audio_files(experiment.data_folder) if file.stem in indices]
     if not files:
         return {}
     files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, n_clips).astype(int))]
     results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(_inputs)(file) for file in files)
-    inputs = list(tqdm(results, total=len(files), desc="Damaged clips", unit="clip"))
-    where = np.array([places[file.stem] for file in files])
-    said = _judge(ready, protocol, calibration, where, inputs)
-    tables = _from_tables(ready, protocol, calibration, where)
-    truth = ready.data.truth[where]
-    clean = said[AS_IT_IS]["ensemble"]
+    inputs = list(tqdm(results, total=len(files), desc="Corrupted clips", unit="clip"))
+    tracks = np.array([indices[file.stem] for file in files])
+    answers = _answers(experiment, protocol, calibration, tracks, inputs)
+    labels, unchanged = experiment.data.labels[tracks], answers[UNCHANGED]
     return {
         "clips": len(files),
-        "as_from_tables": {model: float((said[AS_IT_IS][model] == tables[model]).mean()) for model in tables},
         "damages": {
             name: {
-                "same_answer": round(float((genres["ensemble"] == clean).mean()), 4),
-                "right": {model: round(float((each == truth).mean()), 4) for model, each in genres.items()},
+                "same_answer": round(float((genres["ensemble"] == unchanged["ensemble"]).mean()), 4),
+                "right": {model: round(float((each == labels).mean()), 4) for model, each in genres.items()},
             }
-            for name, genres in said.items()
+            for name, genres in answers.items()
         },
     }
 
 
 def _inputs(file: Path) -> dict[str, tuple[Floats, Floats]]:
-    """Both models' inputs of a clip's first window, by damage."""
+    """A clip's feature vector (1246,) and tiles (n_tiles, 128, 128), float32, by corruption."""
     samples = next(AudioReader(file).windows()).samples
     made = {}
-    for name, degrade in DEGRADATIONS.items():
-        columns = spectrum(next(AudioReader(degrade(samples)).windows()).samples, filter_banks.make())
-        picture = columns.mel
-        made[name] = (svm_features.vector(columns, picture), tiles(picture))
+    for name, corrupt in CORRUPTIONS.items():
+        columns = spectrum(next(AudioReader(corrupt(samples)).windows()).samples, filter_banks.make())
+        made[name] = (svm_features.vector(columns, columns.mel), tiles(columns.mel))
     return made
 
 
-def _judge(
-    ready: Work,
+def _answers(
+    experiment: Experiment,
     protocol: Protocol,
     calibration: Calibration,
-    where: Integers,
+    tracks: Integers,
     inputs: list[dict[str, tuple[Floats, Floats]]],
-) -> dict[str, Judged]:
-    """The genre that each model names, by damage, in the order of the clips."""
-    config = ready.config.vgg19
-    said: dict[str, Judged] = defaultdict(lambda: {m: np.zeros(len(where), int) for m in ("svm", "vgg19", "ensemble")})
-    for fold in tqdm(protocol.folds, desc="Damaged clips judged", unit="fold"):
-        inside = np.flatnonzero(np.isin(where, fold.test))
+) -> dict[str, Answers]:
+    """Answers about the clips of these indices of tracks, by corruption."""
+    answers: dict[str, Answers] = defaultdict(lambda: {model: np.zeros(len(tracks), int) for model in MODELS})
+    for fold in tqdm(protocol.folds, desc="Corrupted clips judged", unit="fold"):
+        inside = np.flatnonzero(np.isin(tracks, fold.test))
         if not len(inside):
             continue
-        machine, trained = cross_validation.models_of(ready, protocol, fold)
-        network = vgg19.combine(trained, config, ready.weights)
+        machine, trained = cross_validation.models_of(experiment, protocol, fold)
+        network = trained.network(experiment.config.vgg19, experiment.weights)
         for clip in inside:
-            cuts = [cut for _, cut in inputs[clip].values()]
-            logits = np.asarray(network.predict_on_batch(np.concatenate(cuts)))
-            ends = np.cumsum([len(cut) for cut in cuts])
-            for (name, (vector, _)), of_name in zip(inputs[clip].items(), np.split(logits, ends[:-1]), strict=True):
-                answers = calibration.apply(svm.scores(machine, vector[None]), of_name[None])
-                for model, rows in answers.items():
-                    said[name][model][clip] = rows[0].argmax()
-    return dict(said)
+            for name, (vector, cut) in inputs[clip].items():
+                logits = np.asarray(network.predict_on_batch(cut))
+                for model, rows in calibration.apply(svm.scores(machine, vector[None]), logits[None]).items():
+                    answers[name][model][clip] = rows[0].argmax()
+    return dict(answers)
 
 
-def _from_tables(ready: Work, protocol: Protocol, calibration: Calibration, where: Integers) -> Judged:
-    scores = cross_validation.score(ready, protocol)
-    said = {m: np.zeros(len(ready.data.tracks), int) for m in ("svm", "vgg19", "ensemble")}
-    for fold in protocol.folds:
-        answers = calibration.apply(scores[fold.number].svm, scores[fold.number].vgg19)
-        for model, rows in answers.items():
-            said[model][fold.test] = rows.argmax(axis=1)
-    return {model: genres[where] for model, genres in said.items()}
+def measure_nonmusic(classifier: Classifier) -> dict[str, dict[str, Any]]:
+    """By kind of sound: how many, and the share that the classifier refused or called uncertain.
+
+    Raises:
+        FileNotFoundError: if espeak-ng is not installed.
+    """
+    caught: dict[str, list[bool]] = defaultdict(list)
+    for kind, name, samples in tqdm(list(nonmusic.sounds()), desc="No music", unit="sound"):
+        try:
+            result = classifier.classify(encoded(samples[None]))
+        except AudioError:
+            caught[kind].append(True)
+        else:
+            caught[kind].append(result.uncertain)
+            if not result.uncertain:
+                logger.info("%s (%s) is called %s, %.2f", name, kind, result.genre, result.confidence)
+    caught["all"] = [each for of_kind in list(caught.values()) for each in of_kind]
+    return {
+        kind: {"n": len(of_kind), "uncertain_or_refused": round(sum(of_kind) / len(of_kind), 4)}
+        for kind, of_kind in caught.items()
+    }

@@ -1,0 +1,1 @@
+"""Trained models to the files of a version's folder."""

@@ -1,0 +1,1 @@
+"""The two models: the RBF SVM on features, and VGG19 on tiles of mel spectrograms."""

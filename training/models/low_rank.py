@@ -1,10 +1,9 @@
-"""VGG19's convolutions in three factors each: nearly the same for a twelfth of the work.
+"""VGG19's convolutions in low rank, three in a row each: nearly the same answers for a twelfth of the arithmetic.
 
-What a convolution sees at a place of a picture, and what it answers, varies along few directions. So one of 1 × 1 says
-where the place lies along those of the first kind, one of 3 × 3 where its answer lies along those of the second, and
-one of 1 × 1 makes the answers of all channels out of that (after Kim et al., 2016; for the last two, Zhang et al.,
-2016). They are fitted layer by layer, by least squares, to what the whole network would have answered, as well as it
-can be told from what the factors before have left of the picture.
+What a convolution sees at a position, and what it answers, varies along few components. So a 1 × 1 convolution projects
+its input to a few components, a 3 × 3 one goes from those to the components of its answers, and a 1 × 1 one from those
+to the answers of all channels (after Kim et al., 2016; for the last two, Zhang et al., 2016). They are fitted layer by
+layer, by least squares, to the whole network's answers, from what the low-rank layers before them give.
 """
 
 from collections.abc import Sequence
@@ -13,83 +12,85 @@ import numpy as np
 from keras import ops
 
 from tonearm.types import Floats
-from training.config import FactorsConfig
-from training.models.convolutions import BLOCKS, CHANNEL_MEANS_BGR, PLANE_MEAN, Weights
+from training.config import LowRankConfig
+from training.models.convolutions import BLOCKS, TILE_MEAN, Weights
 
 RIDGE = 1e-3
-"""Of each channel's variance, added to it: some tiles do not say all of hundreds of channels."""
+"""Share of each channel's variance that is added to it: some tiles do not determine hundreds of channels."""
 BATCH = 4
 
 
-def factored(whole: Weights, tiles: Floats, config: FactorsConfig) -> Weights:
-    """The same convolutions: those that the settings name in three factors, and the first of one colour.
+def low_rank(whole: Weights, tiles: Floats, config: LowRankConfig) -> Weights:
+    """The convolutions that the settings name, in low rank, and the others unchanged.
 
     Args:
         whole: kernel and bias of each convolution.
-        tiles: what directions are learnt from, shape (n, 128, 128).
-        config: along how many directions each convolution sees and answers.
+        tiles: what they are fitted to, shape (n, 128, 128), float32, 0 to 255.
+        config: the ranks of each convolution.
 
     Raises:
-        ValueError: if the settings name what is none of them, or the first.
+        ValueError: if the settings name an unknown convolution, or the first.
     """
-    first, *others = (name for block in BLOCKS for name in block)
-    if unknown := config.directions.keys() - set(others):
-        raise ValueError(f"no convolutions to make factors of: {', '.join(sorted(unknown))}")
+    _, *others = (name for block in BLOCKS for name in block)
+    if unknown := config.ranks.keys() - set(others):
+        raise ValueError(f"no convolutions to make low-rank: {', '.join(sorted(unknown))}")
     made: dict[str, Sequence[np.ndarray]] = {}
-    of_whole = np.stack([tiles - np.float32(mean) for mean in CHANNEL_MEANS_BGR], axis=-1)
-    of_factors = tiles[..., None] - np.float32(PLANE_MEAN)
+    of_whole = of_made = tiles[..., None] - np.float32(TILE_MEAN)
     for block in BLOCKS:
         for name in block:
             kernel, bias = whole[name]
             wanted = _convolved(of_whole, kernel, bias)
-            if name in config.directions:
-                made[name] = _factors(kernel, bias, of_factors, wanted, *config.directions[name])
-            else:
-                made[name] = _of_one_colour(kernel, bias) if name == first else [kernel, bias]
-            for factor in zip(made[name][::2], made[name][1::2], strict=True):
-                of_factors = _convolved(of_factors, *factor)
-            of_whole, of_factors = np.maximum(wanted, 0), np.maximum(of_factors, 0)
-        of_whole, of_factors = (ops.convert_to_numpy(ops.max_pool(maps, 2, 2)) for maps in (of_whole, of_factors))
+            ranks = config.ranks.get(name)
+            made[name] = _fitted(kernel, bias, of_made, wanted, *ranks) if ranks else [kernel, bias]
+            for each in zip(made[name][::2], made[name][1::2], strict=True):
+                of_made = _convolved(of_made, *each)
+            of_whole, of_made = np.maximum(wanted, 0), np.maximum(of_made, 0)
+        of_whole, of_made = (ops.convert_to_numpy(ops.max_pool(maps, 2, 2)) for maps in (of_whole, of_made))
     return made
 
 
-def _of_one_colour(kernel: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
-    """All three are the same picture; what is taken off each differs, and goes into the bias."""
-    rest = PLANE_MEAN - np.array(CHANNEL_MEANS_BGR, np.float32)
-    return [kernel.sum(axis=2, keepdims=True), bias + np.einsum("hwco,c->o", kernel, rest)]
-
-
-def _factors(
-    kernel: np.ndarray, bias: np.ndarray, seen: Floats, wanted: Floats, n_seen: int, n_answered: int
+def _fitted(
+    kernel: np.ndarray, bias: np.ndarray, seen: Floats, wanted: Floats, input_rank: int, output_rank: int
 ) -> list[np.ndarray]:
-    """Kernel and bias of each of the three, for one that sees ``seen`` and is wanted to answer ``wanted``."""
-    # Logarithms will be taken of what is pooled: channels that answer softly count for more than their variance.
+    """Kernel and bias of each of the three convolutions, float32.
+
+    Args:
+        kernel: of the whole convolution, shape (3, 3, channels in, channels out).
+        bias: of the whole convolution, shape (channels out,).
+        seen: its input, shape (n, height, width, channels in).
+        wanted: its answers in the whole network, shape (n, height, width, channels out).
+        input_rank: components of its input.
+        output_rank: components of its answers.
+    """
+    # Pooling takes logarithms, so that quiet channels count for more than their variance.
     deviations = wanted.std(axis=(0, 1, 2), dtype=np.float64)
     weights = np.maximum(deviations, 1e-3 * deviations.max()) ** -0.5
 
-    # Inward: of what is seen, whitened, the directions that change the answers most.
+    # Input: the components of the whitened input that change the answers most.
     root = np.linalg.cholesky(_ridged(_moments(seen, seen)))
     effects = root.T @ (kernel * weights).transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
-    directions = np.linalg.eigh(effects @ effects.T)[1][:, ::-1][:, :n_seen]
-    inward = np.linalg.solve(root.T, directions)[None, None].astype(np.float32)
-    narrow = np.einsum("hwio,ij->hwjo", kernel, root @ directions)
+    components = np.linalg.eigh(effects @ effects.T)[1][:, ::-1][:, :input_rank]
+    inward = np.linalg.solve(root.T, components)[None, None].astype(np.float32)
+    narrow = np.einsum("hwio,ij->hwjo", kernel, root @ components)
 
-    # Across and outward: reduced-rank regression of what is wanted on what the kernel tells of those directions.
-    told = _convolved(_convolved(seen, inward, 0), narrow.astype(np.float32), bias)
-    of_wanted, of_told = (maps.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32) for maps in (wanted, told))
-    told_told, wanted_told = _moments(told - of_told, told - of_told), _moments(wanted - of_wanted, told - of_told)
-    regression = weights[:, None] * np.linalg.solve(_ridged(told_told), wanted_told.T).T
-    variances, answers = (part[..., ::-1] for part in np.linalg.eigh(regression @ told_told @ regression.T))
-    # Between the two, directions differ less in size than they do in the answers: eight bits have to hold them all.
-    sizes = np.maximum(variances[:n_answered], 1e-12) ** 0.25
-    across = regression.T @ answers[:, :n_answered] / sizes
-    outward = (answers[:, :n_answered] * sizes / weights[:, None]).T[None, None]
-    made = (inward, np.zeros(n_seen), narrow @ across, (bias - of_told) @ across, outward, of_wanted)
+    # Output: reduced-rank regression of the wanted answers on those of the narrowed kernel.
+    given = _convolved(_convolved(seen, inward, 0), narrow.astype(np.float32), bias)
+    mean_wanted, mean_given = (
+        maps.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32) for maps in (wanted, given)
+    )
+    covariance, cross = (_moments(maps, given - mean_given) for maps in (given - mean_given, wanted - mean_wanted))
+    regression = weights[:, None] * np.linalg.solve(_ridged(covariance), cross.T).T
+    variances, answers = (part[..., ::-1] for part in np.linalg.eigh(regression @ covariance @ regression.T))
+    # The components in between get similar sizes, since int8 has one scale for all of them.
+    sizes = np.maximum(variances[:output_rank], 1e-12) ** 0.25
+    across = regression.T @ answers[:, :output_rank] / sizes
+    outward = (answers[:, :output_rank] * sizes / weights[:, None]).T[None, None]
+    made = (inward, np.zeros(input_rank), narrow @ across, (bias - mean_given) @ across, outward, mean_wanted)
     return [part.astype(np.float32) for part in made]
 
 
 def _moments(one: Floats, other: Floats) -> np.ndarray:
-    """Mean over all places of the products of channels, shape (channels of one, channels of the other)."""
+    """Mean over all positions of the products of channels, shape (channels of one, channels of the other), float64."""
     total = np.zeros((one.shape[-1], other.shape[-1]))
     for a, b in zip(one, other, strict=True):
         total += a.reshape(-1, a.shape[-1]).T @ b.reshape(-1, b.shape[-1])
@@ -97,12 +98,13 @@ def _moments(one: Floats, other: Floats) -> np.ndarray:
 
 
 def _ridged(moments: np.ndarray) -> np.ndarray:
-    """With a little added on the diagonal, so that they can be inverted: some channels never answer."""
+    """Moments (n, n) with a little added on the diagonal, so that they can be inverted: some channels never answer."""
     diagonal = np.diag(moments)
     return moments + RIDGE * np.diag(diagonal + RIDGE * diagonal.mean())
 
 
 def _convolved(maps: Floats, kernel: np.ndarray, bias: np.ndarray | int) -> Floats:
+    """Maps (n, height, width, channels in) to answers (n, height, width, channels out), float32, not rectified."""
     batches = (maps[start : start + BATCH] for start in range(0, len(maps), BATCH))
     made = [ops.convert_to_numpy(ops.add(ops.conv(batch, kernel, padding="same"), bias)) for batch in batches]
     return np.concatenate(made)

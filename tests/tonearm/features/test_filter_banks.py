@@ -10,7 +10,7 @@ from tests.tonearm.shipped import BANKS
 from tonearm.constants import TUNINGS_CENTS
 from tonearm.errors import ModelError
 from tonearm.features.filter_banks import FilterBanks
-from training.export import filter_banks
+from training.data import filter_banks
 
 
 def test_shipped_banks_are_librosas() -> None:

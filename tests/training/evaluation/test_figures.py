@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tonearm import manifest
+from tonearm.constants import GENRES
+from training import evaluate
+from training.evaluation import calibration, cross_validation, metrics, predictions
+from training.evaluation.predictions import Predictions
+from training.models.svm import SvmParameters
+from training.models.vgg19 import LossCurve
+
+
+def some_predictions(n: int = 200) -> Predictions:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 10, n)
+    rows = {}
+    for model, strength in zip(predictions.MODELS, (1.5, 1.0, 2.0), strict=True):
+        logits = rng.normal(size=(n, 10)) + strength * np.eye(10)[labels]
+        rows[model] = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Predictions(np.arange(n) % 4, [f"{GENRES[label]}.{i:05}" for i, label in enumerate(labels)], labels, rows)
+
+
+def test_predictions_are_written_and_read(tmp_path: Path) -> None:
+    made = some_predictions()
+    predictions.write(tmp_path / "p.csv", {"random4": made, "artist4": made})
+    again = predictions.read(tmp_path / "p.csv")
+    assert list(again) == ["random4", "artist4"]
+    assert again["artist4"].tracks == made.tracks
+    np.testing.assert_array_equal(again["random4"].labels, made.labels)
+    for model, rows in made.probabilities.items():
+        np.testing.assert_allclose(again["random4"].probabilities[model], rows, atol=1e-5)
+    (tmp_path / "p.csv").write_text("protocol,track\n")
+    with pytest.raises(ValueError, match="other columns"):
+        predictions.read(tmp_path / "p.csv")
+
+
+def test_figures_of_a_protocol() -> None:
+    made = some_predictions()
+    figures = metrics.of_protocol(made, uncertain_below=0.5)
+    answers = made.probabilities["svm"].argmax(1)
+    assert figures["svm"]["accuracy"] == pytest.approx((answers == made.labels).mean(), abs=1e-4)
+    assert figures["svm"]["confusion"][3][4] == ((made.labels == 3) & (answers == 4)).sum()
+    certain = made.probabilities["ensemble"].max(1) >= 0.5
+    assert figures["certain"]["coverage"] == pytest.approx(certain.mean(), abs=1e-4)
+    assert sum(each["n"] for each in figures["ensemble"]["reliability"]) == 200
+    always = np.eye(10)[made.labels]
+    assert metrics.expected_calibration_error(always, made.labels) == 0
+    assert metrics.expected_calibration_error(np.roll(always, 1, axis=1), made.labels) == 1
+    assert metrics.accuracy(always[:0], made.labels[:0])["interval_95"] is None
+
+
+def test_calibration_finds_the_scale_and_the_better_model() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4_000, 10)) * 1.5
+    labels = np.array([rng.choice(10, p=p) for p in np.exp(logits) / np.exp(logits).sum(1, keepdims=True)])
+    svm, vgg19 = (4 * logits).astype(np.float32), rng.normal(size=(4_000, 1, 10)).astype(np.float32)
+    found = calibration.fit(svm, vgg19, labels)
+    assert found.svm_scale == pytest.approx(1 / 4, rel=0.1)
+    assert found.vgg19_scale < 0.1
+    ensemble = found.apply(svm, vgg19)["ensemble"]
+    assert metrics.expected_calibration_error(ensemble, labels) < 0.03
+    certain = ensemble.max(1) >= calibration.confidence_threshold(ensemble, labels)
+    assert (ensemble.argmax(1) == labels)[certain].mean() >= 0.9
+    assert calibration.confidence_threshold(np.full((5, 10), 0.1), np.ones(5, int)) == 1.0
+
+
+def test_the_fast_mode_sees_the_middle_tile() -> None:
+    """Outer tiles that know the labels and a middle one that guesses: only the accurate mode is good."""
+    labels = np.arange(60) % 10
+    outer = 5 * np.eye(10, dtype=np.float32)[labels]
+    middle = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
+    svm, parameters = np.zeros((60, 10), np.float32), SvmParameters(C=1, gamma_a_feature=1, accuracy=1)
+    logits = np.stack([outer, middle, outer], axis=1)
+    scores = cross_validation.Scores(svm, np.ones(60, np.float32), logits, parameters, LossCurve((1.0,)))
+    fitted = {}
+    for mode in manifest.MODES:
+        of_mode = scores.in_mode(mode)
+        assert of_mode.vgg19.shape[1] == cross_validation.TILES[mode]
+        fitted[mode] = calibration.fit(of_mode.svm, of_mode.vgg19, labels)
+    np.testing.assert_array_equal(scores.in_mode("fast").vgg19[:, 0], middle)
+    assert fitted["accurate"].vgg19_scale > 1 > fitted["fast"].vgg19_scale
+
+
+def test_the_shipped_figures_are_those_of_its_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = manifest.default_folder()
+    by_mode = evaluate.read(folder)
+    for of_mode in by_mode.values():
+        n_tracks = {name: len(of_protocol.tracks) for name, of_protocol in of_mode.items()}
+        assert n_tracks == {"random10": 999, "artist10": 999, "filtered": 290}
+    assert evaluate.compare(folder, by_mode) == []
+    figures = json.loads((folder / "metrics.json").read_text())
+    assert figures["protocols"]["artist10"]["ensemble"]["expected_calibration_error"] <= 0.05
+    assert figures["nonmusic"]["all"]["uncertain_or_refused"] >= 0.9
+    assert "fast, artist10, n = 999: svm" in capsys.readouterr().out

@@ -1,0 +1,169 @@
+"""The commands, on a small GTZAN and small convolutions: from audio files to a folder that answers."""
+
+import argparse
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from tests.training.models.small_network import small_weights
+from tonearm import manifest
+from tonearm.classifier import Classifier
+from tonearm.constants import GENRES
+from training import config, evaluate, experiment, tune
+from training.__main__ import main
+from training.models import convolutions, tile_statistics, vgg19
+
+pytestmark = pytest.mark.slow
+SETTINGS = {
+    "copies = 36": "copies = 1",
+    "copies = 2": "copies = 1",
+    "components = 96": "components = 3",
+    "tiles = 128": "tiles = 4",
+    "inner_folds = 3": "inner_folds = 2",
+    "epochs = 8": "epochs = 1",
+    "validation_parts = 5": "validation_parts = 2",
+    "units = 256": "units = 32",
+    "dropout = 0.5": "dropout = 0.1",
+    "batch = 128": "batch = 8",
+    "learning_rate = 1e-3": "learning_rate = 1e-2",
+}
+
+
+@pytest.fixture(scope="module")
+def command(gtzan: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options that all commands share."""
+    folder = tmp_path_factory.mktemp("training")
+    head, ranks = config.DEFAULT.read_text().split("[vgg19.low_rank.ranks]")
+    for old, new in SETTINGS.items():
+        assert old in head + ranks
+        head, ranks = head.replace(old, new), ranks.replace(old, new)
+    rest = ranks[ranks.index("[vgg19.head]") :]
+    (folder / "config.toml").write_text(f"{head}[vgg19.low_rank.ranks]\nblock2_conv1 = [3, 4]\n\n{rest}")
+    options = {"--data": gtzan, "--config": folder / "config.toml", "--work": folder / "work"}
+    return [str(each) for pair in options.items() for each in pair]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_convolutions() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolutions, "imagenet", lambda _file: small_weights())
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version, whose training was stopped twice: amid the tiles and amid the folds."""
+    models = tmp_path_factory.mktemp("models")
+    arguments = [*command, "--version", "test.1", "--models", str(models), "--clips", "3", "--folds", "2"]
+    arguments += ["--make-default", "--no-nonmusic"]
+    calls: Counter[str] = Counter()
+
+    def stopping(function: Any, name: str, at: int) -> Any:
+        def counted(*given: Any, **named: Any) -> Any:
+            calls[name] += 1
+            if calls[name] == at:
+                raise KeyboardInterrupt
+            return function(*given, **named)
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tile_statistics, "all_tiles", stopping(tile_statistics.all_tiles, "tracks", 20))
+        patch.setattr(vgg19, "train", stopping(vgg19.train, "trainings", 3))
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                main(arguments)
+            assert not (models / "test.1").exists()
+        main(arguments)
+    # Six folds and the one that ships, and the one that was stopped: no finished fold was trained again.
+    assert calls["trainings"] == 8
+    # Each call of compute() looks at one track first; a stopped batch of four is done again.
+    assert calls["tracks"] <= 40 + 3 + 4
+    return models / "test.1"
+
+
+def test_training_writes_a_folder_that_answers(trained: Path, gtzan: Path) -> None:
+    assert (trained.parent / "default.txt").read_text() == "test.1\n"
+    assert {path.name for path in trained.iterdir()} == {
+        *("svm.onnx", "vgg19.onnx", "filter_banks.npz", "manifest.json", "metrics.json", "MODEL_CARD.md"),
+        *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
+        *("predictions.csv", "predictions_fast.csv", "config.toml", "training.log"),
+    }
+    figures = json.loads((trained / "metrics.json").read_text())
+    for protocol, n in (("random2", 40), ("artist2", 40), ("filtered", 10)):
+        of_svm = figures["protocols"][protocol]["svm"]
+        assert of_svm["accuracy"] > 0.8
+        assert of_svm["interval_95"][0] <= of_svm["accuracy"] <= of_svm["interval_95"][1]
+        assert sum(map(sum, of_svm["confusion"])) == figures["protocols"][protocol]["n"] == n
+    assert figures["export"]["svm_difference"] < 1e-4
+    assert figures["export"]["vgg19_difference"] < 1e-4
+    assert set(figures["export"]["int8"]["filtered"]) >= {"float32", "int8", "int8_calibration_error"}
+    assert figures["robustness"]["clips"] == 3
+    assert len(figures["settings"]["vgg19_by_fold"]["artist2"][0]["head"]) == 1
+    card = (trained / "MODEL_CARD.md").read_text()
+    assert f"{100 * figures['protocols']['random2']['ensemble']['accuracy']:.1f} %" in card
+
+    operations = Counter(node.op_type for node in onnx.load(trained / "vgg19.onnx").graph.node)
+    assert operations["Conv"] == 18  # 16, of which one is three
+    assert operations["QuantizeLinear"] > 18
+    assert operations["Relu"] == 1  # the head's: those of convolutions are part of their ranges
+
+    by_mode = {mode: Classifier.load(trained, mode=mode) for mode in manifest.MODES}
+    assert [each.numbers.tiles for each in by_mode.values()] == [3, 1]
+    assert by_mode["accurate"].numbers.scales["vgg19"] != by_mode["fast"].numbers.scales["vgg19"]
+    for genre in GENRES:
+        result = by_mode["accurate"].classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
+        assert (result.model_version, result.models.svm.genre) == ("test.1", genre)
+
+
+def test_evaluation_finds_what_is_stale(
+    trained: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(trained, tmp_path / "test.1")
+    command = [*command, "--models", str(tmp_path), "--version", "test.1"]
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([*command, "--refit", "artist2/1", "--own-convolutions"])
+    assert not ended.value.code
+    assert "artist2/1, n = 20, svm: 100.0 % before, 100.0 % again" in capsys.readouterr().out
+    for name, kept in (("predictions.csv", slice(2, None)), ("predictions_fast.csv", slice(1, -1))):
+        rows = (copy / name).read_text().splitlines()
+        (copy / name).write_text("\n".join([rows[0], *rows[kept]]) + "\n")
+    served = json.loads((copy / "manifest.json").read_text())
+    served["modes"]["fast"]["uncertain_below"] += 0.1
+    (copy / "manifest.json").write_text(json.dumps(served))
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(command)
+    assert ended.value.code == 1
+    printed = capsys.readouterr().out
+    for stale in (
+        "metrics.json, /protocols/random2/n",
+        "metrics.json, /fast/protocols/filtered/n",
+        "manifest.json, /modes/fast/uncertain_below",
+        "MODEL_CARD.md",
+        "predictions.csv, random2: folds_random2.txt",
+        "predictions_fast.csv, filtered: folds_filtered.txt",
+    ):
+        assert stale in printed
+    with pytest.raises(SystemExit, match="there are random2, artist2, filtered"):
+        evaluate.main([*command, "--refit", "random2/7"])
+
+
+def test_tuning_reports_both_modes(trained: Path, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "FOLDS", 2)
+    parser = argparse.ArgumentParser()
+    experiment.add_options(parser)
+    means = tune.report(experiment.prepare(parser.parse_args(command)))
+    assert set(means) == {"accurate", "fast"}
+    assert means["accurate"]["svm"] == means["fast"]["svm"] > 0.8
+    assert means["accurate"]["vgg19_loss"] != means["fast"]["vgg19_loss"]
+
+
+def test_stored_work_of_other_settings_is_not_used() -> None:
+    digest = experiment.digest
+    assert digest(b"mels", ["a", "b"], 1.0) == digest(b"mels", ["a", "b"], 1.0)
+    assert len({digest(b"x", ["a"], 1), digest(b"y", ["a"], 1), digest(b"x", ["b"], 1), digest(b"x", ["a"], 2)}) == 4
