@@ -10,8 +10,8 @@ COMMAND = Path(__file__).parent / "node_modules" / ".bin" / "azurite"
 # The emulator's account and key are the same on every machine in the world and printed in its manual: no secret.
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-
-
+VARIABLE = "AzureWebJobsStorage"
+"""The app setting that names the storage of the host and of the app, by a connection string."""
 PORTS = {"AZURITE_BLOB_PORT": 10000, "AZURITE_QUEUE_PORT": 10001, "AZURITE_TABLE_PORT": 10002}
 """The variable of each port, and its default."""
 SERVICES = ("blob", "queue", "table")

@@ -7,14 +7,15 @@ is finished is not repeated after a restart.
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 
 from azure.core import PipelineClient
@@ -27,11 +28,10 @@ from azure.storage.queue import QueueClient
 from local.host_settings import HostSettings
 from local.queue_trigger import send
 from local.triggers import TIMEOUTS_S, Outage, pause
-from local.worker import Function, Worker, match_blob_path
+from local.worker import Function, Worker
 
 logger = logging.getLogger(__name__)
 
-POISON_QUEUE = "webjobs-blobtrigger-poison"
 LIST_INTERVAL_S = 0.25
 LIST_INTERVAL_MAX_S = 5.0
 LIST_REST = 40
@@ -41,6 +41,7 @@ PAGE_SIZE = 5_000
 """Blobs in one answer of storage; its own limit."""
 STORAGE_API_VERSION = "2021-08-06"
 
+Client = PipelineClient[HttpRequest, HttpResponse]
 Version = tuple[str, str]
 """A blob's name and its ETag."""
 
@@ -51,6 +52,7 @@ class Receipts:
     FINISHED = -1
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._tries: dict[Version, int] = {}
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -79,47 +81,36 @@ def _line(version: Version, tries: int) -> str:
     return json.dumps([*version, tries]) + "\n"
 
 
+@dataclass(eq=False)
 class BlobTrigger:
     """Runs one blob function on all that is put into its container."""
 
-    def __init__(
-        self,
-        worker: Worker,
-        function: Function,
-        container: ContainerClient,
-        poison_queue: QueueClient,
-        receipts: Receipts,
-        settings: HostSettings,
-        outage: Outage,
-    ) -> None:
-        self._worker = worker
-        self._function = function
-        self._container = container
-        self._list_client = list_client(container)
-        self._poison_queue = poison_queue
-        self._receipts = receipts
-        self._settings = settings
-        self._outage = outage
-        self._slots = asyncio.Semaphore(settings.blobs_at_once)
+    worker: Worker
+    function: Function
+    container: ContainerClient
+    poison_queue: QueueClient
+    receipts: Receipts
+    settings: HostSettings
+    outage: Outage
+
+    def __post_init__(self) -> None:
+        # It signs requests as the container's own client does.
+        transport = RequestsTransport(use_env_settings=False, **TIMEOUTS_S)
+        self._client: Client = PipelineClient("", policies=[self.container.credential], transport=transport)
+        self._slots = asyncio.Semaphore(self.settings.blobs_at_once)
         self._stopping = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """List the container a few times a second until ``stopping`` is set, then wait for the functions that run."""
         self._stopping = stopping
+        listed, used_s = await self.outage.retry(self._list)
+        self.receipts.shorten(listed)
         known: set[Version] = set()
-        first = True
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
-                try:
-                    listed, used_s = await self._outage.call(self._list)
-                except AzureError:
-                    continue
-                if first:
-                    self._receipts.shorten(listed)
-                    first = False
-                tries = {version: self._receipts.tries(version) for version in listed if version not in known}
+                tries = {version: self.receipts.tries(version) for version in listed if version not in known}
                 known = set(listed)
-                # What an earlier process began and did not end may be what it died of. It runs first, and alone, so
+                # What an earlier process began and did not finish may be what it died of. It runs first, and alone, so
                 # that no other blob loses its tries with it.
                 for version in sorted(tries, key=lambda version: -tries[version]):
                     if tries[version] == Receipts.FINISHED:
@@ -131,17 +122,13 @@ class BlobTrigger:
                     if tries[version] > 0:
                         await asyncio.wait({task})
                 await pause(stopping, min(max(LIST_INTERVAL_S, LIST_REST * used_s), LIST_INTERVAL_MAX_S))
+                with contextlib.suppress(AzureError):
+                    listed, used_s = await self.outage.call(self._list)
 
     def _list(self) -> tuple[list[Version], float]:
-        """All versions that the function is for, and the processor time of listing them. Raises AzureError."""
+        """All versions in the container, and the processor time of listing them. Raises AzureError."""
         started_s = time.thread_time()
-        pattern, container = self._function.trigger["path"], self._container.container_name
-        prefix = pattern.partition("/")[2].partition("{")[0]
-        versions = [
-            version
-            for version in list_versions(self._list_client, self._container.url, prefix)
-            if match_blob_path(pattern, container, version[0]) is not None
-        ]
+        versions = list(list_versions(self._client, self.container.url))
         return versions, time.thread_time() - started_s
 
     async def _process(self, version: Version) -> None:
@@ -153,70 +140,56 @@ class BlobTrigger:
                 self._slots.release()
             if finished:
                 return
-            await pause(self._stopping, min(2 ** (self._receipts.tries(version) - 1), RETRY_DELAY_MAX_S))
+            await pause(self._stopping, min(2 ** (self.receipts.tries(version) - 1), RETRY_DELAY_MAX_S))
             if self._stopping.is_set():
                 return
             await self._slots.acquire()
 
     async def _try(self, version: Version) -> bool:
         """Run the function once, or give the version up when it has no try left; whether it is finished."""
-        name, _ = version
-        tries, tries_max = self._receipts.tries(version) + 1, self._settings.blob_tries
-        path = f"{self._container.container_name}/{name}"
-        succeeded = False
-        if {".", ".."} & set(name.split("/")):
-            logger.error("%s: no client can address a blob whose name has . or .. as a part", path)
-            tries = tries_max
-        elif tries <= tries_max:  # more: the process died in each
-            self._receipts.note(version, tries)
+        name, tries, tries_max = version[0], self.receipts.tries(version) + 1, self.settings.blob_tries
+        path = f"{self.container.container_name}/{name}"
+        if tries <= tries_max:  # with more, the process died in each
+            self.receipts.note(version, tries)
             try:
-                async with asyncio.timeout(self._settings.function_timeout_s):
-                    uri = f"{self._container.url}/{quote(name, safe='/~')}"
-                    container = self._container.container_name
-                    await self._worker.invoke_blob(self._function.name, container=container, blob_name=name, uri=uri)
-                succeeded = True
+                async with asyncio.timeout(self.settings.function_timeout_s):
+                    await self.worker.invoke_blob(self.function.name, self.container.container_name, name)
             except Exception as error:  # whatever it was, this blob has had a try and the next has its turn
-                reason, trace = str(error) or type(error).__name__, getattr(error, "stack_trace", "")
-                logger.error("%s: try %d of %d failed: %s\n%s", path, tries, tries_max, reason, trace)
-        if not succeeded:
-            if tries < tries_max:
-                return False
-            await self._send_poison(version)
-        self._receipts.note(version, Receipts.FINISHED)
+                logger.error("%s: try %d of %d failed: %s: %s", path, tries, tries_max, type(error).__name__, error)
+                if tries < tries_max:
+                    return False
+            else:
+                self.receipts.note(version, Receipts.FINISHED)
+                return True
+        await self._send_poison(version)
+        self.receipts.note(version, Receipts.FINISHED)
         return True
 
     async def _send_poison(self, version: Version) -> None:
         name, etag = version
-        logger.error("%s/%s goes to %s", self._container.container_name, name, POISON_QUEUE)
+        logger.error("%s/%s goes to the poison queue", self.container.container_name, name)
         message = {  # Azure's own form
             "Type": "BlobTrigger",
-            "FunctionId": f"Host.Functions.{self._function.name}",
+            "FunctionId": f"Host.Functions.{self.function.name}",
             "BlobType": "BlockBlob",
-            "ContainerName": self._container.container_name,
+            "ContainerName": self.container.container_name,
             "BlobName": name,
             "ETag": etag,
         }
         text = json.dumps(message)
-        if self._settings.queue_encoding == "base64":
+        if self.settings.queue_encoding == "base64":
             text = base64.b64encode(text.encode()).decode()
-        await self._outage.retry(lambda: send(self._poison_queue, text))
+        await self.outage.retry(lambda: send(self.poison_queue, text))
 
 
-def list_client(container: ContainerClient) -> PipelineClient[HttpRequest, HttpResponse]:
-    """A client for `list_versions`, which signs as the container's own does."""
-    transport = RequestsTransport(use_env_settings=False, **TIMEOUTS_S)
-    return PipelineClient(container.url, policies=[container.credential], transport=transport)
-
-
-def list_versions(client: PipelineClient[HttpRequest, HttpResponse], url: str, prefix: str) -> Iterator[Version]:
-    """The blobs of the container at ``url`` whose names begin with ``prefix``. Raises AzureError.
+def list_versions(client: Client, url: str) -> Iterator[Version]:
+    """The blobs of the container at ``url``. Raises AzureError.
 
     ``ContainerClient.list_blobs`` makes an object of fifty fields of each blob, which takes eight times as long.
     """
     marker: str | None = ""
     while marker is not None:
-        query = {"restype": "container", "comp": "list", "prefix": prefix, "marker": marker}
-        query["maxresults"] = str(PAGE_SIZE)
+        query = {"restype": "container", "comp": "list", "maxresults": str(PAGE_SIZE), "marker": marker}
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": STORAGE_API_VERSION}
         response = client.send_request(HttpRequest("GET", url, params=query, headers=headers))
         if response.status_code == HTTPStatus.NOT_FOUND:  # somebody deleted the container
@@ -228,6 +201,5 @@ def list_versions(client: PipelineClient[HttpRequest, HttpResponse], url: str, p
             raise DecodeError("storage sent a listing that is not XML", error=error) from error
         for blob in page.iterfind("Blobs/Blob"):
             name, etag = blob.findtext("Name", ""), blob.findtext("Properties/Etag", "")
-            is_encoded = blob.find("Name[@Encoded='true']") is not None  # names that XML cannot hold
-            yield unquote(name) if is_encoded else name, etag.strip('"')
+            yield name, etag.strip('"')
         marker = page.findtext("NextMarker") or None

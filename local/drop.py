@@ -20,10 +20,6 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.storage.blob import BlobServiceClient
 
 from local import azurite
-from local.host_settings import HOST_STORAGE
-
-Result = dict[str, Any]
-"""A result as the container ``results`` holds it."""
 
 POLL_INTERVAL_S = 0.5
 PATIENCE_S = 300.0
@@ -34,11 +30,10 @@ def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.drop", description="Names the genre of recordings.")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
-    files: list[Path] = parser.parse_args().files
+    names = blob_names(parser.parse_args().files)
     done = 0
     try:
-        service = connect(os.environ.get(HOST_STORAGE) or azurite.connection_string(azurite.ports(os.environ)))
-        names = blob_names(files)
+        service = connect(os.environ.get(azurite.VARIABLE) or azurite.connection_string(azurite.ports(os.environ)))
         for name, path in names.items():
             with path.open("rb") as content:
                 put(service, name, content)
@@ -65,12 +60,11 @@ def blob_names(files: Iterable[Path]) -> dict[str, Path]:
     """A blob name for each file: its own, with a number where two files have the same one."""
     names: dict[str, Path] = {}
     for path in files:
-        # A name that is not UTF-8 could not be sent.
-        own = Path(path.name.encode(errors="surrogateescape").decode(errors="replace"))
-        name, count = own.name, 1
+        own = path.name.encode(errors="replace").decode()  # what is not UTF-8 could not be sent
+        name, count = own, 1
         while name in names:
             count += 1
-            name = f"{own.stem}-{count}{own.suffix}"
+            name = f"{Path(own).stem}-{count}{Path(own).suffix}"
         names[name] = path
     return names
 
@@ -90,7 +84,7 @@ def results(
     names: Iterable[str],
     check: Callable[[], None] = lambda: None,
     patience_s: float = PATIENCE_S,
-) -> Iterator[tuple[str, Result]]:
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The results of dropped recordings, each as soon as it is there. Raises AzureError.
 
     Ends early when none came for ``patience_s``; ``check`` is called between polls and may raise to end the wait.
@@ -108,7 +102,7 @@ def results(
         time.sleep(POLL_INTERVAL_S)
 
 
-def line(name: str, result: Result) -> str:
+def line(name: str, result: dict[str, Any]) -> str:
     """One result in one line."""
     if result["status"] != "done":
         problem = result.get("problem", {})

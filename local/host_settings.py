@@ -8,28 +8,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-HOST_STORAGE = "AzureWebJobsStorage"
-"""The app setting that names the host's own storage, and this app's."""
+from local.worker import AppError
+
 AZURE_REQUEST_BYTES = 104_857_600
 """Azure's default limit for a request's body."""
 
 
-class SettingsError(Exception):
-    """A setting is missing or cannot be understood; the message says which."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HostSettings:
-    """The settings that this host follows; anything else in host.json is left to Azure."""
+    """The settings that this host follows; anything else in host.json is left to Azure. None: no limit, no key."""
 
     route_prefix: str
     function_timeout_s: float | None
-    """None: no limit."""
     max_request_bytes: int
     max_outstanding_requests: int | None
-    """HTTP requests in hand at any time; None: no limit."""
     required_key: str | None
-    """None: no function asks for a key."""
     blobs_at_once: int
     blob_tries: int
     queue_messages_at_once: int
@@ -39,7 +32,7 @@ class HostSettings:
 
     @classmethod
     def read(cls, app_dir: Path, environment: Mapping[str, str]) -> Self:
-        """Read host.json, with Azure's own defaults where it says nothing. Raises SettingsError."""
+        """Read host.json, with Azure's own defaults where it says nothing. Raises AppError."""
         path = app_dir / "host.json"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -60,15 +53,7 @@ class HostSettings:
                 queue_encoding=queues.get("messageEncoding", "base64"),
             )
         except (OSError, ValueError) as error:
-            raise SettingsError(f"{path}, or a setting of the host, cannot be read: {error}") from error
-
-
-def connection_string(setting: str) -> str:
-    """The storage connection string in an app setting. Raises SettingsError."""
-    value = os.environ.get(setting)
-    if not value:
-        raise SettingsError(f"the app setting {setting} is missing: it takes a storage connection string")
-    return value
+            raise AppError(f"{path}, or a setting of the host, cannot be read: {error}") from error
 
 
 def _seconds(text: str) -> float:

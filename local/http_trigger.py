@@ -27,17 +27,9 @@ logger = logging.getLogger(__name__)
 ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 HELD_BYTES = 256 * 2**20
 """Limit for the request bodies in memory at any time, those being received included."""
-BUSY = {"retry-after": "2"}
-CODES = {
-    HTTPStatus.BAD_REQUEST: "bad_request",
-    HTTPStatus.UNAUTHORIZED: "unauthorized",
-    HTTPStatus.NOT_FOUND: "not_found",
-    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
-    HTTPStatus.SERVICE_UNAVAILABLE: "busy",
-    HTTPStatus.GATEWAY_TIMEOUT: "timeout",
-}
+RETRY_AFTER = {"retry-after": "2"}
+CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+CODES |= {500: "internal", 503: "busy", 504: "timeout"}
 """The ``code`` of each status that this module answers with."""
 
 
@@ -60,21 +52,17 @@ class HttpTriggers:
                 for method in function.trigger.get("methods") or ALL_METHODS:
                     paths[path][method.upper()] = function
 
-        def order(path: str) -> list[tuple[bool, bool]]:
-            # As in Azure, a literal segment wins over a parameter, and that over the rest of the path.
-            return [("{" in segment, ":path}" in segment) for segment in path.split("/")]
-
-        application = Starlette(
-            routes=[self._route(path, paths[path]) for path in sorted(paths, key=order)],
-            exception_handlers={HTTPException: _problem},  # type: ignore[dict-item]
-        )
+        # As in Azure, a literal segment wins over a parameter, and that over the rest of the path.
+        ordered = sorted(paths, key=lambda path: [("{" in part, ":path}" in part) for part in path.split("/")])
+        routes = [self._route(path, paths[path]) for path in ordered]
+        application = Starlette(routes=routes, exception_handlers={HTTPException: _problem})  # type: ignore[dict-item]
         application.router.redirect_slashes = False
         return application
 
     def _route(self, path: str, functions: dict[str, Function]) -> Route:
         async def answer(request: Request) -> Response:
             started_s = time.monotonic()
-            status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+            status = 500
             self._outstanding += 1
             try:
                 response = await self._answer(functions["GET" if request.method == "HEAD" else request.method], request)
@@ -96,7 +84,7 @@ class HttpTriggers:
         self._check_key(function, request)
         limit = self._settings.max_outstanding_requests
         if limit is not None and self._outstanding > limit:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"More than {limit} requests are being answered.", BUSY)
+            raise HTTPException(503, f"More than {limit} requests are being answered. Try again.", RETRY_AFTER)
         chunks: list[bytes] = []
         held_bytes = 0
         try:
@@ -111,9 +99,7 @@ class HttpTriggers:
             chunks.clear()
             return await self._run(function, request, body)
         except ClientDisconnect:
-            raise HTTPException(
-                HTTPStatus.BAD_REQUEST, "The connection ended before the request was complete."
-            ) from None
+            raise HTTPException(400, "The connection ended before the request was complete.") from None
         finally:
             self._held_bytes -= held_bytes
 
@@ -124,20 +110,20 @@ class HttpTriggers:
         given = request.headers.get("x-functions-key") or request.query_params.get("code", "")
         if not hmac.compare_digest(given.encode(), required.encode()):
             detail = "This address asks for a function key: send it in the header x-functions-key."
-            raise HTTPException(HTTPStatus.UNAUTHORIZED, detail)
+            raise HTTPException(401, detail)
 
     def _check_size(self, body_bytes: int) -> None:
         limit = self._settings.max_request_bytes
         if body_bytes > limit:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have {limit} bytes at most.")
+            raise HTTPException(413, f"The body may have {limit} bytes at most.")
         if self._held_bytes > HELD_BYTES:
-            detail = "The requests that are being answered use all the memory there is for them."
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, BUSY)
+            detail = "The requests that are being answered use all the memory there is for them. Try again."
+            raise HTTPException(503, detail, RETRY_AFTER)
 
     async def _run(self, function: Function, request: Request, body: bytes) -> Response:
         query = request.url.query
         call = HttpRequest(
-            method="GET" if request.method == "HEAD" else request.method,  # the server leaves the body out
+            method="GET" if request.method == "HEAD" else request.method,  # uvicorn drops the answer's body
             url=f"{request.url.scheme}://{request.url.netloc}{_raw_path(request)}" + (f"?{query}" if query else ""),
             headers=dict(request.headers),
             params=request.path_params,
@@ -152,33 +138,23 @@ class HttpTriggers:
         except TimeoutError:
             # A synchronous function cannot be stopped from outside: its thread goes on, and its answer is dropped.
             logger.error("function %s ran longer than %s s", function.name, self._settings.function_timeout_s)
-            raise HTTPException(
-                HTTPStatus.GATEWAY_TIMEOUT, "The answer took too long; try again, or with less."
-            ) from None
+            raise HTTPException(504, "The answer took too long; try again, or with less.") from None
         except (InvocationError, UnicodeEncodeError) as error:  # the latter: a header that HTTP cannot carry
-            logger.error("function %s failed: %s\n%s", function.name, error, getattr(error, "stack_trace", ""))
+            logger.error("function %s failed: %s", function.name, error)
             detail = "Something went wrong here, not with the request; the server's log says what."
-            raise HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR, detail) from None
+            raise HTTPException(500, detail) from None
 
 
-def _problem(request: Request, error: HTTPException) -> Response:
+def _problem(_request: Request, error: HTTPException) -> Response:
     """The problem+json answer. What is left of the request's body, uvicorn reads and drops."""
-    status = HTTPStatus(error.status_code)
-    detail = error.detail
-    if status is HTTPStatus.NOT_FOUND:
-        detail = "There is nothing at this address."
-    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"This address does not take {request.method}; it takes {(error.headers or {})['Allow']}."
-    elif status is HTTPStatus.SERVICE_UNAVAILABLE:
-        detail += " Send it again after the seconds in Retry-After."
     problem = {
-        "type": f"urn:tonearm:problem:{CODES[status]}",
-        "title": status.phrase,
-        "status": status.value,
-        "code": CODES[status],
-        "detail": detail,
+        "type": f"urn:tonearm:problem:{CODES[error.status_code]}",
+        "title": HTTPStatus(error.status_code).phrase,
+        "status": error.status_code,
+        "code": CODES[error.status_code],
+        "detail": error.detail,
     }
-    return Response(json.dumps(problem), status.value, error.headers, "application/problem+json")
+    return Response(json.dumps(problem), error.status_code, error.headers, "application/problem+json")
 
 
 def _raw_path(request: Request) -> str:

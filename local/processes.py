@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -19,10 +20,11 @@ STATE_VARIABLE = "TONEARM_STATE"
 """Tells the processes of a run from others: it is set, to the run's state folder, in the environment of each."""
 
 
-class ChildError(Exception):
-    """A program cannot be started or did not become ready; the message has the last lines of its log."""
+class RunError(Exception):
+    """The system, or a part of it, cannot run or does not do what it is for; the message says why."""
 
 
+@dataclass(eq=False)
 class Child:
     """One program and its log.
 
@@ -30,24 +32,15 @@ class Child:
     its children in order.
     """
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        *,
-        log_path: Path,
-        probe: Callable[[], bool],
-        environment: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-    ) -> None:
-        """``probe`` says whether the program is ready to be used; it must answer quickly and not raise."""
-        self.name = name
-        self.log_path = log_path
-        self._command = list(command)
-        self._probe = probe
-        self._environment = {**os.environ, **(environment or {})}
-        self._cwd = cwd
-        self._process: subprocess.Popen[bytes] | None = None
+    name: str
+    command: Sequence[str]
+    _: KW_ONLY
+    log_path: Path
+    probe: Callable[[], bool]
+    """Whether the program is ready to be used; it must answer quickly and not raise."""
+    environment: Mapping[str, str] | None = None
+    cwd: Path | None = None
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
     def pid(self) -> int:
@@ -66,33 +59,33 @@ class Child:
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     def launch(self) -> None:
-        """Start the program; its output is appended to the log. Raises ChildError if there is no such program."""
-        if not Path(self._command[0]).is_file():
-            raise ChildError(f"{self.name} is not installed ({self._command[0]} is missing); `make run` installs it")
+        """Start the program; its output is appended to the log. Raises RunError if there is no such program."""
+        if not Path(self.command[0]).is_file():
+            raise RunError(f"{self.name} is not installed ({self.command[0]} is missing); `make run` installs it")
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
-                cwd=self._cwd,
+                env={**os.environ, **(self.environment or {})},
+                cwd=self.cwd,
                 start_new_session=True,
             )
 
     def wait_ready(self, timeout_s: float, check: Callable[[], None] = lambda: None) -> None:
         """Wait until the probe says yes; ``check`` is called between probes and may raise to end the wait.
 
-        Raises ChildError when the program ends first or the time is up.
+        Raises RunError when the program ends first or the time is up.
         """
         deadline = time.monotonic() + timeout_s
-        while not self._probe():
+        while not self.probe():
             check()
             if not self.alive:
-                raise ChildError(f"{self.name} ended ({self.ending}) before it was ready\n{self.log_tail()}")
+                raise RunError(f"{self.name} ended ({self.ending}) before it was ready\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise ChildError(f"{self.name} was not ready after {timeout_s:.0f} s\n{self.log_tail()}")
+                raise RunError(f"{self.name} was not ready after {timeout_s:.0f} s\n{self.log_tail()}")
             time.sleep(POLL_INTERVAL_S)
 
     def stop(self, grace_s: float = GRACE_S) -> None:

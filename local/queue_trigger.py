@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+from dataclasses import dataclass, field
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueMessage
@@ -26,36 +27,28 @@ RECEIVE_MAX = 32
 """The service's own limit for one call."""
 
 
+@dataclass(eq=False)
 class QueueTrigger:
     """Runs one queue function on the messages of its queue."""
 
-    def __init__(
-        self,
-        worker: Worker,
-        function: Function,
-        queue: QueueClient,
-        poison_queue: QueueClient | None,
-        settings: HostSettings,
-        outage: Outage,
-    ) -> None:
-        """Without a ``poison_queue`` a message is retried for as long as it lives."""
-        self._worker = worker
-        self._function = function
-        self._queue = queue
-        self._poison_queue = poison_queue
-        self._settings = settings
-        self._outage = outage
-        self._tasks: set[asyncio.Task[None]] = set()
+    worker: Worker
+    function: Function
+    queue: QueueClient
+    poison_queue: QueueClient | None
+    """None: a message is retried for as long as it lives."""
+    settings: HostSettings
+    outage: Outage
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Receive messages until ``stopping`` is set, then wait for the functions that run."""
         while not stopping.is_set():
-            free = min(self._settings.queue_messages_at_once - len(self._tasks), RECEIVE_MAX)
+            free = min(self.settings.queue_messages_at_once - len(self._tasks), RECEIVE_MAX)
             if free == 0:
                 await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 continue
             try:
-                messages = await self._outage.call(lambda most=free: self._receive(most))  # type: ignore[misc]
+                messages = await self.outage.call(lambda most=free: self._receive(most))  # type: ignore[misc]
             except AzureError:
                 continue
             for message in messages:
@@ -69,10 +62,10 @@ class QueueTrigger:
 
     def _receive(self, most: int) -> list[QueueMessage]:
         try:
-            pages = self._queue.receive_messages(messages_per_page=most, visibility_timeout=HIDDEN_S).by_page()
+            pages = self.queue.receive_messages(messages_per_page=most, visibility_timeout=HIDDEN_S).by_page()
             return list(next(pages, ()))
         except ResourceNotFoundError:  # at the first start
-            create_queue(self._queue)
+            create_queue(self.queue)
             return []
 
     async def _process(self, message: QueueMessage) -> None:
@@ -80,36 +73,35 @@ class QueueTrigger:
 
         When storage does not answer, the message reappears by itself: delivery is at least once.
         """
-        name, tries, poison_queue = self._queue.queue_name, int(message.dequeue_count or 1), self._poison_queue
+        name, tries, poison_queue = self.queue.queue_name, int(message.dequeue_count or 1), self.poison_queue
         error: BaseException | None = None
-        if poison_queue is None or tries <= self._settings.queue_tries:
+        if poison_queue is None or tries <= self.settings.queue_tries:
             work = asyncio.create_task(self._call_function(message, tries))
             while not (await asyncio.wait({work}, timeout=RENEW_INTERVAL_S))[0]:
                 with contextlib.suppress(AzureError):
-                    await self._outage.call(lambda: self._hide(message, HIDDEN_S))
+                    await self.outage.call(lambda: self._hide(message, HIDDEN_S))
             error = work.exception()
         else:
             error = RuntimeError("this process ended in each earlier try")
         with contextlib.suppress(AzureError):
             if error is not None:
-                reason, trace = str(error) or type(error).__name__, getattr(error, "stack_trace", "")
-                logger.error("queue %s: try %d failed: %s\n%s", name, tries, reason, trace)
-                if poison_queue is None or tries < self._settings.queue_tries:
-                    await self._outage.call(lambda: self._hide(message, self._settings.queue_retry_delay_s))
+                logger.error("queue %s: try %d failed: %s: %s", name, tries, type(error).__name__, error)
+                if poison_queue is None or tries < self.settings.queue_tries:
+                    await self.outage.call(lambda: self._hide(message, self.settings.queue_retry_delay_s))
                     return
-                logger.error("queue %s: a message goes to %s", name, poison_queue.queue_name)
-                await self._outage.call(lambda: send(poison_queue, message.content))
-            await self._outage.call(lambda: self._queue.delete_message(message))
+                logger.error("queue %s: a message goes to the poison queue", name)
+                await self.outage.call(lambda: send(poison_queue, message.content))
+            await self.outage.call(lambda: self.queue.delete_message(message))
 
     async def _call_function(self, message: QueueMessage, tries: int) -> None:
         text: str = message.content
-        if self._settings.queue_encoding == "base64":
+        if self.settings.queue_encoding == "base64":
             text = base64.b64decode(text, validate=True).decode()
-        async with asyncio.timeout(self._settings.function_timeout_s):
-            await self._worker.invoke_queue(self._function.name, text, message_id=message.id, dequeue_count=tries)
+        async with asyncio.timeout(self.settings.function_timeout_s):
+            await self.worker.invoke_queue(self.function.name, text, message_id=message.id, dequeue_count=tries)
 
     def _hide(self, message: QueueMessage, seconds: int) -> None:
-        updated = self._queue.update_message(message, content=message.content, visibility_timeout=seconds)
+        updated = self.queue.update_message(message, content=message.content, visibility_timeout=seconds)
         message.pop_receipt = updated.pop_receipt
 
 

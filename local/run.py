@@ -23,8 +23,7 @@ import psutil
 from azure.core.exceptions import AzureError
 
 from local import azurite, drop
-from local.host_settings import HOST_STORAGE
-from local.processes import ADDRESS, STATE_VARIABLE, Child, ChildError, end_previous_run, http_status
+from local.processes import ADDRESS, STATE_VARIABLE, Child, RunError, end_previous_run, http_status
 from tonearm import sample_clip
 
 REPOSITORY = Path(__file__).parents[1]
@@ -38,10 +37,6 @@ PROOF_PATIENCE_S = 120
 BAR_WIDTH = 40
 PORTS = azurite.PORTS | {"FUNCTIONS_PORT": 7071, "WEB_PORT": 8501}
 """The variable of each port, and its default."""
-
-
-class RunError(Exception):
-    """The system cannot run, or does not do what it is for; the message says why."""
 
 
 class StopRequestedError(Exception):
@@ -58,8 +53,11 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._signal = signal.Signals(number)
+
     def start(self, *group: Child) -> None:
-        """Start processes side by side and wait until they are ready. Raises ChildError and StopRequestedError."""
+        """Start processes side by side and wait until they are ready. Raises RunError and StopRequestedError."""
         for child in group:
             print(f"Starting: {child.name}", flush=True)
             child.launch()
@@ -75,7 +73,7 @@ class Supervisor:
             raise StopRequestedError("the process that started this one has ended")
 
     def keep_running(self) -> None:
-        """Restart what ends, after growing delays, until StopRequestedError. Raises ChildError too."""
+        """Restart what ends, after growing delays. Raises StopRequestedError, at some time, and RunError."""
         launched_s = dict.fromkeys(self.children, time.monotonic())
         delay_s = dict.fromkeys(self.children, RESTART_DELAY_S)
         due_s: dict[Child, float] = {}
@@ -83,12 +81,13 @@ class Supervisor:
             self.check()
             now_s = time.monotonic()
             for child in self.children:
-                if child in due_s and now_s >= due_s[child]:
-                    child.kill()  # what is left of its session
-                    child.launch()
-                    launched_s[child] = now_s
-                    del due_s[child]
-                elif child not in due_s and not child.alive:
+                if child in due_s:
+                    if now_s >= due_s[child]:
+                        child.kill()  # what is left of its session
+                        child.launch()
+                        launched_s[child] = now_s
+                        del due_s[child]
+                elif not child.alive:
                     if now_s - launched_s[child] > RESTART_DELAY_MAX_S:
                         delay_s[child] = RESTART_DELAY_S
                     print(f"{child.name} ended ({child.ending}); restarting it. Log: {child.log_path}", flush=True)
@@ -101,9 +100,6 @@ class Supervisor:
         for child in reversed(self.children):
             child.stop()
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._signal = signal.Signals(number)
-
 
 def main() -> int:
     """The command line; the exit code."""
@@ -115,63 +111,53 @@ def main() -> int:
     state: Path = arguments.state.absolute()
     (state / "storage").mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor()
-    try:
-        # The lock ends with this process, however it ends.
-        with (state / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"Tonearm is already running here (data in {state}). End that first.") from None
+    with (state / "lock").open("w") as lock:  # the lock ends with this process, however it ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for process in end_previous_run(state):
                 print(f"Ended what an earlier run had left: {process}")
-            ports = read_ports(os.environ)
-            check_free(ports)
+            ports = free_ports(os.environ)
             storage, functions, web = parts(arguments.app.absolute(), state, ports)
             supervisor.start(storage)
             supervisor.start(functions, web)
             print(f"{_prove(ports, supervisor, functions)}\n\n{_directions(ports, state)}", flush=True)
             if not arguments.once:
                 supervisor.keep_running()
-    except StopRequestedError as reason:
-        print(f"\nStopping: {reason}.", flush=True)
-    except (ChildError, RunError) as error:
-        print(error, file=sys.stderr, flush=True)
-        return 1
-    finally:
-        supervisor.stop()
+        except BlockingIOError:
+            print(f"Tonearm is already running here (data in {state}). End that first.", file=sys.stderr)
+            return 1
+        except StopRequestedError as reason:
+            print(f"\nStopping: {reason}.", flush=True)
+        except RunError as error:
+            print(error, file=sys.stderr, flush=True)
+            return 1
+        finally:
+            supervisor.stop()
     return 0
 
 
-def read_ports(environment: Mapping[str, str]) -> dict[str, int]:
-    """The port of each variable in `PORTS`. Raises RunError for what is no port, and for one port given twice."""
+def free_ports(environment: Mapping[str, str]) -> dict[str, int]:
+    """The port of each variable in `PORTS`. Raises RunError for what is no port, and for a port that is taken."""
     ports: dict[str, int] = {}
-    for variable, default in PORTS.items():
-        text = environment.get(variable, str(default))
-        if not (text.isdecimal() and 1 <= int(text) <= 65_535):
-            raise RunError(f"{variable} is {text}; a port is a number from 1 to 65535.")
-        for other, port in ports.items():
-            if port == int(text):
-                raise RunError(f"{variable} and {other} are both {port}; each needs a port of its own.")
-        ports[variable] = int(text)
-    return ports
-
-
-def check_free(ports: Mapping[str, int]) -> None:
-    """Raises RunError for the first port that is taken; the message says by which process, if that can be seen."""
-    for variable, port in ports.items():
-        with socket.socket() as probe:
+    with contextlib.ExitStack() as held:
+        for variable, default in PORTS.items():
+            text = environment.get(variable, str(default))
+            probe = held.enter_context(socket.socket())
             # As servers do it, so that connections of an earlier run that are still winding down do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((ADDRESS, port))
+                ports[variable] = int(text)
+                probe.bind((ADDRESS, ports[variable]))
                 probe.listen()
+            except (ValueError, OverflowError):
+                raise RunError(f"{variable} is {text}; a port is a number from 1 to 65535.") from None
             except OSError:
-                raise RunError(
-                    f"Port {port} is taken{_by(port)}. End that, or choose another port with {variable}=..."
-                ) from None
+                by, advice = _listener(ports[variable]), f"End that, or choose another port with {variable}=..."
+                raise RunError(f"Port {text} is taken{by}. {advice}") from None
+    return ports
 
 
-def _by(port: int) -> str:
+def _listener(port: int) -> str:
     with contextlib.suppress(psutil.Error):  # other users' processes are hidden from us, on macOS all of them
         for connection in psutil.net_connections("tcp"):
             listening = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
@@ -187,18 +173,13 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
         log.unlink()
     *storage_ports, functions_port, web_port = ports.values()
     run = {STATE_VARIABLE: str(state)}
-    web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
+    web_environment = run | {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
     if key := os.environ.get("TONEARM_REQUIRE_KEY"):
         web_environment["TONEARM_API_KEY"] = key
-    streamlit = {
-        "server.address": ADDRESS,
-        "server.port": str(web_port),
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-    }
     host = ["-m", "local.host", "--app", str(app_dir), "--port", str(functions_port), "--state", str(state)]
-    page = ["-m", "streamlit", "run", str(app_dir / "frontend" / "app.py")]
+    page = ["-m", "streamlit", "run", str(app_dir / "frontend" / "app.py"), f"--server.address={ADDRESS}"]
+    page += [f"--server.port={web_port}", "--server.headless=true", "--server.fileWatcherType=none"]
+    page += ["--browser.gatherUsageStats=false"]
     return (
         azurite.azurite(state / "storage", logs / "storage.log", storage_ports, run),
         Child(
@@ -206,15 +187,15 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
             [sys.executable, *host],
             log_path=logs / "functions.log",
             probe=lambda: http_status(functions_port, "/") is not None,
-            environment=run | {HOST_STORAGE: azurite.connection_string(storage_ports)},
+            environment=run | {azurite.VARIABLE: azurite.connection_string(storage_ports)},
             cwd=REPOSITORY,
         ),
         Child(
             "Web app",
-            [sys.executable, *page, *(f"--{name}={value}" for name, value in streamlit.items())],
+            [sys.executable, *page],
             log_path=logs / "web.log",
             probe=lambda: http_status(web_port, "/_stcore/health") == 200,
-            environment=run | web_environment,
+            environment=web_environment,
             cwd=REPOSITORY,
         ),
     )
@@ -222,25 +203,17 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
 
 def _prove(ports: Mapping[str, int], supervisor: Supervisor, functions: Child) -> str:
     """Drop a clip, wait for its result, and describe it. Raises RunError and StopRequestedError."""
-
-    def check() -> None:
-        supervisor.check()
-        for child in supervisor.children:
-            if not child.alive:
-                raise RunError(f"{child.name} ended ({child.ending})\n{child.log_tail()}")
-
     started_s = time.monotonic()
     try:
         service = drop.connect(azurite.connection_string(list(ports.values())[:3]))
         drop.put(service, PROOF_NAME, sample_clip.wav())
-        results = dict(drop.results(service, [PROOF_NAME], check, patience_s=PROOF_PATIENCE_S))
+        results = dict(drop.results(service, [PROOF_NAME], supervisor.check, patience_s=PROOF_PATIENCE_S))
     except AzureError as error:
         raise RunError(f"Storage does not take the clip that should prove the system: {error}") from error
     took_s = time.monotonic() - started_s
-    result = results.get(PROOF_NAME)
-    if result is None or result["status"] != "done":
-        reason = drop.line("made-up clip", result) if result else f"no result after {took_s:.0f} s"
-        raise RunError(f"The system does not work: {reason}\n{functions.log_tail()}")
+    result = results.get(PROOF_NAME, {"status": "missing"})
+    if result["status"] != "done":
+        raise RunError(f"No genre after {took_s:.0f} s: {drop.line('made-up clip', result)}\n{functions.log_tail()}")
     lines = [f"\nProof: a made-up clip, dropped into `uploads`, came back after {took_s:.1f} s.\n"]
     lines += [f"  {drop.line('genre', result)}\n"]
     for genre, probability in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
@@ -254,18 +227,13 @@ def _directions(ports: Mapping[str, int], state: Path) -> str:
     variable, python = "AZURITE_BLOB_PORT", os.path.relpath(sys.executable)
     port = "" if ports[variable] == PORTS[variable] else f"{variable}={ports[variable]} "
     key = ' -H "x-functions-key: $TONEARM_REQUIRE_KEY"' if os.environ.get("TONEARM_REQUIRE_KEY") else ""
-    rows = {
-        "Browser": f"http://{ADDRESS}:{ports['WEB_PORT']}",
-        "HTTP": f"curl{key} --data-binary @song.mp3 {api}/classify",
-        "Storage": f"{port}{python} -m local.drop song.mp3",
-        "API": f"{api}/openapi.json",
-        "Logs, data": os.path.relpath(state),
-    }
-    return "\n".join(
-        [
-            "Tonearm is up; Ctrl-C ends it. Try your own music:\n",
-            *(f"  {name:<11} {text}" for name, text in rows.items()),
-            "\nNo music at hand? https://freemusicarchive.org has free recordings of every genre, and",
-            f"{os.path.relpath(Path(sys.executable).parent / 'tonearm')} sample clip.wav writes a made-up clip.",
-        ]
-    )
+    return f"""Tonearm is up; Ctrl-C ends it. Try your own music:
+
+  Browser     http://{ADDRESS}:{ports["WEB_PORT"]}
+  HTTP        curl{key} --data-binary @song.mp3 {api}/classify
+  Storage     {port}{python} -m local.drop song.mp3
+  API         {api}/openapi.json
+  Logs, data  {os.path.relpath(state)}
+
+No music at hand? https://freemusicarchive.org has free recordings of every genre, and
+{Path(python).parent}/tonearm sample clip.wav writes a made-up clip."""

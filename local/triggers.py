@@ -11,7 +11,6 @@ from azure.core.exceptions import AzureError
 logger = logging.getLogger(__name__)
 
 OUTAGE_DELAY_S = 1.0
-
 TIMEOUTS_S = {"connection_timeout": 5, "read_timeout": 15}
 CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, **TIMEOUTS_S}
 """For storage clients: the triggers retry by themselves, and a retry inside a call would only hide an outage."""
@@ -26,8 +25,7 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
 class Outage:
     """Whether storage answers, as all triggers see it: one log line when an outage begins, one when it ends."""
 
-    def __init__(self) -> None:
-        self._out = False
+    _out = False
 
     async def call[T](self, function: Callable[[], T]) -> T:
         """Run a storage call in a thread and return its result; wait a second before raising AzureError."""
@@ -35,8 +33,7 @@ class Outage:
             result = await asyncio.to_thread(function)
         except AzureError as error:
             if not self._out:
-                reason = str(error).splitlines()[0]
-                logger.warning("storage does not answer (%s: %s); retrying", type(error).__name__, reason)
+                logger.warning("storage does not answer, retrying: %s: %s", type(error).__name__, error)
             self._out = True
             await asyncio.sleep(OUTAGE_DELAY_S)
             raise

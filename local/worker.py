@@ -5,11 +5,10 @@ shape are enough and no gRPC is needed. Decorators, bindings, converters and the
 """
 
 import json
-import re
 import sys
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -21,12 +20,7 @@ Binding = dict[str, Any]
 
 
 class InvocationError(Exception):
-    """A function raised, or its arguments or answer could not be converted. ``stack_trace`` is for logs only."""
-
-    def __init__(self, function: str, message: str, stack_trace: str = "") -> None:
-        super().__init__(f"{function}: {message}")
-        self.message = message
-        self.stack_trace = stack_trace
+    """A function raised, or its arguments or answer could not be converted. The text, with its trace, is for logs."""
 
 
 class AppError(Exception):
@@ -60,20 +54,12 @@ class Function:
 
     name: str
     function_id: str
-    bindings: tuple[Binding, ...]
+    bindings: Sequence[Binding]
 
     @property
     def trigger(self) -> Binding:
         """The binding that starts the function; every function has exactly one."""
         return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
-
-
-def match_blob_path(pattern: str, container: str, blob_name: str) -> dict[str, str] | None:
-    """The parameters that ``container/blob_name`` gives a trigger path such as ``uploads/{name}``; None: no match."""
-    parts = re.split(r"\{(\w+)\}", pattern)  # literal, parameter, literal, …
-    expression = "".join(f"(?P<{part}>.+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
-    found = re.fullmatch(expression, f"{container}/{blob_name}", re.DOTALL)
-    return found.groupdict() if found else None
 
 
 class Worker:
@@ -99,56 +85,31 @@ class Worker:
             failure = answer.result.exception
             raise AppError(f"the function app in {app_dir} cannot be loaded: {failure.message}\n{failure.stack_trace}")
         listing = await runtime.functions_metadata_request(_request("functions_metadata_request"))
-        functions = {
-            entry.name: Function(
-                name=entry.name,
-                function_id=entry.function_id,
-                bindings=tuple(json.loads(binding) for binding in entry.raw_bindings),
-            )
-            for entry in listing.function_metadata_results or ()
-        }
         runtime.start_threadpool_executor()
-        return cls(functions)
-
-    async def stop(self) -> None:
-        """Take no more work. Synchronous functions that still run keep their threads until they return."""
-        executor = runtime.get_threadpool_executor()
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
+        found = listing.function_metadata_results or ()
+        return cls(
+            {each.name: Function(each.name, each.function_id, [*map(json.loads, each.raw_bindings)]) for each in found}
+        )
 
     async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
         """Run an HTTP function. Raises InvocationError."""
-        http = _Message(
-            method=request.method,
-            url=request.url,
-            headers=dict(request.headers),
-            params=dict(request.params),
-            query=dict(request.query),
-            body=_TypedData(bytes=request.body),
-        )
+        http = _Message(**asdict(request) | {"body": _TypedData(bytes=request.body)})
         answer = await self._invoke(name, _TypedData(http=http), {})
         if not hasattr(answer, "http"):  # a function may return a plain string instead of an HttpResponse
             return HttpResponse(200, {"content-type": "text/plain; charset=utf-8"}, answer.string.encode())
         response = answer.http
         return HttpResponse(int(response.status_code), dict(response.headers), response.body.bytes)
 
-    async def invoke_blob(self, name: str, *, container: str, blob_name: str, uri: str = "") -> None:
+    async def invoke_blob(self, name: str, container: str, blob_name: str) -> None:
         """Run a blob function whose argument is a deferred binding, such as ``BlobClient`` of Microsoft's extension.
 
         The function gets a reference to the blob and reads what it needs. Raises InvocationError.
         """
         trigger = self.functions[name].trigger
         reference = {"Connection": trigger["connection"], "ContainerName": container, "BlobName": blob_name}
-        blob = _Message(
-            version="1.0",
-            source="AzureStorageBlobs",
-            content_type="application/json",
-            content=json.dumps(reference).encode(),
-        )
-        parameters = match_blob_path(trigger["path"], container, blob_name) or {}
-        metadata = {"BlobTrigger": f"{container}/{blob_name}", "Uri": uri} | parameters
-        trigger_metadata = {key: _TypedData(string=value) for key, value in metadata.items()}
-        await self._invoke(name, _TypedData(model_binding_data=blob), trigger_metadata)
+        content = {"content_type": "application/json", "content": json.dumps(reference).encode()}
+        blob = _TypedData(model_binding_data=_Message(version="1.0", source="AzureStorageBlobs", **content))
+        await self._invoke(name, blob, {"BlobTrigger": _TypedData(string=f"{container}/{blob_name}")})
 
     async def invoke_queue(self, name: str, body: str, *, message_id: str = "", dequeue_count: int = 1) -> None:
         """Run a queue function on a message's decoded text. Raises InvocationError."""
@@ -173,7 +134,7 @@ class Worker:
         )
         if answer.result.status != _StatusResult.Success:
             failure = answer.result.exception
-            raise InvocationError(name, failure.message, failure.stack_trace)
+            raise InvocationError(f"{name}: {failure.message}\n{failure.stack_trace}")
         return answer.return_value
 
 

@@ -137,13 +137,12 @@ class SyncWorker:
         return self._run(self._worker.invoke_http(name, request))
 
     def invoke_blob(self, name: str, *, container: str, blob_name: str) -> None:
-        self._run(self._worker.invoke_blob(name, container=container, blob_name=blob_name))
+        self._run(self._worker.invoke_blob(name, container, blob_name))
 
     def invoke_queue(self, name: str, body: str, **message: Any) -> None:
         self._run(self._worker.invoke_queue(name, body, **message))
 
     def stop(self) -> None:
-        self._run(self._worker.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from local.host_settings import HostSettings, SettingsError, connection_string
+from local.host_settings import HostSettings
+from local.worker import AppError
 
 
 def read(folder: Path, content: dict[str, object], environment: dict[str, str] | None = None) -> HostSettings:
@@ -56,11 +57,5 @@ def test_azures_defaults_hold_where_it_says_nothing(tmp_path: Path) -> None:
 def test_a_missing_or_broken_host_json_is_named(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "host.json").write_text(content)
-    with pytest.raises(SettingsError, match=r"host\.json"):
+    with pytest.raises(AppError, match=r"host\.json"):
         HostSettings.read(tmp_path, {})
-
-
-def test_a_missing_storage_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AzureWebJobsStorage", raising=False)
-    with pytest.raises(SettingsError, match="AzureWebJobsStorage"):
-        connection_string("AzureWebJobsStorage")

@@ -4,7 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.processes import STATE_VARIABLE, Child, ChildError, end_previous_run
+from local.processes import STATE_VARIABLE, Child, RunError, end_previous_run
 from tests.local.conftest import wait_until
 
 STUBBORN = """
@@ -33,21 +33,21 @@ def test_what_does_not_end_when_asked_is_killed_with_all_it_started(tmp_path: Pa
 def test_the_end_before_it_is_ready_is_told_with_the_log(tmp_path: Path) -> None:
     child = python(tmp_path, "print('no luck'); raise SystemExit(3)", ready=False)
     child.launch()
-    with pytest.raises(ChildError, match=r"(?s)Part ended .exit code 3. before it was ready.*no luck"):
+    with pytest.raises(RunError, match=r"(?s)Part ended .exit code 3. before it was ready.*no luck"):
         child.wait_ready(60)
 
 
 def test_not_becoming_ready_is_told_too(tmp_path: Path) -> None:
     child = python(tmp_path, "import time; time.sleep(600)", ready=False)
     child.launch()
-    with pytest.raises(ChildError, match="not ready after"):
+    with pytest.raises(RunError, match="not ready after"):
         child.wait_ready(0.2)
     child.stop()
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     child = Child("Part", [str(tmp_path / "nothing")], log_path=tmp_path / "log", probe=lambda: True)
-    with pytest.raises(ChildError, match="not installed"):
+    with pytest.raises(RunError, match="not installed"):
         child.launch()
     child.stop()
 

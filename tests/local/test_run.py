@@ -12,10 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local import run
-from local.host_settings import HOST_STORAGE
-from local.processes import STATE_VARIABLE, Child
-from local.run import PORTS, RunError, StopRequestedError, Supervisor, read_ports
+from local import azurite, run
+from local.processes import STATE_VARIABLE, Child, RunError
+from local.run import PORTS, StopRequestedError, Supervisor
 from tests.conftest import REPOSITORY, free_ports
 from tests.local.conftest import SAMPLE_APP, wait_until
 
@@ -31,7 +30,7 @@ class Supervised:
         self.state = folder / "state"
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         # `local.drop` would go to the storage that this names, which other tests in this process set
-        inherited = {name: value for name, value in os.environ.items() if name != HOST_STORAGE}
+        inherited = {name: value for name, value in os.environ.items() if name != azurite.VARIABLE}
         self.environment = {**inherited, **{name: str(port) for name, port in self.ports.items()}}
         self.command = [sys.executable, "-m", "local", "--app", str(SAMPLE_APP), "--state", str(self.state)]
         self._output_path = folder / "output"
@@ -199,8 +198,10 @@ def test_a_taken_port_is_named_in_one_line(supervised: Supervised) -> None:
 
 
 def test_ports_that_cannot_be_are_named() -> None:
-    with pytest.raises(RunError, match="FUNCTIONS_PORT and AZURITE_BLOB_PORT are both 10000"):
-        read_ports({"FUNCTIONS_PORT": "10000"})
+    one, *others = free_ports(len(PORTS))
+    ports = dict(zip(PORTS, [one, one, *others[1:]], strict=True))
+    with pytest.raises(RunError, match=f"Port {one} is taken by .*AZURITE_QUEUE_PORT="):
+        run.free_ports({name: str(port) for name, port in ports.items()})
     for wrong in ("99999", "eighty", "-1"):
-        with pytest.raises(RunError, match=f"WEB_PORT is {wrong}"):
-            read_ports({"WEB_PORT": wrong})
+        with pytest.raises(RunError, match=f"AZURITE_BLOB_PORT is {wrong}"):
+            run.free_ports({"AZURITE_BLOB_PORT": wrong})

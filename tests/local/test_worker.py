@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from local.worker import match_blob_path
 from tests.conftest import REPOSITORY
 from tests.local.conftest import SAMPLE_APP
 
@@ -30,8 +29,7 @@ async def drive(app_dir):
     try:
         await worker.invoke_http("crash", HttpRequest("GET", "http://x/api/crash"))
     except InvocationError as error:
-        seen["crash"] = [str(error), "in crash" in error.stack_trace]
-    await worker.stop()
+        seen["crash"] = [str(error).splitlines()[0], "in crash" in str(error)]
     return seen
 
 print(json.dumps(asyncio.run(drive(Path(sys.argv[1])))))
@@ -84,21 +82,5 @@ def test_a_binding_that_this_host_does_not_have_is_named_at_the_start(tmp_path: 
     command = [sys.executable, "-m", "local.host", "--app", str(tmp_path), "--port", "0", "--state", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "function tick uses a binding of type timerTrigger" in done.stderr
+    assert "function tick has a binding that only `func start` has: timerTrigger" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "parameters"),
-    [
-        ("uploads/{name}", "a.wav", {"name": "a.wav"}),
-        ("uploads/{name}", "a/b\nc.wav", {"name": "a/b\nc.wav"}),
-        ("uploads/in/{stem}.{ending}", "in/a.b.wav", {"stem": "a.b", "ending": "wav"}),
-        ("uploads/a+b", "a+b", {}),
-        ("uploads/a+b", "aab", None),
-        ("uploads/in/{name}", "out/a.wav", None),
-        ("other/{name}", "a.wav", None),
-    ],
-)
-def test_blob_paths(pattern: str, name: str, parameters: dict[str, str] | None) -> None:
-    assert match_blob_path(pattern, "uploads", name) == parameters

@@ -122,7 +122,7 @@ def on_upload(blob: BlobClient) -> None:
 @app.queue_trigger("message", queue_name="webjobs-blobtrigger-poison", connection=STORAGE)
 def on_poison(message: func.QueueMessage) -> None:
     upload = json.loads(message.get_body())
-    name = upload["BlobName"].replace("..", "dots")
+    name = upload["BlobName"]
     write_result(name, {"status": "failed", "message": upload})
     note("ended", f"poison/{name}")
 
