@@ -1,4 +1,4 @@
-"""The function app: registers every blueprint."""
+"""The function app: registers the blueprints with the HTTP functions, the blob trigger and the queue trigger."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import azure.functions as func
 
-from functions import classify, feedback, health, history, limits, model_info, openapi, process_upload, results, uploads
+from functions import openapi, process_upload
 from functions.settings import settings
 
 # Threads that wait for storage and clients get their turn after 1 ms of another's computing, not after Python's 5 ms.
@@ -19,16 +19,5 @@ settings()  # a wrong setting ends the start with its name, not the first reques
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
-for module in (
-    classify,
-    uploads,
-    process_upload,
-    results,
-    history,
-    feedback,
-    limits,
-    model_info,
-    health,
-    openapi,
-):
+for module in (*openapi.HTTP_MODULES, openapi, process_upload):
     app.register_functions(module.blueprint)

@@ -23,22 +23,18 @@ from tonearm.errors import AUDIO_ERROR_CODES, AudioError
 DIRECT_ID_PREFIX = "direct-"
 """Ids of results that were only sent in the response."""
 
+_PROBLEMS = (*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable")
 _FORM = "multipart/form-data"
 _MAX_FORM_PARTS = 8
 _ONE_FILE = "Send one file in each request, as `curl -F file=@clip.mp3` does, or the audio itself as the body."
 
 blueprint = func.Blueprint()
-
 limiter = ConcurrencyLimiter()
 
 
 @blueprint.function_name("classify")
 @blueprint.route("classify", methods=["POST"])
-@operation(
-    request=bytes,
-    answers={200: Classification},
-    problems=(*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable"),
-)
+@operation(request=bytes, answers={200: Classification}, problems=_PROBLEMS)
 async def classify(req: func.HttpRequest) -> func.HttpResponse:
     """Classify a recording.
 
@@ -49,7 +45,7 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     started_s = time.monotonic()
 
     def work() -> Classification:
-        longest_s = settings().max_request_duration_s
+        longest_s = settings().limits.max_request_duration_s
         return classifier().classify(read_audio(req), result_id=result_id, max_duration_s=longest_s)
 
     try:
@@ -62,21 +58,17 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     except AudioError as error:
         logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=size_bytes)
         raise
-    logs.event(
-        "classified",
-        result_id=result_id,
-        size_bytes=size_bytes,
-        duration_ms=round(1000 * (time.monotonic() - started_s)),
-        audio_s=result.audio.duration_s,
-        model_version=result.model_version,
-    )
-    return json_answer(result.to_json())
+    facts: dict[str, Any] = {
+        "size_bytes": size_bytes,
+        "audio_s": result.audio.duration_s,
+        "model_version": result.model_version,
+    }
+    logs.event("classified", result_id=result_id, duration_ms=round(1000 * (time.monotonic() - started_s)), **facts)
+    return json_answer(result)
 
 
 def read_audio(req: func.HttpRequest) -> bytes:
-    """The audio in a request: its body, or the one file of a multipart/form-data body.
-
-    Other content types are ignored, as the content decides.
+    """The audio in a request: its body, or the one file of a form.
 
     Raises:
         ProblemError: ``bad_request``, the form is not well formed or does not hold one file.
@@ -85,8 +77,8 @@ def read_audio(req: func.HttpRequest) -> bytes:
     content_type, options = parse_options_header(req.headers.get("content-type"))
     if content_type.lower() != _FORM:
         return body
-    # Not req.files: that opens a temporary file for each part, and a body may hold a million of them.
-    parser = FormDataParser(stream_factory=_in_memory, max_form_parts=_MAX_FORM_PARTS, silent=False)
+    # Not req.files: that opens a temporary file for each part, and nothing that is sent here is stored.
+    parser = FormDataParser(stream_factory=lambda *_, **__: io.BytesIO(), max_form_parts=_MAX_FORM_PARTS, silent=False)
     try:
         _, _, files = parser.parse(io.BytesIO(body), _FORM, len(body), options)
     except RequestEntityTooLarge:
@@ -97,8 +89,3 @@ def read_audio(req: func.HttpRequest) -> bytes:
     if len(parts) != 1:
         raise ProblemError("bad_request", f"The form holds {len(parts)} files. {_ONE_FILE}")
     return parts[0].read()
-
-
-def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
-    """Where the parser puts a part. Its default is a file on disk, but nothing that is sent here is stored."""
-    return io.BytesIO()

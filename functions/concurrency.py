@@ -1,8 +1,8 @@
 """How many classifications run at once: one for each core, in the order of the requests; the others wait.
 
 Too many waiting requests (in number, in bytes, or in seconds until they are done) are refused with ``busy`` and a time
-to come back. So memory and waiting stay bounded. The module uses a `ThreadPoolExecutor`, which keeps the order and runs
-the work; `anyio.CapacityLimiter` does neither, and would be one more package in the function app.
+to come back, so memory and waiting stay bounded. A `ThreadPoolExecutor` keeps the order and runs the work;
+`anyio.CapacityLimiter` does neither, and would be one more package in the function app.
 """
 
 import asyncio
@@ -23,49 +23,29 @@ MAX_WAIT_S = 30
 """Estimated from recent requests. Clients and proxies give up after about a minute."""
 MAX_RETRY_AFTER_S = 60
 
-_FIRST_ESTIMATE_S = 0.1
-_ESTIMATE_DECAY = 0.9
-
 
 class ConcurrencyLimiter:
-    """Runs work in a few threads and refuses more than can wait."""
+    """Runs work in ``n_threads`` threads, by default one for each core, and refuses more than can wait."""
 
-    def __init__(
-        self, *, n_threads: int | None = None, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES
-    ) -> None:
-        """``n_threads``: None is one for each core."""
+    def __init__(self, n_threads: int | None = None, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES):
         self._n_threads = n_threads or os.process_cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="classify")
-        self._max_requests = max_requests
-        self._max_bytes = max_bytes
+        self._max_requests, self._max_bytes = max_requests, max_bytes
         self._lock = Lock()
-        self._requests = 0
-        self._bytes = 0
-        self._mean_s = _FIRST_ESTIMATE_S
+        self._requests = self._bytes = 0
+        self._mean_s = 0.1
 
     async def run[Answer](self, work: Callable[[], Answer], size_bytes: int) -> Answer:
-        """Run ``work`` in a thread when its turn has come.
-
-        Args:
-            work: What to run.
-            size_bytes: Memory that it takes from now until it is done.
-
-        Returns:
-            What ``work`` returns.
+        """Run ``work``, which takes ``size_bytes`` of memory from now until it is done, when its turn has come.
 
         Raises:
-            ProblemError: ``busy``, at once: too much is waiting.
-            Exception: What ``work`` raises.
+            ProblemError: ``busy``, at once: too much is waiting. Otherwise what ``work`` raises.
         """
         with self._lock:
             wait_s = self._requests * self._mean_s / self._n_threads
-            full = (
-                self._requests >= self._max_requests
-                or self._bytes + size_bytes > self._max_bytes
-                or wait_s > MAX_WAIT_S
-            )
+            too_many = self._requests >= self._max_requests or self._bytes + size_bytes > self._max_bytes
             # When nothing is waiting, a single request may exceed the limits.
-            if self._requests and full:
+            if self._requests and (too_many or wait_s > MAX_WAIT_S):
                 raise ProblemError(
                     "busy",
                     "Too many recordings are waiting. Send it again after the seconds in Retry-After.",
@@ -83,9 +63,8 @@ class ConcurrencyLimiter:
         try:
             return work()
         finally:
-            took_s = time.monotonic() - started_s
             with self._lock:
-                self._mean_s = _ESTIMATE_DECAY * self._mean_s + (1 - _ESTIMATE_DECAY) * took_s
+                self._mean_s += 0.1 * (time.monotonic() - started_s - self._mean_s)
 
     def _release(self, size_bytes: int) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import azure.functions as func
 from annotated_types import Len
@@ -17,6 +17,7 @@ from functions.json_http import JsonRequest, json_answer, operation, read_json
 from functions.problems import ProblemError
 from tonearm.classification import Genre, now_iso
 
+_PROBLEMS = ("bad_request", "too_large", "bad_id", "not_found", "not_done", "storage_unavailable")
 _DIRECT_ID = re.compile(re.escape(DIRECT_ID_PREFIX) + r"[0-9a-f]{32}")
 
 blueprint = func.Blueprint()
@@ -51,11 +52,7 @@ class Feedback:
 
 @blueprint.function_name("give_feedback")
 @blueprint.route("feedback", methods=["POST"])
-@operation(
-    request=FeedbackRequest,
-    answers={200: Feedback, 204: None},
-    problems=("bad_request", "too_large", "bad_id", "not_found", "not_done", "storage_unavailable"),
-)
+@operation(request=FeedbackRequest, answers={200: Feedback, 204: None}, problems=_PROBLEMS)
 def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
     """Store, replace or delete the feedback on a result."""
     request = read_json(req.get_body(), FeedbackRequest)
@@ -65,18 +62,11 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
             blob.delete_blob()
         logs.event("feedback_withdrawn", result_id=request.result_id)
         return func.HttpResponse(status_code=204)
-    predicted, model_version, verified = _predicted(request)
-    feedback = Feedback(
-        result_id=request.result_id,
-        model_version=model_version,
-        predicted=predicted,
-        genre=request.genre,
-        verified=verified,
-    )
+    feedback = Feedback(result_id=request.result_id, genre=request.genre, **_prediction(request))
     body = json.dumps(asdict(feedback))
     blob.upload_blob(body.encode(), overwrite=True, content_settings=ContentSettings(content_type="application/json"))
     logs.event("feedback_given", result_id=feedback.result_id, verified=feedback.verified)
-    return json_answer(body)
+    return json_answer(feedback)
 
 
 @blueprint.function_name("get_feedback")
@@ -85,30 +75,25 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
 def get_feedback(req: func.HttpRequest) -> func.HttpResponse:
     """Get the feedback on a result."""
     try:
-        return json_answer(_blob(req.route_params.get("id") or "").download_blob().readall())
+        return json_answer(json.loads(_blob(req.route_params.get("id") or "").download_blob().readall()))
     except ResourceNotFoundError:
         raise ProblemError("not_found", "No feedback is stored for this id.") from None
 
 
-def _predicted(request: FeedbackRequest) -> tuple[Genre, str, bool]:
-    """The predicted genre, the model version, and whether both come from the stored result."""
+def _prediction(request: FeedbackRequest) -> dict[str, Any]:
+    """The predicted genre and the model version: of the stored result, or of a direct result as the client has it."""
     if _DIRECT_ID.fullmatch(request.result_id):
         if request.predicted is None or request.model_version is None:
-            raise ProblemError(
-                "bad_request",
-                "predicted and model_version: required for a direct result, which is not stored. Copy them from its "
-                "genre and model_version.",
-            )
-        return request.predicted, request.model_version, False
+            raise ProblemError("bad_request", "predicted and model_version: required for a direct result; copy them.")
+        return {"predicted": request.predicted, "model_version": request.model_version, "verified": False}
     stored = result_store.current(request.result_id)
     if stored is None:
         raise ProblemError("not_found", "There is no result of this id.")
     if stored == "pending":
         raise ProblemError("not_done", "This upload has no result yet; give feedback when it has.")
-    result = json.loads(stored.body)
-    if result["status"] != "done":
+    if stored.result["status"] != "done":
         raise ProblemError("not_done", "This upload could not be classified, so it has no predicted genre.")
-    return result["genre"], result["model_version"], True
+    return {"predicted": stored.result["genre"], "model_version": stored.result["model_version"], "verified": True}
 
 
 def _blob(result_id: str) -> BlobClient:

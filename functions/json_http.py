@@ -1,7 +1,8 @@
 """HTTP functions that answer JSON: their description for the OpenAPI document, error handling, and JSON bodies."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
@@ -20,9 +21,9 @@ class Operation:
     answers: Mapping[int, Any]
     """By status, the type of the JSON body; None: no body."""
     problems: Sequence[ErrorCode] = ()
-    """Besides ``internal``, which any function may answer."""
-    query: Sequence[dict[str, Any]] = ()
-    """The query parameters, as the OpenAPI document has them."""
+    """Error codes besides ``internal``, which any function may answer."""
+    query: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    """The query parameters: description and JSON schema, by name."""
     request: Any = None
     """The type of the JSON body, or bytes for audio; None: no body."""
     request_required: bool = True
@@ -33,11 +34,7 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def operation[**P, Answer](**described: Any) -> Callable[[Callable[P, Answer]], Callable[P, Answer]]:
-    """Decorates an HTTP function: adds it to OPERATIONS, and answers its errors with problem documents.
-
-    Args:
-        described: The fields of `Operation`.
-    """
+    """Decorate an HTTP function, described by the fields of `Operation`; its errors become problem documents."""
 
     def decorate(handler: Callable[P, Answer]) -> Any:
         OPERATIONS[handler.__name__] = Operation(**described)
@@ -61,14 +58,11 @@ def operation[**P, Answer](**described: Any) -> Callable[[Callable[P, Answer]], 
     return decorate
 
 
-def json_answer(body: str | bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
-    """A response with this JSON text, not to be cached."""
-    return func.HttpResponse(
-        body,
-        status_code=status,
-        mimetype="application/json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
+def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """A response with a dataclass or dict as JSON, not to be cached."""
+    text = json.dumps(body if isinstance(body, dict) else asdict(body), allow_nan=False)
+    headers = {"Cache-Control": "no-store", **(headers or {})}
+    return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=headers)
 
 
 class JsonRequest:

@@ -1,28 +1,35 @@
-"""The classifier: loaded once, when it is first needed, and shared by all functions of the process."""
+"""The models in service: the classifier, loaded once and shared by all functions, and ``GET /api/model``."""
 
+import json
+import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
 
 from functions import logs
+from functions.json_http import json_answer, operation
+from functions.problems import ProblemError
 from functions.settings import settings
+from tonearm.classification import Genre
+from tonearm.constants import GENRES
 from tonearm.errors import ModelError
 from tonearm.manifest import MODELS_FOLDER
 
 if TYPE_CHECKING:
     from tonearm.classifier import Classifier
 
+blueprint = func.Blueprint()
+
 _lock = Lock()
 _loaded: "Classifier | None" = None
 
 
 def classifier() -> "Classifier":
-    """The classifier of version TONEARM_MODEL (or the default version) in mode TONEARM_MODE.
-
-    Raises:
-        ModelError: The models cannot be loaded. The next call tries again.
-    """
+    """The classifier. Raises ModelError if the models cannot be loaded; the next call tries again."""
     global _loaded  # noqa: PLW0603 - one for the process; functools.cache would let two threads load it twice
     with _lock:
         if _loaded is None:
@@ -30,20 +37,82 @@ def classifier() -> "Classifier":
             # Imported here, as it imports FFmpeg, NumPy and ONNX Runtime, which is slow; most functions do without.
             from tonearm.classifier import Classifier
 
-            _loaded = Classifier.load(_directory(), mode=settings().mode)
-            logs.event(
-                "models_loaded",
-                model_version=_loaded.model_version,
-                duration_ms=round(1000 * (time.monotonic() - started_s)),
-            )
+            version = settings().model_version
+            # A version is the name of a folder: a path could load models from anywhere.
+            if version is not None and version not in {folder.name for folder in MODELS_FOLDER.glob("*/")}:
+                raise ModelError(f"TONEARM_MODEL is {version!r}; there is no such folder in {MODELS_FOLDER}.")
+            _loaded = Classifier.load(MODELS_FOLDER / version if version else None, mode=settings().mode)
+            duration_ms = round(1000 * (time.monotonic() - started_s))
+            logs.event("models_loaded", model_version=_loaded.model_version, duration_ms=duration_ms)
         return _loaded
 
 
-def _directory() -> Path | None:
-    version = settings().model_version
-    if version is None:
-        return None
-    # A version is the name of a folder: a path could load models from anywhere.
-    if version not in {folder.name for folder in MODELS_FOLDER.glob("*/")}:
-        raise ModelError(f"TONEARM_MODEL is {version!r}; there is no such folder in {MODELS_FOLDER}.")
-    return MODELS_FOLDER / version
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One of a version's files."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """One version: the one in service, or another installed one."""
+
+    version: str
+    versions: list[str]
+    """The installed versions, the newest first."""
+    serving: str
+    """The version in service, and the only one whose files have been verified."""
+    labels: list[Genre]
+    files: list[ModelFile]
+    metrics: dict[str, Any]
+    """As measured when the version was made, with the split and the number of recordings."""
+    card: str
+    """The model card, in Markdown."""
+
+
+@blueprint.function_name("model")
+@blueprint.route("model", methods=["GET"])
+@operation(
+    answers={200: ModelFacts},
+    problems=("not_found", "model_unavailable"),
+    query={"version": ("An installed version; left out: the one in service.", {"type": "string"})},
+)
+def model(req: func.HttpRequest) -> func.HttpResponse:
+    """Get the facts of the model version in service, or of another installed one."""
+    serving = classifier().directory
+    version = req.params.get("version") or serving.name
+    versions = installed(serving.parent)
+    # A version is the name of a folder: a path could read files from anywhere.
+    if version not in versions:
+        raise ProblemError("not_found", f"There is no such version here; there is {', '.join(versions)}.")
+    folder = serving.parent / version
+    try:
+        files = json.loads((folder / "manifest.json").read_text())["files"]
+        facts = ModelFacts(
+            version=version,
+            versions=versions,
+            serving=serving.name,
+            labels=list(GENRES),
+            files=[
+                ModelFile(name=name, size_bytes=(folder / name).stat().st_size, sha256=file["sha256"])
+                for name, file in files.items()
+            ],
+            metrics=json.loads((folder / "metrics.json").read_text()),
+            card=(folder / "MODEL_CARD.md").read_text(),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder} is incomplete or damaged: {error!r}.") from error
+    return json_answer(facts)
+
+
+def installed(models_folder: Path) -> list[str]:
+    """The installed versions, the newest first; 2026.11.10 comes before 2026.11.9."""
+    versions = (path.parent.name for path in models_folder.glob("*/manifest.json"))
+    return sorted(versions, key=_numbers_apart, reverse=True)
+
+
+def _numbers_apart(version: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", version)]

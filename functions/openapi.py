@@ -1,6 +1,5 @@
 """``GET /api/openapi.json``: the HTTP interface as OpenAPI 3.1, made from functions, routes and types."""
 
-import json
 from collections.abc import Iterable
 from functools import cache
 from http import HTTPStatus
@@ -8,10 +7,12 @@ from typing import Any, Literal
 
 import azure.functions as func
 
-from functions import classify, feedback, health, history, limits, model_info, results, uploads
+from functions import classify, feedback, health, history, limits, model_loader, results, upload_urls
 from functions.json_http import OPERATIONS, Operation, json_answer, operation
 from functions.problems import PROBLEMS, ProblemDocument
 
+HTTP_MODULES = (classify, upload_urls, results, history, feedback, limits, model_loader, health)
+"""The modules with HTTP functions, besides this one."""
 API_VERSION = "1.1.0"
 # Published component names that differ from the classes' names; clients generate code from them.
 PUBLISHED_NAMES = {"PreviewSpectrogram": "Picture", "UploadUrl": "UploadTicket"}
@@ -37,24 +38,22 @@ blueprint = func.Blueprint()
 @operation(answers={200: dict[str, Any]})
 def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
     """Get this document."""
-    return json_answer(json.dumps(document()))
+    return json_answer(document())
 
 
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document. Callers must not change it."""
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-    for module in (classify, uploads, results, history, feedback, limits, model_info, health):
-        app.register_functions(module.blueprint)
-    app.register_functions(blueprint)
+    for each in (*(module.blueprint for module in HTTP_MODULES), blueprint):
+        app.register_functions(each)
+    functions: list[Any] = app.get_functions()
     components: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
-    functions: list[Any] = app.get_functions()
     for function in functions:
         trigger = function.get_trigger()
         path = f"/{trigger.route}".replace("{*id}", "{id}")
-        for method in trigger.methods:
-            paths.setdefault(path, {})[method.value.lower()] = _described(function, path, components)
+        paths.setdefault(path, {})[trigger.methods[0].value.lower()] = _described(function, path, components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,27 +80,30 @@ def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str
     facts = OPERATIONS[name]
     summary, _, description = (function.get_user_function().__doc__ or "").partition("\n\n")
     anonymous = function.get_trigger().auth_level == func.AuthLevel.ANONYMOUS
+    query = [
+        {"name": parameter, "in": "query", "description": meaning, "schema": schema}
+        for parameter, (meaning, schema) in facts.query.items()
+    ]
     described: dict[str, Any] = {
         "operationId": name,
         "summary": summary.removesuffix("."),
-        "parameters": [_ID, *facts.query] if "{id}" in path else list(facts.query),
+        "parameters": [_ID, *query] if "{id}" in path else query,
         "responses": dict(_responses(facts, anonymous, components)),
     }
-    if description:
-        described["description"] = " ".join(description.split())
-    if anonymous:
-        described["security"] = []
-    if facts.request is not None:
-        audio = facts.request is bytes
-        content = _AUDIO if audio else _json_content(_schema(facts.request, "validation", components))
+    described |= {"description": " ".join(description.split())} if description else {}
+    described |= {"security": []} if anonymous else {}
+    if facts.request is bytes:
+        described["requestBody"] = {"required": True, "content": _AUDIO}
+    elif facts.request is not None:
+        content = {"application/json": {"schema": _schema(facts.request, "validation", components)}}
         described["requestBody"] = {"required": facts.request_required, "content": content}
     return described
 
 
 def _responses(facts: Operation, anonymous: bool, components: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     for status, kind in facts.answers.items():
-        content = {} if kind is None else {"content": _json_content(_schema(kind, "serialization", components))}
-        yield str(status), {"description": HTTPStatus(status).phrase} | content
+        content = {"application/json": {"schema": _schema(kind, "serialization", components)}} if kind else {}
+        yield str(status), {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
     codes_by_status: dict[int, list[str]] = {}
     for code in (*facts.problems, "internal"):
         codes_by_status.setdefault(PROBLEMS[code][0], []).append(code)
@@ -110,10 +112,6 @@ def _responses(facts: Operation, anonymous: bool, components: dict[str, Any]) ->
         yield str(status), {"description": f"Code {' or '.join(codes)}.", "content": problem}
     if not anonymous:
         yield "401", {"description": "The function key is missing or wrong."}
-
-
-def _json_content(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
 
 
 def _schema(kind: Any, mode: Literal["validation", "serialization"], components: dict[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,7 @@ HttpErrorCode = Literal[
 ErrorCode = AudioErrorCode | HttpErrorCode
 
 _AUDIO_STATUS: dict[AudioErrorCode, int] = {"empty": 400, "too_large": 413, "unsupported_format": 415}
-_AUDIO_PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
-    code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()
-}
-_HTTP_PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
+PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "bad_id": (400, "This cannot be the id of a result"),
     "bad_parameter": (400, "A query parameter is not valid"),
@@ -40,12 +37,11 @@ _HTTP_PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
     "model_unavailable": (503, "The models cannot be loaded"),
     "internal": (500, "An error in the service"),
 }
-PROBLEMS = _AUDIO_PROBLEMS | _HTTP_PROBLEMS
 """Status and title of each code."""
+PROBLEMS.update({code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()})
 
 # Storage is busy, cannot be reached, or has not let this app in (yet): the client did nothing wrong.
 _STORAGE_UNAVAILABLE_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
-_STORAGE_RETRY_AFTER_S = 5
 
 
 class ProblemError(Exception):
@@ -78,10 +74,8 @@ def is_storage_unavailable(error: Exception) -> bool:
 
 def problem_response(error: Exception, function: str) -> func.HttpResponse:
     """The response to an error that an HTTP function raised. It shows nothing internal; the log does."""
-    if isinstance(error, ProblemError):
-        return _response(error.code, error.detail, error.retry_after_s)
-    if isinstance(error, AudioError):
-        return _response(error.code, error.detail)
+    if isinstance(error, ProblemError | AudioError):
+        return _response(error.code, error.detail, getattr(error, "retry_after_s", None))
     if isinstance(error, ModelError):
         logs.failure("model_unavailable", error, function=function)
         return _response("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
@@ -90,7 +84,7 @@ def problem_response(error: Exception, function: str) -> func.HttpResponse:
         reason = logs.without_secrets(str(error))
         logs.event("storage_unavailable", level=logging.WARNING, function=function, reason=reason)
         detail = "Storage cannot be reached at the moment. Try again in a few seconds."
-        return _response("storage_unavailable", detail, _STORAGE_RETRY_AFTER_S)
+        return _response("storage_unavailable", detail, retry_after_s=5)
     reference = uuid4().hex[:12]
     logs.failure("internal_error", error, function=function, reference=reference)
     return _response("internal", f"The request is not at fault. The error is logged as {reference}.")

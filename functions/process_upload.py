@@ -6,19 +6,20 @@ of an older version never replaces that of a newer one.
 """
 
 import base64
+import json
 import logging
 import tempfile
 import time
 from io import BytesIO
-from typing import Annotated, BinaryIO, NotRequired, TypedDict
+from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict
 
 import azure.functions as func
 from annotated_types import MinLen
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties
+from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
 from functions import limits, logs, result_store, storage
-from functions.blob_reference import BlobReference
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
@@ -28,14 +29,36 @@ from tonearm.errors import AudioError
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 """Where the host puts uploads that failed too often; the host chose the name."""
 
-_MAX_VERSIONS = 5
-_MAX_WRITE_TRIES = 5
+_MAX_TRIES = 5
 _SMALL_BYTES = 4 * 2**20
-"""Up to this size an upload is read into memory at once, without asking first whether it has a result."""
 _ASSUMED_CURRENT_S = 1.0
-"""For this long after it was opened, a small upload is taken to be unchanged; one more call costs as much."""
+"""For this long after it was opened, a small upload is taken to be unchanged."""
 
 blueprint = func.Blueprint()
+
+
+class BlobReference(SdkType):  # type: ignore[misc]
+    """The blob trigger's argument: only the upload's path, so that the host reads nothing of the blob.
+
+    Microsoft's own types for this create a client for each blob, and import `azure.identity` at the start.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _BlobReferenceConverter(InConverter, binding="blob", trigger="blobTrigger"):  # type: ignore[call-arg,misc]
+    """Makes the argument from the host's message; registered by this class statement."""
+
+    @classmethod
+    def check_input_type_annotation(cls, pytype: type) -> bool:
+        return issubclass(pytype, BlobReference)
+
+    @classmethod
+    def decode(cls, data: Datum, **_: Any) -> BlobReference:
+        if data.type != "model_binding_data":
+            raise ValueError(f"The host sent the blob trigger {data.type!r} instead of a reference.")
+        return BlobReference(json.loads(data.value.content)["BlobName"])
 
 
 class _ReplacedError(Exception):
@@ -55,16 +78,13 @@ def answer_upload(blob: BlobReference) -> None:
     tries again, and after the fifth time puts the upload into the poison queue.
 
     Raises:
-        RuntimeError: The upload or its result was replaced again and again.
-        tonearm.errors.ModelError: The models cannot be loaded.
-        azure.core.exceptions.AzureError, obstore.exceptions.BaseError: Storage cannot be reached.
+        RuntimeError: The upload or its result was replaced again and again. Otherwise what storage and models raise.
     """
     result_id = blob.name
-    fault = result_store.id_fault(result_id)
-    if fault is not None:
+    if fault := result_store.id_fault(result_id):
         logs.event("upload_ignored", level=logging.ERROR, result_id=result_id, reason=fault)
         return
-    for _ in range(_MAX_VERSIONS):
+    for _ in range(_MAX_TRIES):
         try:
             _process_version(result_id)
         except _DeletedError:
@@ -75,7 +95,7 @@ def answer_upload(blob: BlobReference) -> None:
             logs.event("upload_outdated", result_id=result_id)
         else:
             return
-    raise RuntimeError(f"The upload was replaced {_MAX_VERSIONS} times while it was being processed.")
+    raise RuntimeError(f"The upload was replaced {_MAX_TRIES} times while it was being processed.")
 
 
 def _process_version(result_id: str) -> None:
@@ -85,9 +105,9 @@ def _process_version(result_id: str) -> None:
         upload = storage.open_blob(storage.UPLOADS, result_id)
     except FileNotFoundError:
         raise _DeletedError from None
-    # A small upload takes two calls to storage, this one and the write below, as a call costs as much as a model. It is
-    # classified without looking for a result first. The write creates a new blob or fails: if an event came twice the
-    # work was in vain, and the result of a newer version is either there already, or replaces this one later.
+    # A small upload takes two calls to storage, this one and the write, as each costs much of the whole time. So nobody
+    # looks for a result first; the write creates a new blob or fails. If an event came twice, the work was in vain. The
+    # result of a newer version is either there already, or replaces this one later.
     small = upload.size_bytes <= _SMALL_BYTES
     stored = None if small else result_store.read(result_id)
     if stored is not None and stored.is_final_for(upload.etag):
@@ -98,19 +118,13 @@ def _process_version(result_id: str) -> None:
         result, preview = _classify(result_id, upload, file)
     if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)
-    written = result_store.write(result, preview, source_etag=upload.etag, replaces=stored) or _write_if_current(
-        result, preview, upload.etag
-    )
-    logs.event(
-        "upload_answered" if written else "upload_answered_elsewhere",
-        result_id=result_id,
-        etag=upload.etag,
-        status=result.status,
-        code=result.problem.code if isinstance(result, Failure) else None,
-        size_bytes=upload.size_bytes,
-        duration_ms=round(1000 * (time.monotonic() - started_s)),
-        model_version=result.model_version,
-    )
+    written = result_store.write(result, preview, source_etag=upload.etag, replaces=stored)
+    written = written or _write_if_current(result, preview, upload.etag)
+    facts: dict[str, Any] = {"etag": upload.etag, "size_bytes": upload.size_bytes, "status": result.status}
+    facts |= {"code": result.problem.code if isinstance(result, Failure) else None}
+    facts |= {"model_version": result.model_version}
+    facts["duration_ms"] = round(1000 * (time.monotonic() - started_s))
+    logs.event("upload_answered" if written else "upload_answered_elsewhere", result_id=result_id, **facts)
 
 
 def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple[Result, PreviewSpectrogram | None]:
@@ -124,7 +138,7 @@ def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple
         limits.check_upload_size(upload.size_bytes)
         file.writelines(upload.chunks)
         file.seek(0)
-        longest_s = settings().max_duration_s
+        longest_s = settings().limits.max_duration_s
         result = loaded.classify(file, result_id=result_id, max_duration_s=longest_s, preview=builder)
     except AudioError as error:
         problem = Problem(code=error.code, title=error.title, detail=error.detail)
@@ -150,24 +164,20 @@ def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload
     The stored result is read first, then the upload's ETag, and only the result that was read is replaced. So the
     result of a newer upload is never lost: either the upload's ETag differs, or the write fails.
 
-    Returns:
-        False if this version of the upload has its result already.
-
-    Raises:
-        _ReplacedError, _DeletedError: The upload is no longer of this version.
-        RuntimeError: Others kept replacing the result.
+    Returns False if this version has its result already. Raises what `_check_current` does, or RuntimeError.
     """
-    for _ in range(_MAX_WRITE_TRIES):
+    for _ in range(_MAX_TRIES):
         stored = result_store.read(result.id)
         if stored is not None and stored.is_final_for(upload_etag):
             return False
         _check_current(result.id, upload_etag)
         if result_store.write(result, preview, source_etag=upload_etag, replaces=stored):
             return True
-    raise RuntimeError(f"The result could not be written in {_MAX_WRITE_TRIES} tries: others keep writing it.")
+    raise RuntimeError(f"The result could not be written in {_MAX_TRIES} tries: others keep writing it.")
 
 
 def _check_current(result_id: str, upload_etag: str) -> None:
+    """Raises _ReplacedError or _DeletedError if the upload no longer has this ETag."""
     if _properties(result_id).etag != upload_etag:
         raise _ReplacedError
 
@@ -195,8 +205,7 @@ def answer_poisoned(message: func.QueueMessage) -> None:
     A message that cannot be used is logged and dropped: another try would not help.
 
     Raises:
-        RuntimeError: The result was replaced again and again.
-        azure.core.exceptions.AzureError: Storage cannot be reached.
+        RuntimeError: The result was replaced again and again. Otherwise what storage raises.
     """
     from pydantic import TypeAdapter, ValidationError  # imported here, as in functions.json_http
 
@@ -207,29 +216,21 @@ def answer_poisoned(message: func.QueueMessage) -> None:
         logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(body), faults=error.error_count())
         return
     result_id, poison_etag = poison["BlobName"], poison.get("ETag")
-    if poison["ContainerName"] != storage.UPLOADS or result_store.id_fault(result_id) is not None:
+    if poison["ContainerName"] != storage.UPLOADS or result_store.id_fault(result_id):
         logs.event("poison_ignored", level=logging.ERROR, container=poison["ContainerName"], result_id=result_id)
         return
     try:
         upload = _properties(result_id)
-        if poison_etag is not None and _bare(poison_etag) != _bare(upload.etag):
+        if poison_etag is not None and poison_etag.removeprefix("W/").strip('"') != upload.etag.strip('"'):
             raise _ReplacedError
         stored = result_store.read(result_id)
         if stored is not None and stored.source_etag == upload.etag:
             logs.event("poison_already_answered", result_id=result_id)
             return
-        problem = Problem(
-            code=result_store.PROCESSING_FAILED,
-            title="Processing failed",
-            detail="The file could not be processed in several tries, because of an error in the service. "
-            "Upload it again later.",
-        )
+        detail = "The file could not be processed in several tries. Upload it again later."
+        problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
         _write_if_current(Failure(id=result_id, problem=problem, model_version=None), None, upload.etag)
     except (_ReplacedError, _DeletedError):
         logs.event("poison_outdated", result_id=result_id)
         return
     logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)
-
-
-def _bare(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')

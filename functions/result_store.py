@@ -1,19 +1,17 @@
 """Stored results: one blob ``results/<id>.json`` each, with a summary and the upload's ETag in the blob's metadata.
 
-- The blob holds the result and, in its last member ``picture``, the preview spectrogram: so both are of one version of
-  the upload, and are written with one call.
-- The summary in the metadata makes a page of the history one call.
-- The ETag makes processing idempotent: an upload has its result when the stored result carries the upload's ETag.
+The blob's last member ``picture`` is the preview spectrogram, so that one call writes both. The summary makes a page of
+the history one call. An upload is done when the stored result carries its ETag.
 """
 
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote, unquote
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, ContentSettings
 
 from functions import storage
@@ -23,15 +21,13 @@ from tonearm.classification import Classification, Genre, Result
 PROCESSING_FAILED = "processing_failed"
 """Problem code of an upload that failed too often; a result with it may be replaced by a later one."""
 
-MAX_ID_CHARS = 1024 - len(".json")
-"""A blob's name has at most 1,024 characters, and a result's name is its upload's with ``.json``."""
+_SUFFIX = ".json"
+MAX_ID_CHARS = 1024 - len(_SUFFIX)
+"""A blob's name has at most 1,024 characters."""
 # Control characters, surrogates and what XML cannot hold: storage lists in XML and has no such names.
 NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # HTTP clients and servers resolve these segments, so the path would lead to another blob.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)")
-
-_SUFFIX = ".json"
-_CONTENT_TYPE = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,28 +74,19 @@ class PreviewSpectrogram:
 class StoredResult:
     """A result as read from storage."""
 
-    body: bytes
-    """The JSON of the result, with the preview spectrogram in it if there is one."""
+    result: dict[str, Any]
+    """The JSON of the result."""
+    preview: dict[str, Any] | None
+    """The JSON of the preview spectrogram, if there is one."""
     etag: str
     """ETag of the result's blob."""
     source_etag: str | None
     """ETag of the upload that was classified."""
-    problem_code: str | None
-
-    def result_json(self) -> str:
-        """The result without the preview spectrogram."""
-        document = json.loads(self.body)
-        document.pop("picture", None)
-        return json.dumps(document)
-
-    def preview_json(self) -> str | None:
-        """The preview spectrogram; None if there is none."""
-        preview = json.loads(self.body).get("picture")
-        return None if preview is None else json.dumps(preview)
 
     def is_final_for(self, upload_etag: str) -> bool:
         """Whether the upload with this ETag needs no further processing."""
-        return self.source_etag == upload_etag and self.problem_code != PROCESSING_FAILED
+        problem = self.result.get("problem", {})
+        return self.source_etag == upload_etag and problem.get("code") != PROCESSING_FAILED
 
 
 def id_fault(result_id: str) -> str | None:
@@ -108,96 +95,71 @@ def id_fault(result_id: str) -> str | None:
         return f"An id has 1 to {MAX_ID_CHARS} characters; this one has {len(result_id)}."
     if NOT_IN_NAMES.search(result_id):
         return "An id holds no control characters."
-    if _DOT_SEGMENT.search(result_id):
-        return "An id holds no path segment '.' or '..'."
-    return None
+    return "An id holds no path segment '.' or '..'." if _DOT_SEGMENT.search(result_id) else None
 
 
 def checked_id(result_id: str) -> str:
-    """The id itself.
-
-    Raises:
-        ProblemError: ``bad_id``, no result can have this id.
-    """
-    fault = id_fault(result_id)
-    if fault is not None:
+    """The id itself. Raises ProblemError ``bad_id`` if no result can have it."""
+    if fault := id_fault(result_id):
         raise ProblemError("bad_id", fault)
     return result_id
 
 
 def read(result_id: str) -> StoredResult | None:
-    """The stored result, of whichever version of the upload; None if there is none.
-
-    Raises:
-        azure.core.exceptions.AzureError: Storage cannot be reached.
-    """
+    """The stored result, of whichever version of the upload; None if there is none."""
     try:
         download = _blob(result_id).download_blob()
-        body = download.readall()
+        result = json.loads(download.readall())
     except ResourceNotFoundError:
         return None
-    facts = _from_metadata(download.properties.metadata)
-    return StoredResult(
-        body=body,
-        etag=download.properties.etag,
-        source_etag=facts.get("source_etag"),
-        problem_code=facts.get("problem_code"),
-    )
+    source_etag = _from_metadata(download.properties.metadata).get("source_etag")
+    preview = result.pop("picture", None)
+    return StoredResult(result=result, preview=preview, etag=download.properties.etag, source_etag=source_etag)
 
 
 def current(result_id: str) -> StoredResult | Literal["pending"] | None:
     """The result of the upload's current version; "pending" while there is none; None if there is no upload either.
 
     A result stays current when its upload has been deleted.
-
-    Raises:
-        azure.core.exceptions.AzureError: Storage cannot be reached.
     """
     stored = read(result_id)
     try:
         upload = storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
     except ResourceNotFoundError:
         return stored
-    if stored is None or stored.source_etag != upload.etag:
-        return "pending"
-    return stored
+    return stored if stored is not None and stored.source_etag == upload.etag else "pending"
 
 
 def write(
-    result: Result,
-    preview: PreviewSpectrogram | None = None,
-    *,
-    source_etag: str,
-    replaces: StoredResult | None,
+    result: Result, preview: PreviewSpectrogram | None = None, *, source_etag: str, replaces: StoredResult | None
 ) -> bool:
     """Write a result with one call, so that readers see the old result or the new one.
 
     Args:
         result: The result.
-        preview: The preview spectrogram, if there is one.
+        preview: Its preview spectrogram, if there is one.
         source_etag: ETag of the upload that was classified.
         replaces: The stored result that may be replaced; None: there must be none.
 
     Returns:
         False if another result is stored by now; it stays.
-
-    Raises:
-        azure.core.exceptions.AzureError, obstore.exceptions.BaseError: Storage cannot be reached.
     """
     document = asdict(result) if preview is None else asdict(result) | {"picture": asdict(preview)}
     content, metadata = json.dumps(document, allow_nan=False).encode(), _to_metadata(result, source_etag)
-    if replaces is None:
-        return storage.create_blob(storage.RESULTS, result.id + _SUFFIX, content, _CONTENT_TYPE, metadata)
+    name = result.id + _SUFFIX
+    if replaces is None and storage.obstore_can_name(name):
+        return storage.create_blob(storage.RESULTS, name, content, {"Content-Type": "application/json", **metadata})
+    condition: dict[str, Any] = {}
+    if replaces is not None:
+        condition = {"overwrite": True, "etag": replaces.etag, "match_condition": MatchConditions.IfNotModified}
     try:
         _blob(result.id).upload_blob(
             content,
-            content_settings=ContentSettings(content_type=_CONTENT_TYPE),
+            content_settings=ContentSettings(content_type="application/json"),
             metadata=metadata,
-            overwrite=True,
-            etag=replaces.etag,
-            match_condition=MatchConditions.IfNotModified,
+            **condition,
         )
-    except ResourceModifiedError:
+    except (ResourceExistsError, ResourceModifiedError):
         return False
     return True
 
@@ -226,17 +188,15 @@ def _blob(result_id: str) -> BlobClient:
 
 def _to_metadata(result: Result, source_etag: str) -> dict[str, str]:
     facts = {"source_etag": source_etag, "status": result.status, "created_at": result.created_at}
-    if isinstance(result, Classification):
-        facts |= {
-            "genre": result.genre,
-            "confidence": repr(float(result.confidence)),
-            "uncertain": "true" if result.uncertain else "false",
-            "duration_s": repr(float(result.audio.duration_s)),
-        }
-    else:
-        facts["problem_code"] = result.problem.code
     if result.model_version is not None:
         facts["model_version"] = result.model_version
+    if isinstance(result, Classification):
+        facts["genre"] = result.genre
+        facts["confidence"] = repr(float(result.confidence))
+        facts["uncertain"] = "true" if result.uncertain else "false"
+        facts["duration_s"] = repr(float(result.audio.duration_s))
+    else:
+        facts["problem_code"] = result.problem.code
     # Metadata travel as HTTP headers, which are ASCII, and a proxy might change quotes.
     return {key: quote(value, safe="") for key, value in facts.items()}
 

@@ -1,7 +1,6 @@
 """What there is of one upload: its result, its preview spectrogram, and a signed URL to download the recording."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import azure.functions as func
@@ -12,8 +11,6 @@ from functions.json_http import json_answer, operation
 from functions.problems import ProblemError
 from functions.result_store import PreviewSpectrogram
 from tonearm.classification import Result
-
-_PENDING_RETRY_AFTER_S = 1
 
 blueprint = func.Blueprint()
 
@@ -49,9 +46,8 @@ def get_result(req: func.HttpRequest) -> func.HttpResponse:
     if stored is None:
         raise ProblemError("not_found", "There is neither a result nor an upload of this id.")
     if stored == "pending":
-        headers = {"Retry-After": str(_PENDING_RETRY_AFTER_S)}
-        return json_answer(json.dumps(asdict(Pending(id=result_id))), status=202, headers=headers)
-    return json_answer(stored.result_json())
+        return json_answer(Pending(id=result_id), status=202, headers={"Retry-After": "1"})
+    return json_answer(stored.result)
 
 
 # "picture" in the route, the function's name and the stored JSON is the published word for the preview spectrogram.
@@ -61,12 +57,9 @@ def get_result(req: func.HttpRequest) -> func.HttpResponse:
 def get_picture(req: func.HttpRequest) -> func.HttpResponse:
     """Get the preview spectrogram of an upload that has a genre."""
     stored = result_store.current(_id(req))
-    preview = None if stored is None or stored == "pending" else stored.preview_json()
-    if preview is None:
-        raise ProblemError(
-            "not_found", "There is no preview spectrogram of this id: only results that are done have one."
-        )
-    return json_answer(preview)
+    if stored is None or stored == "pending" or stored.preview is None:
+        raise ProblemError("not_found", "There is no preview spectrogram of this id: only done results have one.")
+    return json_answer(stored.preview)
 
 
 @blueprint.function_name("get_recording")
@@ -79,16 +72,16 @@ def get_recording(req: func.HttpRequest) -> func.HttpResponse:
         properties = storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
     except ResourceNotFoundError:
         raise ProblemError("not_found", "There is no upload of this id, or it has been deleted.") from None
-    expires_at = upload_urls.expiry()
+    url, expires_at = upload_urls.signed_download_url(result_id)
     recording = Recording(
         id=result_id,
-        url=upload_urls.download_url(result_id, expires_at),
-        expires_at=upload_urls.rfc3339(expires_at),
+        url=url,
+        expires_at=expires_at,
         size_bytes=properties.size,
         content_type=properties.content_settings.content_type or "application/octet-stream",
     )
-    logs.event("recording_ticket", result_id=result_id, expires_at=recording.expires_at)
-    return json_answer(json.dumps(asdict(recording)))
+    logs.event("recording_ticket", result_id=result_id, expires_at=expires_at)
+    return json_answer(recording)
 
 
 def _id(req: func.HttpRequest) -> str:

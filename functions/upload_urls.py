@@ -1,27 +1,75 @@
-"""Ids of uploads, which nobody can guess, and signed URLs that write or read one upload for a short time."""
+"""``POST /api/uploads``: signed URLs that write or read one upload for a short time, and ids that nobody can guess."""
 
 import re
 import time
 import unicodedata
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import uuid4
 
-from azure.storage.blob import BlobSasPermissions, UserDelegationKey, generate_blob_sas
+import azure.functions as func
+from annotated_types import MaxLen
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from functions import storage
+from functions import logs, storage
+from functions.json_http import JsonRequest, json_answer, operation, read_json
 from functions.settings import settings
 
 MAX_FILENAME_CHARS = 100
-FALLBACK_FILENAME = "audio"
-
+_PROBLEMS = ("bad_request", "too_large", "storage_unavailable")
 # Ids begin with the milliseconds left until the year 2286, always 13 digits, so that the newest id sorts first.
 _LAST_MS = 10**13 - 1
 _ID_PREFIX = re.compile(r"(?:[0-9]{13})?[0-9a-f]{32}/")
-
 # Allowed besides letters, marks and digits of all scripts; others become "_", so ids stay readable in URLs and shells.
 _ALLOWED_SIGNS = frozenset(" ._-+,()[]'&!@=~")
 # Clocks differ: a key that is valid from now on may not be valid yet where it is checked.
 _CLOCK_SKEW = timedelta(minutes=5)
+
+blueprint = func.Blueprint()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRequest(JsonRequest):
+    """What will be uploaded. The whole body may be left out."""
+
+    filename: Annotated[str | None, MaxLen(1024)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadUrl:
+    """Where to upload a recording, and where its result will be."""
+
+    id: str
+    upload_url: str
+    """Takes one HTTP PUT of the file, with ``upload_headers``. Whoever has it can write the file: keep it secret."""
+    upload_headers: dict[str, str]
+    expires_at: str
+    result_url: str
+    max_bytes: int
+
+
+@blueprint.function_name("create_upload")
+@blueprint.route("uploads", methods=["POST"])
+@operation(request=UploadRequest, request_required=False, answers={201: UploadUrl}, problems=_PROBLEMS)
+def create_upload(req: func.HttpRequest) -> func.HttpResponse:
+    """Get a signed URL to upload a recording."""
+    body = req.get_body()
+    request = read_json(body, UploadRequest) if body.strip() else UploadRequest()
+    result_id = new_id(request.filename)
+    url, expires_at = signed_upload_url(result_id)
+    api_url = req.url.partition("?")[0].removesuffix("/").rpartition("/")[0]
+    upload = UploadUrl(
+        id=result_id,
+        upload_url=url,
+        upload_headers={"x-ms-blob-type": "BlockBlob"},
+        expires_at=expires_at,
+        result_url=f"{api_url}/results/{quote(result_id)}",
+        max_bytes=settings().limits.max_upload_bytes,
+    )
+    logs.event("upload_ticket", result_id=result_id, expires_at=expires_at)
+    return json_answer(upload, status=201, headers={"Location": upload.result_url})
 
 
 def new_id(filename: str | None) -> str:
@@ -48,56 +96,41 @@ def safe_filename(filename: str) -> str:
     stem, dot, extension = safe.rpartition(".")
     if dot and len(extension) <= 10:
         safe = stem[: MAX_FILENAME_CHARS - len(extension) - 1].rstrip(" .") + dot + extension
-    return safe[:MAX_FILENAME_CHARS].strip(" .") or FALLBACK_FILENAME
+    return safe[:MAX_FILENAME_CHARS].strip(" .") or "audio"
 
 
-def expiry() -> datetime:
-    """When a URL that is signed now expires: a whole second, as in the signature."""
-    return (datetime.now(UTC) + timedelta(seconds=settings().upload_url_ttl_s)).replace(microsecond=0)
+def signed_upload_url(result_id: str) -> tuple[str, str]:
+    """A URL that creates or replaces this one upload, and can neither read nor list; and when it expires."""
+    return _signed_url(result_id, BlobSasPermissions(create=True, write=True))
 
 
-def rfc3339(moment: datetime) -> str:
-    """A time in UTC as JSON text."""
-    return moment.isoformat().replace("+00:00", "Z")
+def signed_download_url(result_id: str) -> tuple[str, str]:
+    """A URL that reads this one upload, as an attachment, so that no browser shows a page; and when it expires."""
+    return _signed_url(result_id, BlobSasPermissions(read=True), disposition="attachment")
 
 
-def upload_url(result_id: str, expires_at: datetime) -> str:
-    """A URL that creates or replaces this one upload, and can neither read nor list.
-
-    Raises:
-        azure.core.exceptions.AzureError: Storage cannot be reached.
-    """
-    return _signed_url(result_id, expires_at, BlobSasPermissions(create=True, write=True))
-
-
-def download_url(result_id: str, expires_at: datetime) -> str:
-    """A URL that reads this one upload, as an attachment, so that no browser shows it as a page.
-
-    Raises:
-        azure.core.exceptions.AzureError: Storage cannot be reached.
-    """
-    return _signed_url(result_id, expires_at, BlobSasPermissions(read=True), content_disposition="attachment")
-
-
-def _signed_url(
-    result_id: str, expires_at: datetime, permission: BlobSasPermissions, *, content_disposition: str | None = None
-) -> str:
+def _signed_url(result_id: str, permission: BlobSasPermissions, disposition: str | None = None) -> tuple[str, str]:
     """Sign with the account's key if there is one (Azurite), else with a key that the app's identity gets (Azure)."""
+    expires_at = _expiry()
     service = storage.service()
     blob = service.get_blob_client(storage.UPLOADS, result_id)
-    account_key: str | None = getattr(service.credential, "account_key", None)
-    delegation_key: UserDelegationKey | None = None
-    if account_key is None:
-        delegation_key = service.get_user_delegation_key(datetime.now(UTC) - _CLOCK_SKEW, expires_at)
+    key: dict[str, Any] = {"account_key": getattr(service.credential, "account_key", None)}
+    if key["account_key"] is None:
+        now = datetime.now(UTC)
+        key = {"user_delegation_key": service.get_user_delegation_key(now - _CLOCK_SKEW, expires_at)}
     signature = generate_blob_sas(
         str(service.account_name),
         storage.UPLOADS,
         result_id,
-        account_key=account_key,
-        user_delegation_key=delegation_key,
+        **key,
         permission=permission,
         expiry=expires_at,
         protocol="https" if blob.url.startswith("https:") else "https,http",
-        content_disposition=content_disposition,
+        content_disposition=disposition,
     )
-    return f"{blob.url}?{signature}"
+    return f"{blob.url}?{signature}", expires_at.isoformat().replace("+00:00", "Z")
+
+
+def _expiry() -> datetime:
+    """A whole second, as in the signature."""
+    return (datetime.now(UTC) + timedelta(seconds=settings().limits.upload_url_ttl_s)).replace(microsecond=0)

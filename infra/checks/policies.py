@@ -266,7 +266,7 @@ def _containers_of_the_code(root: Path) -> set[str]:
 
 
 def _poison_queues_of_the_code(root: Path) -> set[str]:
-    """The queue that functions/uploads.py has a function for."""
+    """The queue that functions/process_upload.py has a function for."""
     names = (code.constants(tree).get("POISON_QUEUE") for _, tree in code.trees(root, "functions"))
     return {str(name) for name in names if name}
 

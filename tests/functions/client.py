@@ -1,9 +1,11 @@
-"""Speaks to the functions as a host would, with a sound to send."""
+"""Calls the functions as a host does, and makes audio to send."""
 
+import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.storage.blob import ContainerClient
 
@@ -35,7 +37,7 @@ class Answer:
 
 
 class Client:
-    """Requests by function name: routing is the host's part and is tested with it."""
+    """Requests by the function's name; routing is tested with the host."""
 
     def __init__(self, worker: SyncWorker) -> None:
         self.worker = worker
@@ -67,7 +69,7 @@ class Client:
     def limits(self) -> Answer:
         return self.call("limits", "limits")
 
-    def picture(self, result_id: str) -> Answer:
+    def preview(self, result_id: str) -> Answer:
         return self.call("get_picture", "pictures/…", params={"id": result_id})
 
     def recording(self, result_id: str) -> Answer:
@@ -86,16 +88,30 @@ class Client:
         return self.call("get_feedback", "feedback/…", params={"id": result_id})
 
     def uploaded(self, name: str) -> None:
-        """What the host does when ``name`` is in uploads."""
+        """Call the blob trigger."""
         self.worker.invoke_blob("answer_upload", container="uploads", blob_name=name)
 
     def poisoned(self, message: str) -> None:
+        """Call the poison queue's trigger."""
         self.worker.invoke_queue("answer_poisoned", message)
 
 
 def wav(duration_s: float = 2.0, *, seed: int = 0) -> bytes:
-    """A sound that can be classified."""
+    """Audio that can be classified."""
     return encode("wav", music(duration_s, seed=seed))
+
+
+def fetch(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """A plain HTTP request, as to a signed URL."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers or {}))
+        response = connection.getresponse()
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, names, response.read())
+    finally:
+        connection.close()
 
 
 def stored(results: ContainerClient, name: str) -> dict[str, Any]:
@@ -104,5 +120,5 @@ def stored(results: ContainerClient, name: str) -> dict[str, Any]:
 
 
 def poison(name: str, **more: object) -> str:
-    """The host's message about an upload that it gave up on."""
+    """The host's message about an upload that failed too often."""
     return json.dumps({"Type": "BlobTrigger", "ContainerName": "uploads", "BlobName": name, **more})

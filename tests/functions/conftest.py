@@ -30,7 +30,7 @@ Interrupt = Callable[[Callable[[], object]], None]
 
 @pytest.fixture(scope="session")
 def blob_service(azurite: Storage) -> BlobServiceClient:
-    """The tests' own way into storage."""
+    """The tests' own client."""
     service = BlobServiceClient.from_connection_string(azurite.connection_string)
     for name in storage.CONTAINERS:
         # Tests of other folders may have run before, on the same storage.
@@ -54,13 +54,17 @@ def client(worker: SyncWorker, blob_service: BlobServiceClient) -> Client:
     return Client(worker)
 
 
+def forget_settings() -> None:
+    for cached in (settings, storage.service, storage.container, storage._store):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """Sets app settings (None: unset) and makes the app forget what it made of the old ones."""
+    """Sets app settings (None: unset) and drops what the app cached for the old ones."""
 
     def forget() -> None:
-        settings.cache_clear()
-        storage.forget_clients()
+        forget_settings()
         monkeypatch.setattr(model_loader, "_loaded", None)
         monkeypatch.setattr(health, "_cached", None)
 
@@ -74,13 +78,12 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     yield set_all
     monkeypatch.undo()
-    settings.cache_clear()
-    storage.forget_clients()
+    forget_settings()
 
 
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Events:
-    """What the app has logged so far, parsed."""
+    """The app's log so far, parsed."""
     caplog.set_level(logging.INFO, logger="tonearm.edge")
 
     def parsed() -> list[dict[str, Any]]:
@@ -91,24 +94,24 @@ def events(caplog: pytest.LogCaptureFixture) -> Events:
 
 @pytest.fixture
 def name() -> str:
-    """An upload's path that nobody used before."""
+    """A new path of an upload."""
     return f"{uuid4().hex}/a b ü#?.wav"
 
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads are taken for large ones, which are put on disk and looked at before and after."""
+    """Every upload counts as large: it is read to disk, and checked before and after."""
     monkeypatch.setattr(process_upload, "_SMALL_BYTES", 10_000)
 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Naming a genre takes so long that an upload is looked at again before its answer is written."""
+    """Every upload takes so long that it is checked again before its result is written."""
     monkeypatch.setattr(process_upload, "_ASSUMED_CURRENT_S", 0)
 
 
 class Interrupted:
-    """The real classifier, to which something happens before its first answer."""
+    """The real classifier, which calls ``interruption`` before its first result."""
 
     def __init__(self, real: Classifier, interruption: Callable[[], object]) -> None:
         self.real = real
@@ -124,7 +127,7 @@ class Interrupted:
 
 @pytest.fixture
 def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
-    """Makes something happen while the next upload is being classified."""
+    """Calls a function while the next upload is being classified."""
 
     def arrange(interruption: Callable[[], object]) -> None:
         monkeypatch.setattr(model_loader, "_loaded", Interrupted(model_loader.classifier(), interruption))

@@ -134,7 +134,7 @@ NEVER_LOADED = {"keras", "librosa", "matplotlib", "numba", "pandas", "scipy", "s
     ("imports", "kept_out"),
     [
         (
-            "functions.classify, functions.uploads, functions.openapi, functions.health",
+            "functions.classify, functions.process_upload, functions.openapi",
             LOADED_WHEN_NEEDED | NEVER_LOADED,
         ),
         ("functions.openapi, tonearm.classifier, tonearm.features.preview_spectrogram", NEVER_LOADED | {"pydantic"}),

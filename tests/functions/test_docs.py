@@ -27,6 +27,6 @@ def test_every_setting_is_described_with_its_default() -> None:
     assert names <= set(ROWS)
     defaults = read_settings({"AzureWebJobsStorage": "AccountKey=k"})
     for name in ("MAX_REQUEST_BYTES", "MAX_REQUEST_DURATION_S", "MAX_UPLOAD_BYTES", "MAX_DURATION_S"):
-        assert ROWS[f"TONEARM_{name}"] == str(getattr(defaults, name.lower()))
+        assert ROWS[f"TONEARM_{name}"] == str(getattr(defaults.limits, name.lower()))
     assert ROWS["TONEARM_MODE"] == f"`{defaults.mode}`"
-    assert ROWS["TONEARM_UPLOAD_URL_TTL_S"] == str(defaults.upload_url_ttl_s)
+    assert ROWS["TONEARM_UPLOAD_URL_TTL_S"] == str(defaults.limits.upload_url_ttl_s)

@@ -170,7 +170,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["result_id", "genre", "predicted", "model_version", "x"])
 
 
-@budget(max_examples=150)
+@budget(max_examples=50)
 @given(st.dictionaries(FIELDS, JSON | st.sampled_from(["jazz", DIRECT]), max_size=5))
 def test_any_body_gets_a_clear_answer(client: Client, body: dict[str, Any]) -> None:
     answer = client.give_feedback(**body)

@@ -146,7 +146,7 @@ class TestAnswers:
             assert_described(result, "get", client.result(result_id))
             client.uploaded(result_id)
             assert_described(result, "get", client.result(result_id))
-            assert_described("/pictures/{id}", "get", client.picture(result_id))
+            assert_described("/pictures/{id}", "get", client.preview(result_id))
             assert_described("/recordings/{id}", "get", client.recording(result_id))
         assert_described("/recordings/{id}", "get", client.recording("no/such"))
         assert_described("/results", "get", client.history())

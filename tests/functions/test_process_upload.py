@@ -237,7 +237,7 @@ class TestPoison:
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=2))
 
 
-@budget(max_examples=60)
+@budget(max_examples=30)
 @given(
     st.one_of(
         st.binary(max_size=60),

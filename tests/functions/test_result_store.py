@@ -1,9 +1,11 @@
 """Ids and stored results."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from tonearm.classification import (
     Models,
     Probabilities,
     Problem,
+    Result,
 )
 from tonearm.constants import GENRES
 
@@ -85,56 +88,38 @@ class TestStorage:
         assert result_store.write(result, source_etag='"0x1"', replaces=None)
         stored = result_store.read(result.id)
         assert stored is not None
-        assert json.loads(stored.body) == json.loads(stored.result_json()) == json.loads(result.to_json())
-        assert stored.preview_json() is None
-        assert (stored.source_etag, stored.problem_code) == ('"0x1"', None)
+        assert stored.result == json.loads(result.to_json())
+        assert (stored.preview, stored.source_etag) == (None, '"0x1"')
         properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
         assert properties.content_settings.content_type == "application/json"
         assert all(value.isascii() and '"' not in value for value in properties.metadata.values())
 
-    def test_the_summary_of_a_done_result(self, results: ContainerClient) -> None:
-        result = classification("records/summary.wav")
-        result_store.write(result, source_etag='"0x1"', replaces=None)
-        properties = results.get_blob_client("records/summary.wav.json").get_blob_properties()
-        assert result_store.summary("records/summary.wav.json", properties.metadata) == result_store.ResultSummary(
-            id="records/summary.wav",
-            status="done",
-            genre="rock",
-            confidence=0.625,
-            uncertain=True,
-            problem_code=None,
+    @pytest.mark.parametrize(
+        "result",
+        [
+            classification("records/s.wav"),
+            replace(classification("records/s.wav"), uncertain=False),
+            failure("records/s.wav"),
+            replace(failure("records/s.wav"), model_version="2 ü"),
+        ],
+    )
+    def test_the_summary(self, results: ContainerClient, result: Result) -> None:
+        with suppress(ResourceNotFoundError):
+            results.delete_blob(f"{result.id}.json")
+        assert result_store.write(result, source_etag="1", replaces=None)
+        metadata = results.get_blob_client(f"{result.id}.json").get_blob_properties().metadata
+        done = result if isinstance(result, Classification) else None
+        assert result_store.summary(f"{result.id}.json", metadata) == result_store.ResultSummary(
+            id=result.id,
+            status=result.status,
+            genre=done and done.genre,
+            confidence=done and done.confidence,
+            uncertain=done and done.uncertain,
+            problem_code=result.problem.code if isinstance(result, Failure) else None,
             created_at=result.created_at,
-            duration_s=1.0,
-            model_version="1",
+            duration_s=done and done.audio.duration_s,
+            model_version=result.model_version,
         )
-
-    def test_the_summary_of_a_certain_one_and_of_a_failed_one(self, results: ContainerClient) -> None:
-        result_store.write(replace(classification("records/c.wav"), uncertain=False), source_etag="1", replaces=None)
-        metadata = results.get_blob_client("records/c.wav.json").get_blob_properties().metadata
-        certain = result_store.summary("records/c.wav.json", metadata)
-        assert certain is not None
-        assert certain.uncertain is False
-        failed = failure("records/f.wav")
-        result_store.write(failed, source_etag="1", replaces=None)
-        metadata = results.get_blob_client("records/f.wav.json").get_blob_properties().metadata
-        assert result_store.summary("records/f.wav.json", metadata) == result_store.ResultSummary(
-            id="records/f.wav",
-            status="failed",
-            genre=None,
-            confidence=None,
-            uncertain=None,
-            problem_code="silent",
-            created_at=failed.created_at,
-            duration_s=None,
-            model_version=None,
-        )
-
-    def test_the_summary_of_a_failed_one_that_a_model_looked_at(self, results: ContainerClient) -> None:
-        result_store.write(replace(failure("records/m.wav"), model_version="2 ü"), source_etag="1", replaces=None)
-        metadata = results.get_blob_client("records/m.wav.json").get_blob_properties().metadata
-        found = result_store.summary("records/m.wav.json", metadata)
-        assert found is not None
-        assert found.model_version == "2 ü"
 
     def test_the_summary_of_an_old_one(self) -> None:
         """Written before length and version were kept beside it."""
@@ -175,9 +160,11 @@ class TestStorage:
         assert result_store.current(result_id) == stored
 
 
-def test_an_upload_given_up_on_is_not_answered_for_good() -> None:
-    stored = result_store.StoredResult(body=b"", etag="e", source_etag="1", problem_code=None)
-    assert stored.is_final_for("1")
-    assert not stored.is_final_for("2")
-    assert replace(stored, problem_code="silent").is_final_for("1")
-    assert not replace(stored, problem_code=result_store.PROCESSING_FAILED).is_final_for("1")
+def test_a_result_after_too_many_tries_is_not_final() -> None:
+    def stored(result: Result) -> result_store.StoredResult:
+        return result_store.StoredResult(result=json.loads(result.to_json()), preview=None, etag="e", source_etag="1")
+
+    assert stored(classification("a")).is_final_for("1")
+    assert not stored(classification("a")).is_final_for("2")
+    assert stored(failure("a")).is_final_for("1")
+    assert not stored(failure("a", result_store.PROCESSING_FAILED)).is_final_for("1")

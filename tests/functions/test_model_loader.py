@@ -1,18 +1,24 @@
-"""``GET /api/model``: the version in service, and others that are installed."""
+"""Loading the models, and ``GET /api/model``."""
 
 import hashlib
 import json
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from functions import model_info as module
 from functions import model_loader
-from tests.functions.client import Client
-from tests.functions.conftest import Configure
+from tests.functions.client import Client, wav
+from tests.functions.conftest import Configure, Events
 from tonearm import manifest
 from tonearm.constants import GENRES
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.unlink()  # it is a link to the shipped file
+    file.write_text(text)
 
 
 @pytest.fixture
@@ -25,11 +31,10 @@ def several(client: Client, configure: Configure, tmp_path: Path, monkeypatch: p
     """A folder of models with three versions, none of them the default, and things that are no versions."""
     shipped = manifest.default_folder()
     for version in ("2026.9.12", "2026.11.9", "2026.11.10"):
-        shutil.copytree(shipped, tmp_path / version)
-        card = tmp_path / version / "MODEL_CARD.md"
-        card.write_text(f"# Tonearm {version}\n")
+        shutil.copytree(shipped, tmp_path / version, copy_function=os.link)
         facts = json.loads((shipped / "manifest.json").read_text())
-        (tmp_path / version / "manifest.json").write_text(json.dumps({**facts, "version": version}))
+        rewrite(tmp_path / version / "MODEL_CARD.md", f"# Tonearm {version}\n")
+        rewrite(tmp_path / version / "manifest.json", json.dumps({**facts, "version": version}))
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "default.txt").write_text("2026.11.9\n")
     monkeypatch.setattr(manifest, "MODELS_FOLDER", tmp_path)
@@ -66,7 +71,7 @@ def test_several_versions(client: Client, several: Path) -> None:
     assert other["versions"] == facts["versions"]
 
 
-@pytest.mark.parametrize("version", ["2026.1.1", "unfinished", "default.txt", "..", ".", "*", "2026.11.9/", "\x00"])
+@pytest.mark.parametrize("version", ["2026.1.1", "unfinished", "..", "*", "2026.11.9/", "\x00"])
 def test_unknown_versions(client: Client, several: Path, version: str) -> None:
     answer = client.model(version=version)
     assert (answer.status, answer.code) == (404, "not_found")
@@ -83,7 +88,7 @@ def test_a_path_is_no_version(client: Client, several: Path) -> None:
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json"])
 def test_a_version_that_is_not_whole(client: Client, several: Path, name: str) -> None:
     """A training that writes one, or a copy that was cut off; the version in service is told all the same."""
-    (several / "2026.11.10" / name).write_text("{")
+    rewrite(several / "2026.11.10" / name, "{")
     answer = client.model(version="2026.11.10")
     assert (answer.status, answer.code) == (503, "model_unavailable")
     assert client.model().status == 200
@@ -100,13 +105,27 @@ def test_versions_are_ordered_by_their_numbers(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").touch()
     newest_first = ["trial2", "trial", "2026.10.1-b", "2026.10.1-a", "2026.10.1", "2026.9.1", "10", "1.0"]
-    assert module.installed(tmp_path) == newest_first
+    assert model_loader.installed(tmp_path) == newest_first
 
 
 def test_nothing_of_this_machine_is_in_it(client: Client, serving: Path) -> None:
     assert str(serving.parent.parent) not in client.model().body.decode()
 
 
-def test_no_models(client: Client, configure: Configure) -> None:
-    configure(TONEARM_MODEL="no-such-version")
-    assert client.model().code == "model_unavailable"
+def test_models_that_are_not_there(client: Client, configure: Configure) -> None:
+    elsewhere = f"../{manifest.MODELS_FOLDER.name}/{model_loader.classifier().directory.name}"
+    for version in ("no-such-version", "..", elsewhere):
+        configure(TONEARM_MODEL=version)
+        for answer in (client.classify(wav()), client.model()):
+            assert (answer.status, answer.code) == (503, "model_unavailable")
+            assert "models/" not in answer.json["detail"]
+    configure(TONEARM_MODEL=None)
+    assert client.classify(wav()).status == 200
+
+
+def test_models_are_loaded_once(client: Client, configure: Configure, events: Events) -> None:
+    configure(TONEARM_MODEL=model_loader.classifier().directory.name)
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: model_loader.classifier(), range(8)))
+    assert all(each is loaded[0] for each in loaded)
+    assert [event["event"] for event in events()].count("models_loaded") == 1
