@@ -89,7 +89,7 @@ def small_stages(classifier: Classifier) -> Figures:
     results = [classifier.classify(source) for _ in range(30)]
     return {
         "tiles": timed(lambda: tiles(columns.mel)),
-        "svm": timed(lambda: classifier.svm.judge(features)),
+        "svm": timed(lambda: classifier.svm.scores_and_similarity(features)),
         "json": timed(results[0].to_json),
         "ensemble_ms": float(np.median([result.timings_ms["ensemble"] for result in results])),
     }

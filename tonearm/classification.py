@@ -1,4 +1,4 @@
-"""The answer: plain dataclasses that are also the JSON of every door (blob, HTTP, command line, web page)."""
+"""The result: plain dataclasses that are also its JSON everywhere (blob, HTTP, command line, web page)."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 Genre = Literal["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 Mode = Literal["accurate", "fast"]
-"""How many tiles of a window VGG19 looks at: all that fit abreast (three in 30 s), or the middle one."""
+"""How many tiles of a window VGG19 looks at: all (three in 30 s), or the middle one."""
 Probabilities = dict[Genre, float]
 """All ten genres in the labels' order; the values sum to 1."""
 
@@ -16,7 +16,7 @@ SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audio:
-    """What was decoded. ``analysed_s`` is how much of ``duration_s`` the models judged: all but silent windows."""
+    """What was decoded. ``analysed_s`` is how much of ``duration_s`` was classified: all but silent windows."""
 
     duration_s: float
     sample_rate_hz: int
@@ -32,7 +32,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
-    """One model's own opinion, calibrated on its own."""
+    """One model's own answer, calibrated by itself."""
 
     genre: Genre
     probabilities: Probabilities
@@ -40,7 +40,7 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Both models side by side; where they disagree, the reader can see it."""
+    """Both models' own answers."""
 
     svm: ModelAnswer
     vgg19: ModelAnswer
@@ -48,7 +48,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The genre of one stretch of the recording; the segments cover all of it but its silent windows."""
+    """The genre of one part of the recording; the segments cover all of it but its silent windows."""
 
     start_s: float
     end_s: float
@@ -92,13 +92,13 @@ class Classification:
     created_at: str = field(default_factory=now_iso)
 
     def to_json(self) -> str:
-        """The JSON text that every door hands out."""
+        """The result as JSON text."""
         return json.dumps(asdict(self), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A recording that has no genre, and why. It stands where its Classification would."""
+    """Why a recording has no genre. It takes the place of its Classification."""
 
     schema: Literal["tonearm.result/1"] = SCHEMA
     id: str
@@ -108,7 +108,7 @@ class Failure:
     created_at: str = field(default_factory=now_iso)
 
     def to_json(self) -> str:
-        """The JSON text that every door hands out."""
+        """The result as JSON text."""
         return json.dumps(asdict(self), allow_nan=False)
 
 

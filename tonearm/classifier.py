@@ -5,7 +5,6 @@ import uuid
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from tonearm.features.preview_spectrogram import PreviewBuilder
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
-from tonearm.models import OnnxModel, SvmModel, load_filter_banks, load_svm, load_vgg19
+from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 
 
 class Stopwatch:
@@ -44,10 +43,10 @@ class Stopwatch:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Judged:
-    """What the models said of one window: log-probabilities of shapes (10,) and (n_tiles, 10), and its similarity.
+class _WindowAnswer:
+    """What is remembered of a window: not its samples, which would pile up over hours.
 
-    Not the window itself: hours of samples must not pile up.
+    ``svm`` (10,) and ``vgg19`` (n_tiles, 10) are log-probabilities; ``similarity`` is the SVM's.
     """
 
     first_s: float
@@ -60,7 +59,7 @@ class _Judged:
 
 @dataclass(slots=True)
 class Classifier:
-    """Both models of one version, loaded. Make one and keep it: loading takes a second, an answer milliseconds.
+    """Both models of one version, loaded: loading takes a second, an answer milliseconds.
 
     It may be called from many threads at once.
     """
@@ -72,7 +71,7 @@ class Classifier:
     mode: Mode = "accurate"
 
     @classmethod
-    def load(cls, directory: Path | None = None, *, mode: Mode = "accurate", threads: int = 1) -> Self:
+    def load(cls, directory: Path | None = None, *, mode: Mode = "accurate", threads: int = 1) -> "Classifier":
         """Loads a version's folder, by default the one that ``models/default.txt`` names.
 
         Args:
@@ -84,7 +83,13 @@ class Classifier:
             ModelError: if files are missing, do not match their checksums, or are for another version of this code.
         """
         facts = manifest.load(directory or manifest.default_folder())
-        return cls(facts, load_svm(facts), load_vgg19(facts, threads=threads), load_filter_banks(facts), mode)
+        return cls(
+            facts,
+            SvmModel(facts.read(SVM_FILE)),
+            OnnxModel(facts.read(VGG19_FILE), threads=threads),
+            FilterBanks.from_bytes(facts.read(FILTER_BANKS_FILE)),
+            mode,
+        )
 
     @property
     def model_version(self) -> str:
@@ -93,12 +98,12 @@ class Classifier:
 
     @property
     def numbers(self) -> ModeNumbers:
-        """The numbers of the mode."""
+        """The calibration of the mode."""
         return self.manifest.modes[self.mode]
 
     @property
     def directory(self) -> Path:
-        """The version's folder: manifest.json, metrics.json, MODEL_CARD.md."""
+        """The version's folder."""
         return self.manifest.folder
 
     def classify(
@@ -111,7 +116,7 @@ class Classifier:
     ) -> Classification:
         """Names the genre of a recording.
 
-        The whole of it is judged, 30 s at a time, in bounded memory. Silent windows have no vote and no segment.
+        All of it is classified, 30 s at a time, in bounded memory. Silent windows do not count and have no segment.
 
         Args:
             source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``, where
@@ -125,62 +130,70 @@ class Classifier:
             The genre with calibrated probabilities, of the whole recording and of each segment.
 
         Raises:
-            AudioError: if there is nothing to judge; its ``code`` says why.
+            AudioError: if there is nothing to classify; its ``code`` says why.
             OSError: if the file cannot be read.
             TypeError: if the source or its samples are of another type.
             ValueError: if samples or sample rate are out of range.
         """
         watch = Stopwatch()
         reader = AudioReader(source, max_duration_s=max_duration_s)
-        judged = []
+        answers = []
         for window in reader.windows():
             watch.lap("decode")
             if not window.silent:
-                judged.append(self._judge(window, watch, preview))
+                answers.append(self._answer(window, watch, preview))
             elif preview is not None:
                 preview.add(window, None)
         watch.lap("decode")
-        if not judged:
+        if not answers:
             raise AudioError(
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
-        svm, vgg19, probabilities, segments = self._pool(judged)
-        weights = [each.end_s - each.start_s for each in judged]
-        similarity = float(np.average([each.similarity for each in judged], weights=weights))
+        # Windows count by the seconds that are new in them.
+        new_s = np.array([each.end_s - each.start_s for each in answers])
+        svm = ensemble.mean(np.array([each.svm for each in answers]), new_s)
+        vgg19 = ensemble.mean(np.array([each.vgg19.mean(axis=0) for each in answers]), new_s)
+        similarity = float(np.average([each.similarity for each in answers], weights=new_s))
+        of_track = _model_answer(ensemble.pooled(svm, vgg19, self.numbers.weights))
+        segments = [segment for each in answers for segment in self._segments(each)]
+        confidence = of_track.probabilities[of_track.genre]
         audio = reader.facts()
-        heard_s = sum(weights)
-        named = _named(probabilities)
-        genre = GENRES[int(np.argmax(probabilities))]
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
-            genre=genre,
-            confidence=named[genre],
-            uncertain=named[genre] < self.numbers.uncertain_below or similarity < self.manifest.min_similarity,
-            probabilities=named,
-            models=Models(svm=_answer(np.exp(svm)), vgg19=_answer(np.exp(vgg19))),
+            genre=of_track.genre,
+            confidence=confidence,
+            uncertain=ensemble.uncertain(
+                confidence,
+                similarity,
+                uncertain_below=self.numbers.uncertain_below,
+                min_similarity=self.manifest.min_similarity,
+            ),
+            probabilities=of_track.probabilities,
+            models=Models(svm=_model_answer(np.exp(svm)), vgg19=_model_answer(np.exp(vgg19))),
             segments=segments,
-            audio=replace(audio, analysed_s=min(round(heard_s, 3), audio.duration_s)),
+            audio=replace(audio, analysed_s=min(round(float(new_s.sum()), 3), audio.duration_s)),
             model_version=self.model_version,
             mode=self.mode,
             timings_ms=watch.read_ms(),
         )
 
-    def _judge(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _Judged:
+    def _answer(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _WindowAnswer:
+        """Both models' answers about a window."""
         columns = spectrum(window.samples, self.banks)
-        picture = columns.mel
+        mel = columns.mel
         watch.lap("spectrum")
         if preview is not None:
             preview.add(window, columns)
-            watch.lap("overview")
-        vector = svm_features.vector(columns, picture)
+            watch.lap("overview")  # a public key, kept from before the word changed
+        vector = svm_features.vector(columns, mel)
         watch.lap("features")
-        svm, similarity = self.svm.judge(vector[None])
+        svm, similarity = self.svm.scores_and_similarity(vector[None])
         watch.lap("svm")
-        vgg19 = self.vgg19.scores(tiles(picture, self.numbers.tiles))
+        vgg19 = self.vgg19.scores(tiles(mel, self.numbers.tiles))
         watch.lap("vgg19")
         scales = self.numbers.scales
-        return _Judged(
+        return _WindowAnswer(
             first_s=window.first_s,
             start_s=window.start_s,
             end_s=window.end_s,
@@ -189,30 +202,20 @@ class Classifier:
             similarity=float(similarity[0]),
         )
 
-    def _pool(
-        self, judged: list[_Judged]
-    ) -> tuple[LogProbabilities, LogProbabilities, LogProbabilities, list[Segment]]:
-        """The track's answers (SVM, VGG19, ensemble) and the segments. Windows weigh by the seconds new in them."""
-        weights = np.array([each.end_s - each.start_s for each in judged])
-        svm = ensemble.mean(np.array([each.svm for each in judged]), weights)
-        vgg19 = ensemble.mean(np.array([each.vgg19.mean(axis=0) for each in judged]), weights)
-        segments = [segment for each in judged for segment in self._segments(each)]
-        return svm, vgg19, ensemble.pooled(svm, vgg19, self.numbers.weights), segments
-
-    def _segments(self, judged: _Judged) -> list[Segment]:
-        """One a tile, so a single one in fast mode: VGG19's opinion of the tile with the SVM's of the window."""
-        edges = np.linspace(judged.first_s, judged.end_s, len(judged.vgg19) + 1)
+    def _segments(self, window: _WindowAnswer) -> list[Segment]:
+        """One segment a tile, so a single one in fast mode: VGG19's answer about it, pooled with the SVM's."""
+        edges_s = np.linspace(window.first_s, window.end_s, len(window.vgg19) + 1)
         segments = []
-        for probabilities, start_s, end_s in zip(
-            ensemble.pooled(judged.svm, judged.vgg19, self.numbers.weights), edges[:-1], edges[1:], strict=True
-        ):
-            if end_s > judged.start_s + 1e-6:
+        pooled = ensemble.pooled(window.svm, window.vgg19, self.numbers.weights)
+        for probabilities, start_s, end_s in zip(pooled, edges_s[:-1], edges_s[1:], strict=True):
+            if end_s > window.start_s + 1e-6:
+                answer = _model_answer(probabilities)
                 segments.append(
                     Segment(
-                        start_s=round(float(max(start_s, judged.start_s)), 3),
+                        start_s=round(float(max(start_s, window.start_s)), 3),
                         end_s=round(float(end_s), 3),
-                        genre=GENRES[int(np.argmax(probabilities))],
-                        probabilities=_named(probabilities),
+                        genre=answer.genre,
+                        probabilities=answer.probabilities,
                     )
                 )
         return segments
@@ -235,7 +238,7 @@ def classify(
         The genre with calibrated probabilities, of the whole recording and of each segment.
 
     Raises:
-        AudioError: if there is nothing to judge; its ``code`` says why.
+        AudioError: if there is nothing to classify; its ``code`` says why.
         ModelError: if the model's files are missing or damaged.
         OSError: if the file cannot be read.
         TypeError: if the source or its samples are of another type.
@@ -251,13 +254,10 @@ def _default_classifier() -> Classifier:
     return Classifier.load()
 
 
-def _named(probabilities: LogProbabilities) -> Probabilities:
-    """By genre, rounded to a millionth in such a way that they still sum to 1."""
+def _model_answer(probabilities: LogProbabilities) -> ModelAnswer:
+    """Probabilities (10,) by genre, rounded to a millionth in such a way that they still sum to 1."""
+    genre: Genre = GENRES[int(np.argmax(probabilities))]
     rounded = np.round(probabilities, 6)
     rounded[int(np.argmax(rounded))] += 1 - rounded.sum()
-    return {genre: round(float(p), 6) for genre, p in zip(GENRES, rounded, strict=True)}
-
-
-def _answer(probabilities: LogProbabilities) -> ModelAnswer:
-    genre: Genre = GENRES[int(np.argmax(probabilities))]
-    return ModelAnswer(genre=genre, probabilities=_named(probabilities))
+    by_genre: Probabilities = {name: round(float(p), 6) for name, p in zip(GENRES, rounded, strict=True)}
+    return ModelAnswer(genre=genre, probabilities=by_genre)

@@ -1,8 +1,8 @@
-"""Two models' scores to one calibrated answer.
+"""Two models' scores become one calibrated answer.
 
-Each model's scores become probabilities by one scale (temperature scaling: Guo et al., 2017), which leaves its ranking
-as it is. The two are pooled as a weighted product (Genest & Zidek, 1986), softmax(w₁ log p₁ + w₂ log p₂), whose weights
-were fitted by likelihood and so calibrate the pool as well.
+Each model's scores become probabilities by one scale (temperature scaling: Guo et al., 2017), which keeps their order.
+The two are pooled as a weighted product (Genest & Zidek, 1986), softmax(w₁ log p₁ + w₂ log p₂); its weights were fitted
+by likelihood and so calibrate the pool as well.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,30 @@ LogProbabilities = NDArray[np.float64]
 
 
 def calibrated(scores: Floats, scale: float) -> LogProbabilities:
-    """Log-probabilities, shape (n, 10), of scores of that shape."""
+    """Log-probabilities, shape (n, 10), float64, of scores of shape (n, 10)."""
     return log_softmax(scale * scores.astype(np.float64))
 
 
 def pooled(svm: LogProbabilities, vgg19: LogProbabilities, weights: Mapping[str, float]) -> LogProbabilities:
-    """Probabilities of the ensemble from both models' log-probabilities; shapes broadcast against each other."""
+    """Probabilities of the ensemble from both models' log-probabilities; shapes (..., 10) broadcast."""
     return np.exp(log_softmax(weights["svm"] * svm + weights["vgg19"] * vgg19))
 
 
 def mean(log_probabilities: LogProbabilities, weights: NDArray[np.float64]) -> LogProbabilities:
-    """The weighted geometric mean of rows (n, 10), as log-probabilities of shape (10,)."""
+    """The geometric mean of rows (n, 10) by weights (n,), as log-probabilities of shape (10,)."""
     return log_softmax(np.average(log_probabilities, axis=0, weights=weights))
+
+
+def uncertain(confidence: float, similarity: float, *, uncertain_below: float, min_similarity: float) -> bool:
+    """Whether an answer is "not sure": this is the one place where that is decided.
+
+    Args:
+        confidence: the ensemble's probability of the genre.
+        similarity: of the recording to what the SVM was trained on, 0 to 1.
+        uncertain_below: the mode's threshold of confidence.
+        min_similarity: the version's threshold of similarity.
+    """
+    return confidence < uncertain_below or similarity < min_similarity
 
 
 def log_softmax(x: LogProbabilities) -> LogProbabilities:

@@ -177,7 +177,7 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     (folder / VGG19_FILE).write_bytes(onnx_export.quantized(float32, calibration_tiles).SerializeToString())
 
     compared = calibration_tiles[:COMPARED_TILES]
-    margins, similarity = SvmModel(svm_onnx).judge(experiment.vectors)
+    margins, similarity = SvmModel(svm_onnx).scores_and_similarity(experiment.vectors)
     logits = OnnxModel(float32.SerializeToString(), threads=2).scores(compared)
     differences = {
         "svm_difference": onnx_export.check_same("SVM", margins, svm.scores(machine, experiment.vectors)),

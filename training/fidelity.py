@@ -51,7 +51,7 @@ def main() -> None:
 def answer(classifier: Classifier, vector: Floats, mel: np.ndarray) -> str:
     """The genre of a row of the tables: feature vector (1246,), float32; mel spectrogram (128, n_columns), uint8."""
     numbers = classifier.numbers
-    margins, _ = classifier.svm.judge(vector[None])
+    margins, _ = classifier.svm.scores_and_similarity(vector[None])
     logits = classifier.vgg19.scores(tiles(mel.astype(np.float32), numbers.tiles))
     svm = ensemble.calibrated(margins, numbers.scales["svm"])
     vgg19 = calibration.tile_mean(logits[None], numbers.scales["vgg19"])

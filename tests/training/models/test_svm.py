@@ -16,7 +16,7 @@ def test_the_svm_is_exported_whole() -> None:
     machine = svm.train(vectors, vectors[:, None] + np.float32(0.1), labels, settings, found)
     exported = SvmModel(onnx_export.svm_to_onnx(machine, 40).SerializeToString())
     far = np.full((1, 40), 50, np.float32)
-    margins, similarity = exported.judge(np.concatenate([vectors, far]))
+    margins, similarity = exported.scores_and_similarity(np.concatenate([vectors, far]))
     np.testing.assert_allclose(margins[:-1], svm.scores(machine, vectors), atol=1e-5)
     np.testing.assert_allclose(similarity[:-1], svm.similarity(machine, vectors), atol=1e-6)
     assert (margins[:-1].argmax(1) == labels).mean() > 0.95
