@@ -185,7 +185,7 @@ class Classifier:
         watch.lap("spectrum")
         if preview is not None:
             preview.add(window, columns)
-            watch.lap("overview")  # a public key, kept from before the word changed
+            watch.lap("overview")  # a public key, which keeps an old word
         vector = svm_features.vector(columns, mel)
         watch.lap("features")
         svm, similarity = self.svm.scores_and_similarity(vector[None])

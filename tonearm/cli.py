@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING
 
 from tonearm.classification import Classification, Failure, Mode, Problem, Result
 from tonearm.constants import GENRES
@@ -36,14 +36,17 @@ MAX_NAME_COLUMNS = 60
 MOST_CERTAIN = 0.995
 
 EPILOG = """\
-No music at hand? `tonearm sample clip.wav` writes some. Collections to try: GTZAN, on which the models were trained, is
-on Kaggle ("GTZAN Dataset - Music Genre Classification"); FMA is at https://github.com/mdeff/fma.
-
 Folders are searched through for audio by their files' extensions; hidden files and folders are left out. Files that
 are named are always tried, whatever their extension.
 
+No music at hand? `tonearm sample clip.wav` writes some. Collections to try: GTZAN, on which the models were trained, is
+on Kaggle ("GTZAN Dataset - Music Genre Classification"); FMA is at https://github.com/mdeff/fma.
+
 exit status: 0 all classified, 1 some failed, 2 wrong usage, no audio found or no model, 130 interrupted
 """
+
+Writer = Callable[[Path, Result], None]
+"""Writes one file's result to standard output."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -124,20 +127,23 @@ def _classify(options: argparse.Namespace) -> int:
     except ModelError as error:
         return _cannot_start(str(error))
 
-    progress = _Progress(len(files), sys.stderr)
-    writer = _writer(options, files)
+    write = _json_lines() if options.json else _csv() if options.csv else _table(files)
+    show_progress = len(files) > 1 and sys.stderr.isatty()
     status = ALL_CLASSIFIED
     try:
-        for file in files:
-            progress.show(file)
+        for number, file in enumerate(files, 1):
+            if show_progress:
+                _show(f"{number}/{len(files)} {_printable(file)}")
             result = classify_file(classifier, file)
             if result.status == "failed":
                 status = SOME_FAILED
-            progress.clear()
-            writer.write(file, result)
+            if show_progress:
+                _show("")
+            write(file, result)
             sys.stdout.flush()
     finally:
-        progress.clear()
+        if show_progress:
+            _show("")
     return status
 
 
@@ -154,7 +160,7 @@ def _cannot_start(reason: str) -> int:
 def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files named, and the audio under the folders named, by extension, in order of name, without hidden ones.
 
-    A folder that cannot be read comes as a file would, so that it fails as one and is not passed over in silence.
+    A folder that cannot be read comes as a file would, so that it fails like one and is not skipped without a word.
     """
     for path in paths:
         if not path.is_dir():
@@ -181,88 +187,49 @@ def classify_file(classifier: "Classifier", file: Path) -> Result:
     return Failure(id=str(file), problem=problem, model_version=classifier.model_version)
 
 
-class Writer(Protocol):
-    """A form of output, given each file with its result in turn."""
+def _table(files: Sequence[Path]) -> Writer:
+    """For people: aligned columns."""
+    name_columns = min(max(len(_printable(file)) for file in files), MAX_NAME_COLUMNS)
 
-    def write(self, file: Path, result: Result) -> None:
-        """Put one file's line out."""
+    def line(name: str, genre: str, confidence: str, rest: str) -> None:
+        print(f"{name:<{name_columns}}  {genre:<9}  {confidence:<10}  {rest}")
 
-
-def _writer(options: argparse.Namespace, files: Sequence[Path]) -> Writer:
-    if options.json:
-        return _JsonLines(sys.stdout)
-    if options.csv:
-        return _Csv(sys.stdout)
-    return _Table(sys.stdout, files)
-
-
-class _Table:
-    """For people: aligned columns under a heading."""
-
-    def __init__(self, out: TextIO, files: Sequence[Path]) -> None:
-        self._out = out
-        self._name_columns = min(max(len(_printable(file)) for file in files), MAX_NAME_COLUMNS)
-        self._line("file", "genre", "confidence", "duration")
-
-    def write(self, file: Path, result: Result) -> None:
-        name = _printable(file)
+    def write(file: Path, result: Result) -> None:
         if isinstance(result, Classification):
             confidence = "not sure" if result.uncertain else _percent(result.confidence)
-            self._line(name, result.genre, confidence, _clock(result.audio.duration_s))
+            line(_printable(file), result.genre, confidence, _clock(result.audio.duration_s))
         else:
             problem = result.problem
-            self._line(name, "failed", problem.code, f"{problem.title}. {problem.detail}")
+            line(_printable(file), "failed", problem.code, f"{problem.title}. {problem.detail}")
 
-    def _line(self, name: str, genre: str, confidence: str, rest: str) -> None:
-        print(f"{name:<{self._name_columns}}  {genre:<9}  {confidence:<10}  {rest}", file=self._out)
-
-
-class _JsonLines:
-    """For programs: each line the result that every other door gives, with its ``file``."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def write(self, file: Path, result: Result) -> None:
-        print(json.dumps({"file": str(file), **asdict(result)}, allow_nan=False), file=self._out)
+    line("file", "genre", "confidence", "duration")
+    return write
 
 
-class _Csv:
+def _json_lines() -> Writer:
+    """For programs: each line the result that the API gives, with its ``file``."""
+    return lambda file, result: print(json.dumps({"file": str(file), **asdict(result)}, allow_nan=False))
+
+
+def _csv() -> Writer:
     """For spreadsheets: one row a file; a failed one has its code and no figures."""
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code"])
 
-    def __init__(self, out: TextIO) -> None:
-        self._rows = csv.writer(out, lineterminator="\n")
-        self._rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code"])
-
-    def write(self, file: Path, result: Result) -> None:
+    def write(file: Path, result: Result) -> None:
         if isinstance(result, Classification):
             answer = [result.genre, result.confidence, str(result.uncertain).lower()]
-            figures = [result.probabilities[genre] for genre in GENRES]
-            self._rows.writerow([file, result.status, *answer, *figures, ""])
+            rows.writerow([file, result.status, *answer, *(result.probabilities[genre] for genre in GENRES), ""])
         else:
-            self._rows.writerow([file, result.status, *[""] * (3 + len(GENRES)), result.problem.code])
+            rows.writerow([file, result.status, *[""] * (3 + len(GENRES)), result.problem.code])
+
+    return write
 
 
-class _Progress:
-    """One line on a terminal that says which of many files is being worked on; elsewhere, nothing."""
-
-    def __init__(self, total: int, out: TextIO) -> None:
-        self._total = total
-        self._out = out
-        self._done = 0
-        self._on = total > 1 and out.isatty()
-
-    def show(self, file: Path) -> None:
-        self._done += 1
-        if self._on:
-            text = f"{self._done}/{self._total} {_printable(file)}"
-            self._out.write(text[: shutil.get_terminal_size().columns - 1])
-            self._out.flush()
-
-    def clear(self) -> None:
-        if self._on:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
+def _show(progress: str) -> None:
+    """One line on the terminal that says which of many files is being worked on, in place of the one before."""
+    sys.stderr.write("\r\x1b[K" + progress[: shutil.get_terminal_size().columns - 1])
+    sys.stderr.flush()
 
 
 def _printable(file: Path) -> str:

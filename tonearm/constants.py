@@ -32,7 +32,7 @@ CHROMA_BINS = 12
 TUNINGS_CENTS = range(-50, 50)
 ROLLOFF_SHARE = 0.85
 
-# Windows: what the SVM judges at once. A shorter rest joins the window before it up to WINDOW_S + WINDOW_SLACK_S.
+# Windows: what the SVM looks at as one. A shorter rest joins the window before it up to WINDOW_S + WINDOW_SLACK_S.
 WINDOW_S = 30.0
 WINDOW_SLACK_S = 3.0
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
@@ -40,7 +40,7 @@ WINDOW_SLACK_SAMPLES = int(WINDOW_SLACK_S * SAMPLE_RATE_HZ)
 MIN_DURATION_S = 1.0
 MIN_SAMPLES = int(MIN_DURATION_S * SAMPLE_RATE_HZ)
 
-# Tiles: what VGG19 judges at once, 9.9 s of mel-spectrogram.
+# Tiles: what VGG19 looks at as one, 9.9 s of mel spectrogram.
 TILE_COLUMNS = 128
 WINDOW_TILES = round(WINDOW_COLUMNS / TILE_COLUMNS)
 

@@ -31,7 +31,7 @@ def mean(log_probabilities: LogProbabilities, weights: NDArray[np.float64]) -> L
 
 
 def uncertain(confidence: float, similarity: float, *, uncertain_below: float, min_similarity: float) -> bool:
-    """Whether an answer is "not sure": this is the one place where that is decided.
+    """Whether an answer is "not sure": it is decided here only.
 
     Args:
         confidence: the ensemble's probability of the genre.

@@ -303,7 +303,7 @@ class AudioReader:
 
 
 def plain_wav(file: BinaryIO) -> tuple[int, int, int] | None:
-    """Where the samples of a plain WAV file are: 16 bits, mono, from one place to the end of the file.
+    """Where the samples of a plain WAV file are: 16 bits, mono, without a gap to the end of the file.
 
     FFmpeg takes 4 ms for 30 s of such a file, an eighth of the answer. Whatever is unusual is left to it, as is a
     second channel: film sound travels in such files as if it were plain samples, which FFmpeg notices.

@@ -72,7 +72,7 @@ def stated_samples(file: BinaryIO, most_boxes: int = 500_000) -> int | None:
 
 
 def _boxes(file: BinaryIO, at: int, stop: int, depth: int) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and first bytes of each box between two places, those inside a box after it."""
+    """Kind and first bytes of each box between two offsets; those inside a box follow it."""
     while at + 8 <= stop:
         file.seek(at)
         head = file.read(_HEAD_BYTES)

@@ -1,7 +1,7 @@
-"""The part of the SVM's vector that needs the mel picture alone, and no samples.
+"""The part of the SVM's vector that is computed from the mel spectrogram alone, without samples.
 
-It can so be computed for recordings of which only the picture is at hand, as in training. The picture has 128 bands,
-0 the quietest and 255 the loudest (80 dB), a column every 77 ms; most groups look at neighbouring bands as one.
+Training needs that, where only mel spectrograms are published. Here ``mel`` is one of 128 bands, 0 the quietest and 255
+the loudest (80 dB), with a column every 77 ms; most groups average neighbouring bands.
 """
 
 import itertools
@@ -49,28 +49,31 @@ MEL_STATISTIC_NAMES: tuple[str, ...] = (
 )
 
 
-def mel_statistics(picture: Floats, dct: Floats) -> Floats:
-    """Statistics of the mel picture, named by :data:`MEL_STATISTIC_NAMES`. Shape (1196,), float32.
+def mel_statistics(mel: Floats, dct: Floats) -> Floats:
+    """Statistics of a mel spectrogram, named by :data:`MEL_STATISTIC_NAMES`.
 
     Args:
-        picture: shape (128 bands, n_columns), 0 to 255.
+        mel: shape (128 bands, n_columns), float32, 0 to 255.
         dct: the version's :attr:`FilterBanks.dct`, shape (128 bands, 40).
+
+    Returns:
+        Shape (1196,), float32.
     """
-    cepstra = dct.T @ picture
-    changes = _changes(picture)
+    cepstra = dct.T @ mel
+    changes = _changes(mel)
     return np.concatenate(
         [
             _changes(cepstra).std(1),
             _correlation(cepstra[1 : 1 + CORRELATED_CEPSTRA])[_CEPSTRUM_PAIRS],
-            picture.mean(1),
+            mel.mean(1),
             changes.std(1),
-            _quantiles(_grouped(picture, LEVEL_GROUPS), LEVEL_QUANTILES),
+            _quantiles(_grouped(mel, LEVEL_GROUPS), LEVEL_QUANTILES),
             _rises(_grouped(changes, RISE_GROUPS)),
             _correlation(_grouped(changes, CORRELATED_GROUPS))[_GROUP_PAIRS],
-            _modulation(_grouped(at_least(picture, TILE_COLUMNS), MODULATION_GROUPS)),
-            _contrast(picture),
-            _curvature(picture),
-            _sustain(picture),
+            _modulation(_grouped(at_least(mel, TILE_COLUMNS), MODULATION_GROUPS)),
+            _contrast(mel),
+            _curvature(mel),
+            _sustain(mel),
         ]
     ).astype(np.float32)
 
@@ -86,12 +89,12 @@ def _changes(rows: Floats) -> Floats:
 
 
 def _quantiles(rows: Floats, shares: tuple[float, ...]) -> Floats:
-    """Quantiles of each row, all rows' first ones first; between two values as `np.quantile`, several times as fast."""
+    """Quantiles of each row, all rows' first ones first: as `np.quantile`, several times as fast."""
     ordered = np.sort(rows, axis=1)
-    places = np.array(shares) * (rows.shape[1] - 1)
-    below = places.astype(np.intp)
+    index = np.array(shares) * (rows.shape[1] - 1)
+    below = index.astype(np.intp)
     lower, upper = ordered[:, below], ordered[:, np.minimum(below + 1, rows.shape[1] - 1)]
-    return (lower + (upper - lower) * (places - below).astype(np.float32)).T.ravel()
+    return (lower + (upper - lower) * (index - below).astype(np.float32)).T.ravel()
 
 
 def _correlation(rows: Floats) -> Floats:
@@ -103,7 +106,7 @@ def _correlation(rows: Floats) -> Floats:
 
 
 def _rises(changes: Floats) -> Floats:
-    """How steeply the groups fall and rise, and how much they rise in all: what is struck rises fast."""
+    """How steeply the groups fall and rise, and how much they rise in all: struck notes rise fast."""
     return np.concatenate([_quantiles(changes, RISE_QUANTILES), np.maximum(changes, 0).mean(1)])
 
 
@@ -122,30 +125,30 @@ def _modulation(groups: Floats) -> Floats:
     return np.log1p(np.stack([power[:, first:last].mean(1) for first, last in edges], axis=1)).ravel()
 
 
-def _contrast(picture: Floats) -> Floats:
+def _contrast(mel: Floats) -> Floats:
     """How far the loudest bands of each of 8 groups stand above its quietest: mean and deviation over time."""
-    bands = np.sort(picture.reshape(CONTRAST_GROUPS, -1, picture.shape[1]), axis=1)
+    bands = np.sort(mel.reshape(CONTRAST_GROUPS, -1, mel.shape[1]), axis=1)
     contrast = bands[:, -CONTRAST_EXTREMES:].mean(1) - bands[:, :CONTRAST_EXTREMES].mean(1)
     return np.concatenate([contrast.mean(1), contrast.std(1)])
 
 
-def _curvature(picture: Floats) -> Floats:
+def _curvature(mel: Floats) -> Floats:
     """How sharply level bends from band to band, mean and deviation over time: partials bend, drums do not."""
-    bend = np.abs(picture[2:] - 2 * picture[1:-1] + picture[:-2])
+    bend = np.abs(mel[2:] - 2 * mel[1:-1] + mel[:-2])
     groups = _grouped(bend, CURVATURE_GROUPS)
     return np.concatenate([groups.mean(1), groups.std(1)])
 
 
-def _sustain(picture: Floats) -> Floats:
-    """How long spectral detail stands still: autocorrelation over time of what stands out of the nine bands around it.
+def _sustain(mel: Floats) -> Floats:
+    """How long spectral detail lasts: autocorrelation over time of each band less its surroundings, and its strength.
 
-    Sung and bowed notes hold for seconds, plucked ones for less, noise for no column at all. Then its strength.
+    Sung and bowed notes last for seconds, plucked ones for less, noise for no column at all.
     """
-    detail = (_detail_bank() @ picture).reshape(DETAIL_GROUPS, -1, picture.shape[1])
+    detail = (_detail_bank() @ mel).reshape(DETAIL_GROUPS, -1, mel.shape[1])
     power = _mean_products(detail, detail)
     held = [
         _mean_products(detail[:, :, lag:], detail[:, :, :-lag]) / (power + 1e-3)
-        if lag < picture.shape[1]
+        if lag < mel.shape[1]
         else np.zeros_like(power)
         for lag in SUSTAIN_LAGS
     ]

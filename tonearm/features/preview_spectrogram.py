@@ -1,7 +1,7 @@
-"""A small mel-spectrogram of a whole recording, for people to look at, gathered window by window in bounded memory.
+"""A small mel spectrogram of a whole recording, for people to look at, gathered window by window in bounded memory.
 
-The models' own pictures are of single windows, each scaled by itself. This one has one time axis and one scale for all
-of it: bands averaged in pairs, and so many columns merged into one that no recording has more than 600.
+The models' mel spectrograms are of single windows, each scaled by itself. This one has one time axis and one scale:
+bands are averaged in pairs, and columns merged so that there are at most 600.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_COLUMNS = 600
 MIN_DB, MAX_DB = -TOP_DB, 0.0
 
 # Time is gathered in slots of equal length. When a recording outgrows them they are merged in pairs, so that a column
-# of the picture is never shorter than a slot.
+# of the preview is never shorter than a slot.
 _SLOTS = 2 * MAX_COLUMNS
 _FIRST_SLOT_S = 1 / 32
 _COLUMN_S = WINDOW_S / WINDOW_COLUMNS
@@ -32,10 +32,12 @@ Powers = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class PreviewSpectrogram:
-    """A recording's mel-spectrogram, from its beginning to ``end_s``.
+    """A recording's mel spectrogram.
 
-    ``levels`` (64 bands low first, n_columns), uint8: 0 is 80 dB below the loudest place, or less, and 255 the loudest.
-    The columns are equally long. ``bands_hz`` (64,): the centre of each band's filter, in Hz.
+    Attributes:
+        end_s: its length in seconds; the columns are equally long.
+        bands_hz: the centre of each band's filter in Hz, shape (64,), float32.
+        levels: shape (64 bands low first, n_columns), uint8: 255 is the loudest, 0 is 80 dB less.
     """
 
     end_s: float
@@ -93,7 +95,7 @@ class PreviewBuilder:
         self._newest = _Columns(window.start_s, window.end_s, edges_s, power * np.diff(edges_s)[:, None])
 
     def spectrogram(self) -> PreviewSpectrogram:
-        """The picture of all that has been added.
+        """The spectrogram of all that has been added.
 
         Raises:
             ValueError: if that is nothing, or nothing but silence.
@@ -137,11 +139,11 @@ class PreviewBuilder:
         self._energy[len(merged) :] = 0
 
 
-def _between(places_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
-    """The energy between each two neighbouring places, where that between two edges is spread evenly.
+def _between(times_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
+    """The energy between each two neighbouring times, where that between two edges is spread evenly.
 
     Args:
-        places_s: shape (n + 1,), ascending, none before the first edge nor after the last.
+        times_s: shape (n + 1,), ascending, none before the first edge nor after the last.
         edges_s: shape (m + 1,), ascending; no two are the same.
         energy: shape (m, 64).
 
@@ -150,9 +152,9 @@ def _between(places_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
     """
     before = np.zeros((len(energy) + 1, BANDS))
     np.cumsum(energy, axis=0, out=before[1:])
-    place = np.clip(np.searchsorted(edges_s, places_s, side="right") - 1, 0, len(energy) - 1)
-    share = (places_s - edges_s[place]) / (edges_s[place + 1] - edges_s[place])
-    until = before[place] + np.clip(share, 0, 1)[:, None] * energy[place]
+    index = np.clip(np.searchsorted(edges_s, times_s, side="right") - 1, 0, len(energy) - 1)
+    share = (times_s - edges_s[index]) / (edges_s[index + 1] - edges_s[index])
+    until = before[index] + np.clip(share, 0, 1)[:, None] * energy[index]
     return until[1:] - until[:-1]
 
 

@@ -1,8 +1,8 @@
 """One short-time Fourier transform of a window, which both models share.
 
 Frames are librosa's (2,048 samples, periodic Hann, centred, zeros beyond the ends, every 512 samples), but only one in
-about 3.34 is transformed: a *column*. A few more, the loudest and quietest by energy, are looked at to learn the range
-of levels, to which the mel picture is scaled; without them the range would depend on which frames happen to be columns.
+about 3.34 is transformed: a *column*. The loudest and quietest frames by energy are transformed as well, to learn the
+range of levels to which the mel spectrogram is scaled; else it would depend on which frames happen to be columns.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Spectrum:
 
     @property
     def mel(self) -> Floats:
-        """The mel-spectrogram as a picture: shape (128 bands low first, n_columns), 0 the quietest, 255 the loudest."""
+        """The mel spectrogram: shape (128 bands low first, n_columns), float32, 0 the quietest and 255 the loudest."""
         span_db = max(self.loudest_db - self.quietest_db, 1e-6)
         scaled = (self.mel_db - np.float32(self.quietest_db)) * np.float32(255 / span_db)
         return np.ascontiguousarray(np.clip(scaled, 0, 255).T)

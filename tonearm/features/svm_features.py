@@ -2,7 +2,7 @@
 
 Two groups. The *librosa* group (52) holds mean and variance of what the public GTZAN tables hold: chroma, RMS,
 spectral centroid, bandwidth, rolloff, zero-crossing rate and 20 MFCCs, each as librosa 1.0 defines it by default, taken
-at the columns. The *picture* group is computed from the mel picture alone (:mod:`tonearm.features.mel_statistics`).
+at the columns. The other group is computed from the mel spectrogram alone (:mod:`tonearm.features.mel_statistics`).
 """
 
 import numpy as np
@@ -35,9 +35,9 @@ LIBROSA_NAMES: tuple[str, ...] = tuple(
     )
     for statistic in ("mean", "var")
 )
-# What a recording's level alone decides: how loud it was mastered says nothing of the same file turned down.
+# These depend on the recording's level alone, which must not change the answer.
 _LEVELS = ("rms_mean", "rms_var", "mfcc1_mean")
-_LEVEL_PLACES = [LIBROSA_NAMES.index(name) for name in _LEVELS]
+_LEVEL_INDICES = [LIBROSA_NAMES.index(name) for name in _LEVELS]
 NAMES: tuple[str, ...] = (
     *(name for name in LIBROSA_NAMES if name not in _LEVELS),
     "rms_variation",
@@ -52,29 +52,32 @@ _PITCH_BINS = slice(int(np.searchsorted(BIN_HZ, 150)), int(np.searchsorted(BIN_H
 _MOMENTS: Floats = np.stack([np.ones_like(BIN_HZ), BIN_HZ / 1_000, np.square(BIN_HZ / 1_000)], axis=1)
 
 
-def vector(spectrum: Spectrum, picture: Floats) -> Floats:
-    """Both groups, in the order of :data:`NAMES`. Shape (1246,), float32.
+def vector(spectrum: Spectrum, mel: Floats) -> Floats:
+    """Both groups, in the order of :data:`NAMES`.
 
     Args:
         spectrum: a window's columns.
-        picture: its ``image``, shape (128, n_columns), passed so that it is computed once for both models.
-    """
-    return combine(librosa_statistics(spectrum), mel_statistics(picture, spectrum.banks.dct))
-
-
-def combine(librosa: Floats, picture: Floats) -> Floats:
-    """The vector of both groups: of librosa's, the level is left out, and its variation kept as a share of the level.
-
-    Args:
-        librosa: shape (..., 52), as :data:`LIBROSA_NAMES` has it.
-        picture: shape (..., 1196).
+        mel: its ``mel``, shape (128, n_columns), passed so that it is computed once for both models.
 
     Returns:
-        shape (..., 1246).
+        Shape (1246,), float32.
     """
-    mean, variance = librosa[..., _LEVEL_PLACES[0]], librosa[..., _LEVEL_PLACES[1]]
+    return combine(librosa_statistics(spectrum), mel_statistics(mel, spectrum.banks.dct))
+
+
+def combine(librosa: Floats, mel: Floats) -> Floats:
+    """The vector of both groups. The level is left out; its variation counts as a share of the level.
+
+    Args:
+        librosa: shape (..., 52), named by :data:`LIBROSA_NAMES`.
+        mel: shape (..., 1196), named by :data:`MEL_STATISTIC_NAMES`.
+
+    Returns:
+        Shape (..., 1246), float32.
+    """
+    mean, variance = librosa[..., _LEVEL_INDICES[0]], librosa[..., _LEVEL_INDICES[1]]
     variation = np.sqrt(np.maximum(variance, 0)) / np.maximum(mean, np.float32(1e-9))
-    return np.concatenate([np.delete(librosa, _LEVEL_PLACES, axis=-1), variation[..., None], picture], axis=-1)
+    return np.concatenate([np.delete(librosa, _LEVEL_INDICES, axis=-1), variation[..., None], mel], axis=-1)
 
 
 def librosa_statistics(spectrum: Spectrum) -> Floats:
@@ -140,7 +143,7 @@ def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
 
 
 def rolloff(magnitude: Floats) -> Floats:
-    """Where 85 % of the magnitude lies below, in Hz (``librosa.feature.spectral_rolloff``). Shape (n_columns,)."""
+    """The frequency in Hz with 85 % of the magnitude below it (``spectral_rolloff``). Shape (n_columns,)."""
     # First which block of bins, then which bin of it: a running sum over all of them takes four times as long.
     blocks = magnitude.reshape(len(magnitude), -1, ROLLOFF_BLOCK_BINS)
     until = np.cumsum(np.einsum("ijk->ij", blocks), axis=1)
@@ -182,7 +185,7 @@ def tuning_cents(power: Floats) -> int:
     # What is not above a tenth of its column's loudest bin counts as nothing, also as a neighbour.
     least = 0.1 * power.max(axis=1, keepdims=True)
     peak = (here > np.maximum(least, before)) & (here >= after)
-    # NumPy looks for places in two dimensions nine times as long as in one.
+    # NumPy's search in two dimensions takes nine times as long as in one.
     rows, bins = np.divmod(np.flatnonzero(peak), peak.shape[1])
     if not len(rows):
         return 0

@@ -1,4 +1,4 @@
-"""VGG19's input: pieces of the mel picture, 128 bands by 128 columns (9.9 s), evenly spread over the window."""
+"""VGG19's input: tiles of the mel spectrogram, 128 bands by 128 columns (9.9 s), evenly spread over the window."""
 
 import numpy as np
 
@@ -6,25 +6,25 @@ from tonearm.constants import TILE_COLUMNS, WINDOW_TILES
 from tonearm.types import Floats, Integers
 
 
-def at_least(picture: Floats, n_columns: int) -> Floats:
-    """The picture, played again from its start until it has ``n_columns`` columns, if it has fewer."""
-    short = n_columns - picture.shape[1]
-    return np.pad(picture, ((0, 0), (0, short)), mode="wrap") if short > 0 else picture
+def at_least(mel: Floats, n_columns: int) -> Floats:
+    """``mel``, repeated from its start until it has ``n_columns`` columns, if it has fewer."""
+    short = n_columns - mel.shape[1]
+    return np.pad(mel, ((0, 0), (0, short)), mode="wrap") if short > 0 else mel
 
 
 def tile_starts(n_columns: int, most: int = WINDOW_TILES) -> Integers:
-    """First columns of the tiles of a picture ``n_columns`` wide: as many as fit abreast, rounded; at least one.
+    """First columns of the tiles: as many as fit side by side, rounded; at least one.
 
     Args:
-        n_columns: the picture's width.
-        most: how many tiles there may be. A single one is the middle of the picture.
+        n_columns: of the mel spectrogram.
+        most: how many tiles there may be. A single one is from the middle.
     """
     n_tiles = min(most, max(1, round(n_columns / TILE_COLUMNS)))
     last = max(0, n_columns - TILE_COLUMNS)
     return (np.linspace(0, last, n_tiles) if n_tiles > 1 else np.array([last / 2])).astype(np.intp)
 
 
-def tiles(picture: Floats, most: int = WINDOW_TILES) -> Floats:
-    """Cuts a picture of shape (128, n_columns), 0 to 255, into tiles of shape (n_tiles, 128, 128), float32."""
-    wide = at_least(picture, TILE_COLUMNS)
-    return np.stack([wide[:, start : start + TILE_COLUMNS] for start in tile_starts(picture.shape[1], most)])
+def tiles(mel: Floats, most: int = WINDOW_TILES) -> Floats:
+    """Cuts a mel spectrogram of shape (128, n_columns), 0 to 255, into tiles of shape (n_tiles, 128, 128), float32."""
+    wide = at_least(mel, TILE_COLUMNS)
+    return np.stack([wide[:, start : start + TILE_COLUMNS] for start in tile_starts(mel.shape[1], most)])
