@@ -1,7 +1,6 @@
-"""A copy of what the checks look at, to break one thing in."""
+"""Copies of what the checks read, to break one thing in."""
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,22 +8,52 @@ import pytest
 from infra.checks.problem import Problem
 from tests.conftest import REPOSITORY
 
-FILES = ("infra/bicep", "infra/bicepconfig.json", "functions", "frontend", "tonearm", "docs")
-
 type Seed = Callable[[str, str, str], Path]
 
 
+class Copy:
+    """A copy of some files and folders of the repository that tests share; `restore` undoes what a test changed."""
+
+    def __init__(self, root: Path, *names: str) -> None:
+        self.root = root
+        self._contents: dict[Path, bytes] = {}
+        for name in names:
+            source = REPOSITORY / name
+            for file in source.rglob("*") if source.is_dir() else [source]:
+                if file.is_file() and not {"__pycache__", "images"} & set(file.parts):
+                    self._contents[root / file.relative_to(REPOSITORY)] = file.read_bytes()
+        self._stamps: dict[Path, tuple[int, int]] = {}
+        self.restore()
+
+    def restore(self) -> None:
+        found = {path for path in self.root.rglob("*") if not path.is_dir()}
+        for path in found - self._contents.keys():
+            path.unlink()
+        for path, content in self._contents.items():
+            if path not in found or self._stamp(path) != self._stamps.get(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                self._stamps[path] = self._stamp(path)
+        for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _stamp(self, path: Path) -> tuple[int, int]:
+        facts = path.stat()
+        return facts.st_mtime_ns, facts.st_size
+
+
+@pytest.fixture(scope="session")
+def bicep_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    names = ("infra/bicep", "infra/bicepconfig.json", "functions", "frontend", "tonearm", "docs")
+    return Copy(tmp_path_factory.mktemp("bicep"), *names)
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(bicep_copy: Copy) -> Iterator[Path]:
     """The files that the Bicep, policy and settings checks read, and nothing else."""
-    for name in FILES:
-        source, target = REPOSITORY / name, tmp_path / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "images"))
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-    return tmp_path
+    yield bicep_copy.root
+    bicep_copy.restore()
 
 
 @pytest.fixture
@@ -41,6 +70,6 @@ def seed(tree: Path) -> Seed:
     return put
 
 
-def told(problems: list[Problem], path: str, words: str) -> bool:
-    """Whether a problem in ``path`` says ``words``."""
+def reported(problems: list[Problem], path: str, words: str) -> bool:
+    """Whether a problem in ``path`` has ``words`` in its text."""
     return any(problem.path == path and words in problem.text for problem in problems)

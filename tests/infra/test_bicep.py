@@ -6,7 +6,7 @@ import pytest
 
 from infra.checks import bicep, scenarios
 from tests.conftest import REPOSITORY
-from tests.infra.conftest import Seed, told
+from tests.infra.conftest import Seed, reported
 
 MAIN = "infra/bicep/main.bicep"
 EVENTS = "infra/bicep/events.bicep"
@@ -106,35 +106,35 @@ def test_every_environment_and_both_colours_are_computed() -> None:
 )
 def test_a_fault_is_noticed(seed: Seed, path: str, old: str, new: str, words: str) -> None:
     problems = bicep.check(seed(path, old, new))
-    assert told(problems, path, words), problems
+    assert reported(problems, path, words), problems
     assert all(problem.line for problem in problems if problem.path == path and path.endswith(".bicep")), problems
 
 
 def test_a_parameter_that_no_file_gives_is_noticed(seed: Seed) -> None:
     problems = bicep.check(seed(DEV, '"environmentName": {\n      "value": "dev"\n    },', ""))
-    assert told(problems, DEV, "parameter environmentName has no default and is not given")
+    assert reported(problems, DEV, "parameter environmentName has no default and is not given")
 
 
 def test_a_file_that_nothing_uses_is_noticed(tree: Path) -> None:
     (tree / "infra/bicep/modules/spare.bicep").write_text("var x = 1\noutput y int = x\n")
     problems = bicep.check(tree)
-    assert told(problems, "infra/bicep/modules/spare.bicep", "nothing uses this file")
+    assert reported(problems, "infra/bicep/modules/spare.bicep", "nothing uses this file")
 
 
 def test_an_empty_file_is_noticed(tree: Path) -> None:
     (tree / "infra/bicep/modules/empty.bicep").write_text("// nothing\n")
-    assert told(bicep.check(tree), "infra/bicep/modules/empty.bicep", "nothing is declared here")
+    assert reported(bicep.check(tree), "infra/bicep/modules/empty.bicep", "nothing is declared here")
 
 
 @pytest.mark.parametrize("pattern", ["*.bicep", "*.parameters.json"])
 def test_no_files_are_no_success(tree: Path, pattern: str) -> None:
     for file in (tree / "infra/bicep").glob(pattern):
         file.unlink()
-    assert told(bicep.check(tree), "infra/bicep", "nothing can be checked")
+    assert reported(bicep.check(tree), "infra/bicep", "nothing can be checked")
 
 
 def test_a_resource_that_is_never_deployed_is_noticed(seed: Seed) -> None:
     tree = seed(MAIN, "= if (containerRegistry) {", "= if (environmentName == 'test') {")
     seed(MAIN, "containerRegistry ? registry!.outputs.loginServer : ''", "string(containerRegistry)")
     problems = bicep.check(tree)
-    assert told(problems, "infra/bicep/modules/registry.bicep", "no environment ever deploys resource registry")
+    assert reported(problems, "infra/bicep/modules/registry.bicep", "no environment ever deploys resource registry")

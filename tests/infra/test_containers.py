@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from infra.checks import containers
 from local.azurite import ACCOUNT, ACCOUNT_KEY
 from tests.conftest import REPOSITORY
+from tests.infra.conftest import Copy
 
 FUNCTIONS = "infra/containers/function-app/Dockerfile"
 WEB = "infra/containers/web/Dockerfile"
@@ -18,16 +20,18 @@ IGNORE = ".dockerignore"
 DIGEST = "sha256:3dd7cc108ec1493442514f5c2a871af6af0ec31d768ff6e378a93340c3b3db5f"
 
 
+@pytest.fixture(scope="module")
+def containers_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    names = ["infra/containers", "functions", "frontend", ".streamlit", "tonearm", "infra/__init__.py"]
+    names += ["infra/packages.py", "models/default.txt", "function_app.py", "host.json", "pyproject.toml"]
+    return Copy(tmp_path_factory.mktemp("containers"), *names, "requirements.txt", "uv.lock", IGNORE)
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """What of the repository the check looks at."""
-    for folder in ("infra/containers", "functions", "frontend", ".streamlit", "tonearm"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    files = ["infra/__init__.py", "infra/packages.py", "models/default.txt"]
-    for file in [*files, "function_app.py", "host.json", "pyproject.toml", "requirements.txt", "uv.lock", IGNORE]:
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        shutil.copy(REPOSITORY / file, tmp_path / file)
-    return tmp_path
+def tree(containers_copy: Copy) -> Iterator[Path]:
+    """The files that the check reads."""
+    yield containers_copy.root
+    containers_copy.restore()
 
 
 def test_nothing_is_wrong(tree: Path) -> None:

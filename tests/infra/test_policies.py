@@ -6,7 +6,7 @@ import pytest
 
 from infra.checks import policies
 from tests.conftest import REPOSITORY
-from tests.infra.conftest import Seed, told
+from tests.infra.conftest import Seed, reported
 
 MAIN = "infra/bicep/main.bicep"
 EVENTS = "infra/bicep/events.bicep"
@@ -314,20 +314,20 @@ def test_events_may_not_be_deployed_before_the_code(seed: Seed) -> None:
         "functionAppName: functionAppName", "functionAppName: blue.outputs.appName"
     )
     tree = seed(MAIN, "module workbook", f"{call}\nmodule workbook")
-    assert told(policies.check(tree), SUBSCRIPTION, "deploy it by events.bicep")
+    assert reported(policies.check(tree), SUBSCRIPTION, "deploy it by events.bicep")
 
 
 def test_a_slot_is_missed(tree: Path) -> None:
     file = tree / WEB_APP
-    kept = [
+    parts = [
         part
         for part in file.read_text().split("\n\n")
         if "staging" not in part.partition("=")[0] and "staging." not in part
     ]
-    file.write_text("\n\n".join(kept))
+    file.write_text("\n\n".join(parts))
     main = tree / MAIN
     main.write_text(main.read_text().replace("web.outputs.stagingUrl", "web.outputs.appUrl"))
-    assert told(policies.check(tree), WEB_APP, "it has no slot")
+    assert reported(policies.check(tree), WEB_APP, "it has no slot")
 
 
 def test_broken_files_are_no_success(seed: Seed) -> None:

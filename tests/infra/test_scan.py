@@ -8,13 +8,14 @@ import pytest
 
 from infra.checks import scan
 from infra.checks.scan import findings, not_seen
-from tests.infra.conftest import told
+from tests.infra.conftest import reported
 
 STORAGE = "infra/bicep/modules/storage.bicep"
 VAULT = "infra/bicep/modules/vault.bicep"
 REGISTRY = "infra/bicep/modules/registry.bicep"
 
 
+@pytest.mark.slow
 def test_a_broken_copy(tree: Path) -> None:
     """One scan, three faults: a finding, a skip without a reason, and a file that cannot be parsed."""
     reason = ":Private access takes the Premium tier; pulling takes an identity with AcrPull"
@@ -34,10 +35,10 @@ def test_a_broken_copy(tree: Path) -> None:
     docker.mkdir(parents=True)
     (docker / "Dockerfile").write_text("FROM python:latest\nUSER root\n")
     problems = scan.check(tree)
-    assert told(problems, STORAGE, "CKV_AZURE_3"), problems
-    assert told(problems, REGISTRY, "checkov:skip=CKV_AZURE_139"), problems
-    assert told(problems, VAULT, "checkov cannot parse this file"), problems
-    assert told(problems, "infra/containers/web/Dockerfile", "CKV_DOCKER_"), problems
+    assert reported(problems, STORAGE, "CKV_AZURE_3"), problems
+    assert reported(problems, REGISTRY, "checkov:skip=CKV_AZURE_139"), problems
+    assert reported(problems, VAULT, "checkov cannot parse this file"), problems
+    assert reported(problems, "infra/containers/web/Dockerfile", "CKV_DOCKER_"), problems
     assert {problem.path for problem in problems} == {STORAGE, REGISTRY, VAULT, "infra/containers/web/Dockerfile"}
 
 
@@ -79,7 +80,7 @@ def test_a_reason_is_enough() -> None:
 
 def test_parse_errors_that_are_only_counted() -> None:
     silent = report() | {"summary": {"parsing_errors": 1}}
-    assert told(list(findings(Path("/x"), [silent])), "infra/bicep", "could not parse 1 files")
+    assert reported(list(findings(Path("/x"), [silent])), "infra/bicep", "could not parse 1 files")
 
 
 def test_what_checkov_leaves_out_is_noticed(tree: Path) -> None:
@@ -87,15 +88,15 @@ def test_what_checkov_leaves_out_is_noticed(tree: Path) -> None:
     containers.mkdir(parents=True)
     (containers / "Dockerfile").write_text("FROM scratch\n")
     missed = list(not_seen(tree, set()))
-    assert told(missed, STORAGE, "checkov has not looked at resource account")
-    assert told(missed, "infra/containers/web/Dockerfile", "checkov has not looked at this file")
+    assert reported(missed, STORAGE, "checkov has not looked at resource account")
+    assert reported(missed, "infra/containers/web/Dockerfile", "checkov has not looked at this file")
     seen = {f"pkg:bicep/cli_repo/x/{STORAGE}/Microsoft.Storage/storageAccounts.account"}
-    assert not told(list(not_seen(tree, seen)), STORAGE, "resource account")
+    assert not reported(list(not_seen(tree, seen)), STORAGE, "resource account")
 
 
 def test_checkov_is_not_there(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "CHECKOV", tree / "nowhere")
-    assert told(scan.check(tree), ".tools/checkov", "run python3 local/setup_env.py --infra")
+    assert reported(scan.check(tree), ".tools/checkov", "run python3 local/setup_env.py --infra")
 
 
 def test_checkov_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,7 @@ def test_checkov_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken.write_text("#!/bin/sh\necho out of order >&2\nexit 2\n")
     broken.chmod(0o755)
     monkeypatch.setattr(scan, "CHECKOV", broken)
-    assert told(scan.check(tree), "infra/bicep", "checkov has failed: out of order")
+    assert reported(scan.check(tree), "infra/bicep", "checkov has failed: out of order")
 
 
 def test_the_lock_is_that_of_the_request() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from infra.checks import code, settings
 from tests.conftest import REPOSITORY
-from tests.infra.conftest import Seed, told
+from tests.infra.conftest import Seed, reported
 
 FUNCTION_APP = "infra/bicep/modules/function-app.bicep"
 WEB_APP = "infra/bicep/modules/web-app.bicep"
@@ -91,10 +91,10 @@ def test_a_fault_is_noticed(seed: Seed, path: str, old: str, new: str, words: st
 
 def test_a_missing_document_is_noticed(tree: Path) -> None:
     (tree / DOCUMENT).unlink()
-    assert told(settings.check(tree), DOCUMENT, "must have a table")
+    assert reported(settings.check(tree), DOCUMENT, "must have a table")
 
 
 def test_code_that_is_not_found_is_no_success(tree: Path) -> None:
     for file in (tree / "frontend").glob("*.py"):
         file.unlink()
-    assert told(settings.check(tree), "frontend", "reads no setting")
+    assert reported(settings.check(tree), "frontend", "reads no setting")
