@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from functions import health, model_loader, process_upload, storage
 from functions.settings import settings
 from tests.conftest import Storage, SyncWorker
-from tests.functions.client import Client
+from tests.functions.client import Answer, Client, poison
 from tonearm.classification import Classification
 from tonearm.classifier import Classifier
 
@@ -96,6 +96,41 @@ def events(caplog: pytest.LogCaptureFixture) -> Events:
 def name() -> str:
     """A new path of an upload."""
     return f"{uuid4().hex}/a b ü#?.wav"
+
+
+class Upload:
+    """One upload: what the host and the client do with it."""
+
+    def __init__(self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.blob = uploads.get_blob_client(name)
+        self.result_blob = results.get_blob_client(f"{name}.json")
+
+    def put(self, content: bytes) -> str:
+        """Upload a new version; returns its ETag."""
+        return str(self.blob.upload_blob(content, overwrite=True)["etag"])
+
+    def process(self) -> None:
+        """Call the blob trigger."""
+        self.client.uploaded(self.name)
+
+    def poison(self, **more: object) -> None:
+        """Call the poison queue's trigger."""
+        self.client.poisoned(poison(self.name, **more))
+
+    def stored(self) -> dict[str, Any]:
+        """The result's blob."""
+        return dict(json.loads(self.result_blob.download_blob().readall()))
+
+    def result(self) -> Answer:
+        """What `GET /api/results/{id}` answers."""
+        return self.client.result(self.name)
+
+
+@pytest.fixture
+def upload(client: Client, uploads: ContainerClient, results: ContainerClient, name: str) -> Upload:
+    return Upload(client, uploads, results, name)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The blob trigger and the poison queue: every upload gets one answer. Interruptions are in test_concurrency.py."""
+"""The blob trigger and the poison queue: every upload gets one result, whatever happens at the same time."""
 
 import json
 import tracemalloc
@@ -11,52 +11,48 @@ import obstore
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
+from azurefunctions.extensions.base import Datum, get_binding_registry  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import model_loader, process_upload, result_store, storage
+from local.worker import InvocationError
 from tests.audio_samples import png
-from tests.functions.client import Client, poison, stored, wav
-from tests.functions.conftest import Configure, Events
+from tests.conftest import Storage
+from tests.functions.client import Client, poison, wav
+from tests.functions.conftest import Configure, Events, Interrupt, Upload
+
+NEWER = wav(0.3)
+"""A newer version of an upload: it is too short."""
+
+
+def last_events(events: Events, count: int = 1) -> list[str]:
+    return [event["event"] for event in events()][-count:]
 
 
 class TestUpload:
-    def test_audio_gets_its_genre(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        result = stored(results, name)
-        assert (result["id"], result["status"]) == (name, "done")
-        assert result["probabilities"] == client.classify(wav()).json["probabilities"]
+    def test_audio_gets_its_genre(self, upload: Upload, client: Client) -> None:
+        upload.put(wav())
+        upload.process()
+        assert (upload.stored()["id"], upload.stored()["status"]) == (upload.name, "done")
+        assert upload.stored()["probabilities"] == client.classify(wav()).json["probabilities"]
 
-    def test_the_same_upload_is_answered_once(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
+    @pytest.mark.parametrize("size", ["small", "large"])
+    def test_an_event_that_comes_twice(
+        self, upload: Upload, events: Events, size: str, request: pytest.FixtureRequest
     ) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        first = results.get_blob_client(f"{name}.json").get_blob_properties().etag
-        client.uploaded(name)
-        assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
-        assert events()[-1]["event"] == "upload_answered_elsewhere"
+        if size == "large":
+            request.getfixturevalue("large")
+        upload.put(wav())
+        upload.process()
+        first = upload.result_blob.get_blob_properties().etag
+        upload.process()
+        assert upload.result_blob.get_blob_properties().etag == first
+        assert last_events(events) == ["upload_answered_elsewhere" if size == "small" else "upload_already_answered"]
 
-    @pytest.mark.usefixtures("large")
-    def test_a_large_upload_is_not_even_read_again(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        first = results.get_blob_client(f"{name}.json").get_blob_properties().etag
-        client.uploaded(name)
-        assert results.get_blob_client(f"{name}.json").get_blob_properties().etag == first
-        assert [event["event"] for event in events()][-2:] == ["upload_answered", "upload_already_answered"]
-
-    def test_a_clip_takes_two_calls_to_storage(
-        self, client: Client, uploads: ContainerClient, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """They weigh much beside its own work."""
-        uploads.upload_blob(name, wav())
+    def test_a_small_upload_takes_two_calls_to_storage(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+        upload.put(wav())
         calls = []
 
         def counted(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,167 +67,361 @@ class TestUpload:
         monkeypatch.setattr(RequestsTransport, "send", counted(RequestsTransport.send))
         storage._store(storage.RESULTS)
         calls.clear()
-        client.uploaded(name)
+        upload.process()
         assert calls == ["get", "put"]
 
-    def test_a_new_version_gets_a_new_answer(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        uploads.upload_blob(name, b"no audio at all" * 100, overwrite=True)
-        client.uploaded(name)
-        assert stored(results, name)["problem"]["code"] == "unsupported_format"
-        uploads.upload_blob(name, wav(), overwrite=True)
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "done"
+    def test_a_new_version_gets_a_new_result(self, upload: Upload) -> None:
+        upload.put(wav())
+        upload.process()
+        upload.put(b"no audio at all" * 100)
+        upload.process()
+        assert upload.stored()["problem"]["code"] == "unsupported_format"
+        upload.put(wav())
+        upload.process()
+        assert upload.stored()["status"] == "done"
 
     @pytest.mark.parametrize(
         ("content", "code"),
         [(b"", "empty"), (png(), "unsupported_format"), (wav(0.3), "too_short"), (wav()[:60], "corrupt")],
     )
-    def test_bad_files_are_answered(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, content: bytes, code: str
-    ) -> None:
-        uploads.upload_blob(name, content)
-        client.uploaded(name)
-        result = stored(results, name)
+    def test_bad_files_get_a_failed_result(self, upload: Upload, content: bytes, code: str, events: Events) -> None:
+        upload.put(content)
+        upload.process()
+        result = upload.stored()
         assert (result["status"], result["problem"]["code"]) == ("failed", code)
         assert result["model_version"] == model_loader.classifier().model_version
+        logged = events()[-1]
+        assert (logged["event"], logged["result_id"]) == ("upload_answered", upload.name)
+        assert (logged["status"], logged["code"], logged["size_bytes"]) == ("failed", code, len(content))
 
-    def test_limits(
-        self,
-        client: Client,
-        uploads: ContainerClient,
-        results: ContainerClient,
-        name: str,
-        configure: Configure,
-    ) -> None:
+    def test_limits(self, upload: Upload, configure: Configure) -> None:
         configure(TONEARM_MAX_UPLOAD_BYTES=len(wav()) - 1)
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        assert stored(results, name)["problem"]["code"] == "too_large"
+        upload.put(wav())
+        upload.process()
+        assert upload.stored()["problem"]["code"] == "too_large"
         configure(TONEARM_MAX_UPLOAD_BYTES=None, TONEARM_MAX_DURATION_S=1)
-        uploads.upload_blob(name, wav(), overwrite=True)
-        client.uploaded(name)
-        assert stored(results, name)["problem"]["code"] == "too_long"
+        upload.put(wav())
+        upload.process()
+        assert upload.stored()["problem"]["code"] == "too_long"
 
-    def test_a_large_upload_is_not_held_in_memory(
-        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str
-    ) -> None:
-        size = 96 * 2**20
-        uploads.upload_blob(name, (b"\0" * 2**20 for _ in range(size // 2**20)), length=size)
+    def test_a_large_upload_is_not_read_into_memory(self, upload: Upload) -> None:
+        size = 48 * 2**20
+        upload.blob.upload_blob((b"\0" * 2**20 for _ in range(size // 2**20)), length=size)
         tracemalloc.start()
         try:
-            client.uploaded(name)
+            upload.process()
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert stored(results, name)["status"] == "failed"
-        assert peak < 64 * 2**20
+        assert upload.stored()["status"] == "failed"
+        assert peak < size / 2
 
-    def test_the_log_tells_of_it(self, client: Client, uploads: ContainerClient, name: str, events: Events) -> None:
-        uploads.upload_blob(name, wav(0.3))
-        client.uploaded(name)
-        logged = events()[-1]
-        assert logged["event"] == "upload_answered"
-        assert (logged["result_id"], logged["status"], logged["code"]) == (name, "failed", "too_short")
-        assert logged["size_bytes"] == len(wav(0.3))
-
-    def test_a_deleted_upload_is_let_go(
-        self, client: Client, results: ContainerClient, name: str, events: Events
-    ) -> None:
-        client.uploaded(name)
-        assert events()[-1]["event"] == "upload_gone"
-        assert not results.get_blob_client(f"{name}.json").exists()
+    def test_a_deleted_upload(self, upload: Upload, events: Events) -> None:
+        upload.process()
+        assert last_events(events) == ["upload_gone"]
+        assert not upload.result_blob.exists()
 
     @pytest.mark.parametrize("bad", ["x" * 1020, "a/../b.wav"])
-    def test_names_that_cannot_have_a_result_are_logged(self, client: Client, bad: str, events: Events) -> None:
+    def test_names_that_cannot_have_a_result(self, client: Client, bad: str, events: Events) -> None:
         client.uploaded(bad)
-        assert events()[-1]["event"] == "upload_ignored"
+        assert last_events(events) == ["upload_ignored"]
 
     @pytest.mark.parametrize("odd", ["{}//a.wav", "/{}.wav", "{}/"])
     def test_names_with_empty_segments(
         self, client: Client, uploads: ContainerClient, results: ContainerClient, odd: str
     ) -> None:
-        """They are blobs of their own, not those whose names lack the segment."""
-        name = odd.format(uuid4().hex)
-        uploads.upload_blob(name.strip("/").replace("//", "/"), b"no audio")
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        client.uploaded(name)
-        assert stored(results, name)["status"] == "done"
+        """They are other blobs than those whose names lack the segment."""
+        upload = Upload(client, uploads, results, odd.format(uuid4().hex))
+        uploads.upload_blob(upload.name.strip("/").replace("//", "/"), b"no audio")
+        upload.put(wav())
+        upload.process()
+        upload.process()
+        assert upload.stored()["status"] == "done"
 
     def test_the_longest_name(self, client: Client, uploads: ContainerClient, results: ContainerClient) -> None:
         name = uuid4().hex + "é" * (result_store.MAX_ID_CHARS - 32)
-        uploads.upload_blob(name, wav(0.3))
-        client.uploaded(name)
-        assert stored(results, name)["id"] == name
-        assert client.result(name).status == 200
+        upload = Upload(client, uploads, results, name)
+        upload.put(wav())
+        upload.process()
+        assert upload.result().json["id"] == client.preview(name).json["id"] == name
+
+    def test_an_argument_that_is_no_reference(self) -> None:
+        with pytest.raises(ValueError, match="sent the blob trigger 'bytes' instead of a reference"):
+            get_binding_registry().get("blobTrigger").decode(
+                Datum(b"RIFF", "bytes"), trigger_metadata={}, pytype=process_upload.BlobReference
+            )
+
+
+HOW = ["small", "slow", "large"]
+
+
+class TestConcurrentChanges:
+    """What happens to an upload while it is being processed."""
+
+    @pytest.fixture(params=HOW)
+    def how(self, request: pytest.FixtureRequest) -> str:
+        if request.param != "small":
+            request.getfixturevalue(request.param)
+        return str(request.param)
+
+    @pytest.mark.usefixtures("slow")
+    def test_replaced(self, upload: Upload, interrupt: Interrupt, events: Events) -> None:
+        """The old version's result is dropped, and the new version is processed."""
+        upload.put(wav())
+        interrupt(lambda: upload.put(NEWER))
+        upload.process()
+        assert "upload_outdated" in [event["event"] for event in events()]
+        assert upload.stored()["problem"]["code"] == "too_short"
+
+    def test_replaced_within_a_second(self, upload: Upload, interrupt: Interrupt) -> None:
+        """The old version's result is stored but not shown, and is replaced by the new one's."""
+        upload.put(wav())
+        interrupt(lambda: upload.put(NEWER))
+        upload.process()
+        assert upload.stored()["status"] == "done"
+        assert upload.result().status == 202
+        upload.process()
+        assert upload.result().json["problem"]["code"] == "too_short"
+
+    def test_replaced_and_processed(self, upload: Upload, interrupt: Interrupt, how: str) -> None:
+        """An old version's result never replaces a newer one's, nor its preview spectrogram."""
+        upload.put(wav())
+
+        def newer_version() -> None:
+            upload.put(NEWER)
+            upload.process()
+
+        interrupt(newer_version)
+        upload.process()
+        assert upload.stored()["problem"]["code"] == "too_short"
+        assert "picture" not in upload.stored()
+
+    @pytest.mark.parametrize("earlier", [False, True])
+    def test_replaced_and_processed_before_the_write(
+        self, upload: Upload, monkeypatch: pytest.MonkeyPatch, how: str, earlier: bool
+    ) -> None:
+        """Even after the last check of the upload, and where there is a result of an earlier version."""
+        if earlier:
+            upload.put(wav(0.5))
+            upload.process()
+        upload.put(wav())
+        write, writes = result_store.write, []
+
+        def late(*args: Any, **options: Any) -> bool:
+            writes.append(1)
+            if len(writes) == 1:
+                upload.put(NEWER)
+                upload.process()
+            return write(*args, **options)
+
+        monkeypatch.setattr(result_store, "write", late)
+        upload.process()
+        assert len(writes) > 1
+        assert upload.stored()["problem"]["code"] == "too_short"
+
+    @pytest.mark.usefixtures("large")
+    def test_replaced_and_processed_before_the_read(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between the opening of the upload and the reading of its stored result."""
+        upload.put(wav())
+        read, reads = result_store.read, []
+
+        def late(result_id: str) -> result_store.StoredResult | None:
+            reads.append(1)
+            if len(reads) == 1:
+                upload.put(NEWER)
+                upload.process()
+            return read(result_id)
+
+        monkeypatch.setattr(result_store, "read", late)
+        upload.process()
+        assert upload.stored()["problem"]["code"] == "too_short"
+
+    def test_processed_elsewhere(self, upload: Upload, interrupt: Interrupt, events: Events) -> None:
+        upload.put(wav())
+        interrupt(upload.process)
+        upload.process()
+        assert last_events(events, 2) == ["upload_answered", "upload_answered_elsewhere"]
+        assert upload.stored()["status"] == "done"
+
+    @pytest.mark.usefixtures("slow")
+    def test_deleted(self, upload: Upload, interrupt: Interrupt) -> None:
+        upload.put(wav())
+        interrupt(upload.blob.delete_blob)
+        upload.process()
+        assert not upload.result_blob.exists()
+
+    @pytest.fixture
+    def after_opening(self, monkeypatch: pytest.MonkeyPatch, large: None) -> Interrupt:
+        """Calls a function each time an upload has been opened."""
+
+        def arrange(interruption: Callable[[], object]) -> None:
+            open_blob = storage.open_blob
+
+            def interrupted(*where: str) -> storage.OpenBlob:
+                opened = open_blob(*where)
+                interruption()
+                return opened
+
+            monkeypatch.setattr(storage, "open_blob", interrupted)
+
+        return arrange
+
+    def test_deleted_before_it_is_read(self, upload: Upload, after_opening: Interrupt, events: Events) -> None:
+        upload.put(wav())
+        after_opening(upload.blob.delete_blob)
+        upload.process()
+        assert last_events(events) == ["upload_gone"]
+        assert not upload.result_blob.exists()
+
+    def test_replaced_before_it_is_read(self, upload: Upload, after_opening: Interrupt, events: Events) -> None:
+        """The newer version is processed at once: it may have no event of its own."""
+        upload.put(wav())
+        newer = [b"newer"]
+        after_opening(lambda: upload.put(newer.pop()) if newer else None)
+        upload.process()
+        assert last_events(events, 3) == ["upload_outdated", "upload_started", "upload_answered"]
+        assert upload.stored()["problem"]["code"] == "unsupported_format"
+
+    def test_replaced_again_and_again(self, upload: Upload, after_opening: Interrupt) -> None:
+        """It ends with an error, so that the host tries again later."""
+        upload.put(wav())
+        after_opening(lambda: upload.put(wav()))
+        with pytest.raises(InvocationError, match="was replaced 5 times"):
+            upload.process()
+
+    def test_others_keep_writing(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It ends with an error, so that the host tries again later."""
+        upload.put(wav(0.3))
+        monkeypatch.setattr(result_store, "write", lambda *_, **__: False)
+        with pytest.raises(InvocationError, match="others keep writing"):
+            upload.process()
+
+
+class TestErrors:
+    """The host is told, so that it tries again."""
+
+    def test_models_that_do_not_load(self, upload: Upload, configure: Configure) -> None:
+        upload.put(wav())
+        configure(TONEARM_MODEL="no-such-version")
+        with pytest.raises(InvocationError, match="no-such-version"):
+            upload.process()
+        assert not upload.result_blob.exists()
+        configure(TONEARM_MODEL=None)
+        upload.process()
+        assert upload.stored()["status"] == "done"
+
+    def test_memory(self, upload: Upload, interrupt: Interrupt) -> None:
+        def out_of_memory() -> None:
+            raise MemoryError
+
+        upload.put(wav())
+        interrupt(out_of_memory)
+        with pytest.raises(InvocationError, match="MemoryError"):
+            upload.process()
+        upload.process()
+        assert upload.stored()["status"] == "done"
+
+    def test_the_results_container_is_gone(self, upload: Upload, results: ContainerClient) -> None:
+        """A missing container is not a missing upload."""
+        upload.put(wav(0.3))
+        results.delete_container()
+        try:
+            with pytest.raises(InvocationError, match="ContainerNotFound"):
+                upload.process()
+            with pytest.raises(InvocationError, match="ContainerNotFound"):
+                upload.poison()
+        finally:
+            results.create_container()
+        upload.process()
+        assert upload.stored()["status"] == "failed"
+
+    def test_storage_that_cannot_be_reached(
+        self,
+        azurite: Storage,
+        upload: Upload,
+        client: Client,
+        configure: Configure,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(storage, "_RETRIES", 0)
+        configure()
+        upload.put(wav(0.3))
+        storage._store(storage.UPLOADS)
+        azurite.stop()
+        try:
+            with pytest.raises(InvocationError, match="error sending request"):
+                upload.process()
+            with pytest.raises(InvocationError, match="ServiceRequestError"):
+                upload.poison()
+            assert upload.result().code == "storage_unavailable"
+            configure()
+            assert client.classify(wav()).status == 200
+        finally:
+            azurite.start()
+        upload.process()
+        assert upload.result().json["problem"]["code"] == "too_short"
 
 
 class TestPoison:
-    def test_the_upload_gets_a_failed_result(
-        self, client: Client, uploads: ContainerClient, name: str, events: Events
-    ) -> None:
-        uploads.upload_blob(name, wav())
-        client.poisoned(poison(name))
-        answer = client.result(name)
-        assert answer.status == 200
-        assert (answer.json["status"], answer.json["problem"]["code"]) == ("failed", "processing_failed")
+    def test_the_upload_gets_a_failed_result(self, upload: Upload, events: Events) -> None:
+        upload.put(wav())
+        upload.poison()
+        answer = upload.result()
+        assert (answer.status, answer.json["status"]) == (200, "failed")
+        assert answer.json["problem"]["code"] == "processing_failed"
         assert answer.json["model_version"] is None
-        assert events()[-1]["event"] == "upload_given_up"
+        assert last_events(events) == ["upload_given_up"]
 
     @pytest.mark.parametrize("quoted", [True, False])
-    def test_for_the_version_named(self, client: Client, uploads: ContainerClient, name: str, quoted: bool) -> None:
-        etag = str(uploads.upload_blob(name, wav()).get_blob_properties().etag)
-        client.poisoned(poison(name, ETag=etag if quoted else etag.strip('"')))
-        assert client.result(name).json["problem"]["code"] == "processing_failed"
+    def test_for_the_version_named(self, upload: Upload, quoted: bool) -> None:
+        etag = upload.put(wav())
+        upload.poison(ETag=etag if quoted else etag.strip('"'))
+        assert upload.result().json["problem"]["code"] == "processing_failed"
 
-    def test_not_for_an_older_version(self, client: Client, uploads: ContainerClient, name: str) -> None:
-        etag = uploads.upload_blob(name, wav()).get_blob_properties().etag
-        uploads.upload_blob(name, wav(), overwrite=True)
-        client.poisoned(poison(name, ETag=etag))
-        assert client.result(name).status == 202
+    def test_not_for_an_older_version(self, upload: Upload) -> None:
+        etag = upload.put(wav())
+        upload.put(wav())
+        upload.poison(ETag=etag)
+        assert upload.result().status == 202
 
-    def test_not_over_an_answer(self, client: Client, uploads: ContainerClient, name: str, events: Events) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        client.poisoned(poison(name))
-        assert client.result(name).json["status"] == "done"
-        assert events()[-1]["event"] == "poison_already_answered"
+    def test_it_replaces_no_result(self, upload: Upload, events: Events) -> None:
+        upload.put(wav())
+        upload.process()
+        upload.poison()
+        assert upload.result().json["status"] == "done"
+        assert last_events(events) == ["poison_already_answered"]
 
-    def test_over_the_answer_to_an_older_version(self, client: Client, uploads: ContainerClient, name: str) -> None:
-        uploads.upload_blob(name, wav())
-        client.uploaded(name)
-        uploads.upload_blob(name, wav(), overwrite=True)
-        client.poisoned(poison(name))
-        assert client.result(name).json["problem"]["code"] == "processing_failed"
+    def test_it_replaces_an_older_versions_result(self, upload: Upload) -> None:
+        upload.put(wav())
+        upload.process()
+        upload.put(wav())
+        upload.poison()
+        assert upload.result().json["problem"]["code"] == "processing_failed"
 
-    def test_a_late_answer_replaces_it(self, client: Client, uploads: ContainerClient, name: str) -> None:
-        uploads.upload_blob(name, wav())
-        client.poisoned(poison(name))
-        client.uploaded(name)
-        assert client.result(name).json["status"] == "done"
+    def test_a_late_result_replaces_it(self, upload: Upload) -> None:
+        upload.put(wav())
+        upload.poison()
+        upload.process()
+        assert upload.result().json["status"] == "done"
 
-    def test_a_deleted_upload(self, client: Client, name: str, events: Events) -> None:
-        client.poisoned(poison(name))
-        assert events()[-1]["event"] == "poison_outdated"
-        assert client.result(name).status == 404
+    def test_a_deleted_upload(self, upload: Upload, events: Events) -> None:
+        upload.poison()
+        assert last_events(events) == ["poison_outdated"]
+        assert upload.result().status == 404
 
     @pytest.mark.parametrize(
         "message", ["", "text", "[]", "{}", '{"BlobName": "a"}', poison(""), '{"ContainerName": 1, "BlobName": "a"}']
     )
     def test_malformed_messages_are_logged(self, client: Client, message: str, events: Events) -> None:
         client.poisoned(message)
-        assert events()[-1]["event"] == "poison_malformed"
+        assert last_events(events) == ["poison_malformed"]
 
     @pytest.mark.parametrize(
         "message", ['{"ContainerName": "private", "BlobName": "a"}', poison("a/../b"), poison("x" * 2000)]
     )
-    def test_messages_of_others_are_logged(self, client: Client, message: str, events: Events) -> None:
+    def test_other_messages_are_logged(self, client: Client, message: str, events: Events) -> None:
         client.poisoned(message)
-        assert events()[-1]["event"] == "poison_ignored"
+        assert last_events(events) == ["poison_ignored"]
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=2))
