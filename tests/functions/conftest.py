@@ -92,6 +92,11 @@ def events(caplog: pytest.LogCaptureFixture) -> Events:
     return parsed
 
 
+def last_events(events: Events, count: int = 1) -> list[str]:
+    """The names of the last events."""
+    return [event["event"] for event in events()][-count:]
+
+
 @pytest.fixture
 def name() -> str:
     """A new path of an upload."""

@@ -1,4 +1,4 @@
-"""The line in front of the processor: order, limits, and that nothing is left behind when the crowd has gone."""
+"""Order and limits of waiting requests, and that they are counted until they are done."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ async def begun(gate: Gate, count: int) -> None:
 
 
 def test_as_many_at_once_as_allowed_and_in_order() -> None:
-    async def crowd() -> list[int]:
+    async def many() -> list[int]:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(9)]
         await begun(gate, 2)
@@ -43,15 +43,15 @@ def test_as_many_at_once_as_allowed_and_in_order() -> None:
         assert gate.begun == [0, 1]
         gate.opened.set()
         answers = await asyncio.gather(*tasks)
-        assert set(gate.begun[2:5]) <= {2, 3, 4, 5}  # two threads may change places, and no more
+        assert set(gate.begun[2:5]) <= {2, 3, 4, 5}  # two threads may change order
         return answers
 
-    assert asyncio.run(crowd()) == list(range(9))
+    assert asyncio.run(many()) == list(range(9))
 
 
 @pytest.mark.parametrize("limits", [{"max_requests": 3}, {"max_bytes": 30}])
 def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[str, int]) -> None:
-    async def crowd() -> None:
+    async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=1, **limits), Gate()
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 10)) for number in range(3)]
         await begun(gate, 1)
@@ -64,11 +64,11 @@ def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[st
         assert await asyncio.gather(*tasks) == [0, 1, 2]
         assert await limiter.run(gate.work(4), 10) == 4
 
-    asyncio.run(crowd())
+    asyncio.run(many())
 
 
 def test_where_each_takes_long_fewer_may_wait() -> None:
-    async def crowd() -> None:
+    async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
         limiter._mean_s = 10
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(7)]
@@ -79,16 +79,16 @@ def test_where_each_takes_long_fewer_may_wait() -> None:
         gate.opened.set()
         assert await asyncio.gather(*tasks) == list(range(7))
 
-    asyncio.run(crowd())
+    asyncio.run(many())
 
 
-def test_the_largest_that_is_allowed_gets_into_an_empty_room() -> None:
+def test_a_single_request_may_exceed_the_limits() -> None:
     limiter = ConcurrencyLimiter(n_threads=1, max_bytes=10)
     assert asyncio.run(limiter.run(lambda: "done", 1_000)) == "done"
 
 
 def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
-    async def crowd() -> None:
+    async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=1, max_requests=2), Gate()
         for _ in range(5):
             with pytest.raises(ZeroDivisionError):
@@ -98,7 +98,7 @@ def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # The one that has begun cannot be stopped, and holds its place until it is done.
+        # The one that has begun cannot be stopped, and counts until it is done.
         second = asyncio.create_task(limiter.run(gate.work(2), 1))
         await asyncio.sleep(0.05)
         with pytest.raises(ProblemError):
@@ -106,7 +106,7 @@ def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
         gate.opened.set()
         assert await second == 2
 
-    asyncio.run(crowd())
+    asyncio.run(many())
 
 
 def test_a_busy_app_says_when_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
@@ -121,6 +121,6 @@ def test_a_busy_app_says_when_to_come_back(client: Client, monkeypatch: pytest.M
     assert client.classify(wav()).status == 200
 
 
-def test_a_hundred_users_are_no_crowd() -> None:
+def test_a_hundred_users_may_wait() -> None:
     """Fifty a second are to be answered to a hundred at once."""
     assert MAX_REQUESTS > 100

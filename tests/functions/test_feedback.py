@@ -30,7 +30,7 @@ def other_than(genre: str) -> str:
 
 
 class TestOnAStoredResult:
-    def test_it_is_kept_with_what_was_predicted(
+    def test_it_is_stored_with_the_prediction(
         self, client: Client, blob_service: BlobServiceClient, answered: dict[str, Any]
     ) -> None:
         genre = other_than(answered["genre"])
@@ -50,15 +50,13 @@ class TestOnAStoredResult:
         assert json.loads(blob.download_blob().readall()) == answer.json
         assert blob.get_blob_properties().content_settings.content_type == "application/json"
 
-    def test_what_the_caller_says_was_predicted_counts_for_nothing(
-        self, client: Client, answered: dict[str, Any]
-    ) -> None:
-        told = other_than(answered["genre"])
-        answer = client.give_feedback(result_id=answered["id"], genre="pop", predicted=told, model_version="mine")
+    def test_the_clients_prediction_is_ignored(self, client: Client, answered: dict[str, Any]) -> None:
+        claimed = other_than(answered["genre"])
+        answer = client.give_feedback(result_id=answered["id"], genre="pop", predicted=claimed, model_version="mine")
         assert answer.json["predicted"] == answered["genre"]
         assert answer.json["model_version"] == answered["model_version"]
 
-    def test_the_last_word_counts(self, client: Client, answered: dict[str, Any]) -> None:
+    def test_newer_feedback_replaces_older(self, client: Client, answered: dict[str, Any]) -> None:
         for genre in ("jazz", "metal"):
             client.give_feedback(result_id=answered["id"], genre=genre)
         assert client.feedback(answered["id"]).json["genre"] == "metal"
@@ -96,7 +94,7 @@ class TestOnAStoredResult:
 
 
 class TestOnADirectResult:
-    def test_the_caller_says_what_was_predicted(self, client: Client) -> None:
+    def test_the_client_sends_the_prediction(self, client: Client) -> None:
         result = client.classify(wav()).json
         answer = client.give_feedback(
             result_id=result["id"], genre="jazz", predicted=result["genre"], model_version=result["model_version"]
@@ -106,7 +104,7 @@ class TestOnADirectResult:
         assert client.feedback(result["id"]).json == answer.json
 
     @pytest.mark.parametrize("given_facts", [{}, {"predicted": "jazz"}, {"model_version": "1"}])
-    def test_and_must_say_it(self, client: Client, given_facts: dict[str, str]) -> None:
+    def test_and_must_send_it(self, client: Client, given_facts: dict[str, str]) -> None:
         answer = client.give_feedback(result_id=DIRECT, genre="jazz", **given_facts)
         assert (answer.status, answer.code) == (400, "bad_request")
         assert "predicted" in answer.json["detail"]
@@ -117,8 +115,8 @@ class TestOnADirectResult:
         assert client.feedback(DIRECT).status == 404
 
     def test_what_only_looks_direct_is_looked_up(self, client: Client) -> None:
-        for looks in (DIRECT + "0", DIRECT[:-1], DIRECT + "/a"):
-            answer = client.give_feedback(result_id=looks, genre="jazz", predicted="pop", model_version="1")
+        for similar in (DIRECT + "0", DIRECT[:-1], DIRECT + "/a"):
+            answer = client.give_feedback(result_id=similar, genre="jazz", predicted="pop", model_version="1")
             assert answer.status == 404
 
 
@@ -157,7 +155,7 @@ class TestBadRequests:
         assert client.give_feedback(result_id=bad, genre="jazz").code == "bad_id"
         assert client.feedback(bad).code == "bad_id"
 
-    def test_nobody_spoke(self, client: Client) -> None:
+    def test_no_feedback(self, client: Client) -> None:
         answer = client.feedback("a.wav")
         assert (answer.status, answer.code) == (404, "not_found")
 

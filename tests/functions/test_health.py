@@ -1,4 +1,4 @@
-"""``GET /api/health``: it looks at the real thing, tells which part is away, and cannot be used to keep us busy."""
+"""``GET /api/health``: real checks, which part does not work, and one check for many requests."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +13,7 @@ from tonearm.classification import Classification
 from tonearm.classifier import Classifier
 
 
-def test_all_is_well(client: Client, configure: Configure) -> None:
+def test_everything_works(client: Client, configure: Configure) -> None:
     configure()
     answer = client.call("health", "health")
     assert answer.status == 200
@@ -21,7 +21,7 @@ def test_all_is_well(client: Client, configure: Configure) -> None:
     assert answer.json["checks"] == {"storage": "ok", "models": "ok"}
 
 
-def test_models_away(client: Client, configure: Configure, events: Events) -> None:
+def test_models_unavailable(client: Client, configure: Configure, events: Events) -> None:
     configure(TONEARM_MODEL="no-such-version")
     answer = client.call("health", "health")
     assert answer.status == 503
@@ -31,7 +31,7 @@ def test_models_away(client: Client, configure: Configure, events: Events) -> No
     assert "no-such-version" in events()[-1]["trace"]
 
 
-def test_storage_away(client: Client, configure: Configure, azurite: Storage) -> None:
+def test_storage_unavailable(client: Client, configure: Configure, azurite: Storage) -> None:
     configure()
     azurite.stop()
     try:
@@ -43,9 +43,9 @@ def test_storage_away(client: Client, configure: Configure, azurite: Storage) ->
     assert "127.0.0.1" not in answer.body.decode()
 
 
-def test_a_container_away(client: Client, configure: Configure, blob_service: Any) -> None:
+def test_a_missing_container(client: Client, configure: Configure, blob_service: Any) -> None:
     configure()
-    client.history()  # the app has seen its containers
+    client.history()  # the app has created its containers
     blob_service.delete_container("feedback")
     try:
         assert client.call("health", "health").json["checks"]["storage"] == "unavailable"
@@ -53,9 +53,7 @@ def test_a_container_away(client: Client, configure: Configure, blob_service: An
         blob_service.create_container("feedback")
 
 
-def test_many_who_ask_are_served_by_one_check(
-    client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_requests_make_one_check(client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     configure()
     checks: list[str | None] = []
     classify = Classifier.classify
@@ -71,7 +69,7 @@ def test_many_who_ask_are_served_by_one_check(
     assert checks == ["health"]
 
 
-def test_an_old_answer_is_not_given_again(
+def test_an_answer_is_cached_for_a_while_only(
     client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from functions import history as module
 from functions import result_store, upload_urls
-from functions.history import ResultFilter
+from functions.history import ResultFilter, after_of, cursor_of
 from functions.problems import ProblemError
 from functions.result_store import ResultSummary
 from tests.functions.client import Client
@@ -81,8 +81,8 @@ class TestPages:
         assert all(len(page) == limit for page in found[:-1])
 
     @pytest.mark.parametrize("query", [{"limit": 5}, {"limit": 4, "status": "done"}])
-    def test_the_last_one_is_known_as_such(self, client: Client, folder: str, query: dict[str, object]) -> None:
-        """Also when it is full: nobody has to ask for an empty page to learn that."""
+    def test_the_last_page_has_no_cursor(self, client: Client, folder: str, query: dict[str, object]) -> None:
+        """Also when it is full."""
         answer = client.history(prefix=folder, **query).json
         assert len(answer["results"]) == query["limit"]
         assert answer["next_cursor"] is None
@@ -100,7 +100,7 @@ class TestPages:
         (found,) = client.history(prefix=folder + "b ü#.").json["results"]
         assert found["id"] == folder + "b ü#.wav"
 
-    def test_tickets_of_the_page_come_newest_first(self, worker: Any, client: Client) -> None:
+    def test_signed_uploads_come_newest_first(self, worker: Any, client: Client) -> None:
         """Other tests' results have names of digits and letters too, so only these are compared."""
         with pytest.MonkeyPatch.context() as patch:
             ids = []
@@ -113,82 +113,52 @@ class TestPages:
         assert [each for each in found if each in ids] == ids[::-1]
 
 
-class TestBadParameters:
-    @pytest.mark.parametrize("limit", ["0", "201", "-1", "", "ten", "1.0", "٣", " 5", "9" * 5000])
-    def test_limits(self, client: Client, limit: str) -> None:
-        answer = client.history(limit=limit)
-        assert (answer.status, answer.code) == (400, "bad_parameter")
-        assert "limit" in answer.json["detail"]
-
-    @pytest.mark.parametrize("name", ["prefix", "search"])
-    @pytest.mark.parametrize("text", ["a\nb", "\ud800", "x" * 1020])
-    def test_texts(self, client: Client, name: str, text: str) -> None:
-        answer = client.history(**{name: text})
-        assert (answer.status, answer.code) == (400, "bad_parameter")
-        assert answer.json["detail"].startswith(name)
-
-    @pytest.mark.parametrize(
-        ("name", "text", "choices"),
-        [
-            ("genre", "polka", "blues or classical"),
-            ("genre", "Rock", "blues or classical"),
-            ("genre", "rock,pop", "blues or classical"),
-            ("uncertain", "yes", "true or false"),
-            ("uncertain", "True", "true or false"),
-            ("status", "pending", "done or failed"),
-        ],
-    )
-    def test_choices(self, client: Client, name: str, text: str, choices: str) -> None:
-        answer = client.history(**{name: text})
-        assert (answer.status, answer.code) == (400, "bad_parameter")
-        assert answer.json["detail"].startswith(f"{name} must be {choices}")
-
-    @pytest.mark.parametrize("name", ["prefix", "search", "genre", "uncertain", "status", "cursor"])
-    def test_an_empty_one_is_as_good_as_none(self, client: Client, folder: str, name: str) -> None:
-        assert client.history(**{"limit": 3, name: ""}).json == client.history(limit=3).json
-
-    @pytest.mark.parametrize(
-        "cursor",
-        ["x", "!!", "e30", "W10", "W251bGwsIiJd", "ü", "A" * 20_000]
-        + [module.cursor_of(after, ResultFilter()) for after in ("", "\x00", "a\n", "\ud800")],
-    )
-    def test_cursors(self, client: Client, cursor: str) -> None:
-        answer = client.history(cursor=cursor)
-        assert (answer.status, answer.code) == (400, "bad_parameter")
-        assert "cursor" in answer.json["detail"]
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            {"prefix": "other"},
-            {"search": "a"},
-            {"genre": "rock"},
-            {"uncertain": "true"},
-            {"uncertain": "false"},
-            {"status": "done"},
-        ],
-    )
-    def test_a_cursor_of_another_question(self, client: Client, folder: str, other: dict[str, str]) -> None:
-        cursor = client.history(prefix=folder, limit=1).json["next_cursor"]
-        assert client.history(prefix=folder, cursor=cursor).status == 200
-        assert client.history(prefix=folder, cursor=cursor, limit=3).status == 200
-        assert client.history(**{"prefix": folder, **other}, cursor=cursor).code == "bad_parameter"
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        *(({"limit": limit}, "limit must be") for limit in ["0", "201", "-1", "", "ten", "1.0", "٣", " 5", "9" * 5000]),
+        *(({name: text}, name) for name in ("prefix", "search") for text in ("a\nb", "\ud800", "x" * 1020)),
+        *(({"genre": text}, "genre must be blues or classical") for text in ("polka", "Rock", "rock,pop")),
+        *(({"uncertain": text}, "uncertain must be true or false") for text in ("yes", "True")),
+        ({"status": "pending"}, "status must be done or failed"),
+        *(({"cursor": text}, "cursor") for text in ["x", "!!", "e30", "W10", "W251bGwsIiJd", "ü", "A" * 20_000]),
+        *(({"cursor": cursor_of(after, ResultFilter())}, "cursor") for after in ("", "\x00", "a\n", "\ud800")),
+    ],
+)
+def test_bad_parameters(client: Client, query: dict[str, object], detail: str) -> None:
+    answer = client.history(**query)
+    assert (answer.status, answer.code) == (400, "bad_parameter")
+    assert answer.json["detail"].startswith(detail)
 
 
-FIRST_TICKET = "8204000000000" + "0123456789abcdef" * 2
+@pytest.mark.parametrize("name", ["prefix", "search", "genre", "uncertain", "status", "cursor"])
+def test_an_empty_parameter_is_none(client: Client, folder: str, name: str) -> None:
+    assert client.history(**{"limit": 3, name: ""}).json == client.history(limit=3).json
+
+
+@pytest.mark.parametrize(
+    "other", [{"prefix": "other"}, {"search": "a"}, {"genre": "rock"}, {"uncertain": "false"}, {"status": "done"}]
+)
+def test_a_cursor_of_another_query(client: Client, folder: str, other: dict[str, str]) -> None:
+    cursor = client.history(prefix=folder, limit=1).json["next_cursor"]
+    assert client.history(prefix=folder, cursor=cursor, limit=3).status == 200
+    assert client.history(**{"prefix": folder, **other}, cursor=cursor).code == "bad_parameter"
+
+
+ID = "8204000000000" + "0123456789abcdef" * 2
 CASES = [
     ("Straße nach Süden.flac", "STRASSE", True),
     ("Straße nach Süden.flac", "nach s", True),
     ("album/track.mp3", "M/TR", True),
     ("album/track.mp3", "album track", False),
-    (f"{FIRST_TICKET}/Song 02.mp3", "song", True),
-    (f"{FIRST_TICKET}/Song 02.mp3", "82", False),
-    (f"{FIRST_TICKET}/Song 02.mp3", "cdef", False),
-    (f"{FIRST_TICKET}/Song 02.mp3", "0123456", False),
-    (f"{FIRST_TICKET}/Song 02.mp3", "01234567", True),
-    (f"{FIRST_TICKET}/Song 02.mp3", FIRST_TICKET, True),
-    (f"{FIRST_TICKET}/Song 02.mp3", f"{FIRST_TICKET}/SONG", True),
-    (f"{FIRST_TICKET}/82.mp3", "82", True),
+    (f"{ID}/Song 02.mp3", "song", True),
+    (f"{ID}/Song 02.mp3", "82", False),
+    (f"{ID}/Song 02.mp3", "cdef", False),
+    (f"{ID}/Song 02.mp3", "0123456", False),
+    (f"{ID}/Song 02.mp3", "01234567", True),
+    (f"{ID}/Song 02.mp3", ID, True),
+    (f"{ID}/Song 02.mp3", f"{ID}/SONG", True),
+    (f"{ID}/82.mp3", "82", True),
     (unicodedata.normalize("NFD", "Café.mp3"), unicodedata.normalize("NFC", "café"), True),
     (unicodedata.normalize("NFC", "Café.mp3"), unicodedata.normalize("NFD", "CAFÉ"), True),
     ("ΟΔΟΣ.mp3", "οδος", True),
@@ -243,8 +213,8 @@ def mixed(worker: Any, blob_service: Any) -> tuple[str, list[Result]]:
     return folder, written
 
 
-def is_wanted(result: Result, query: dict[str, str]) -> bool:
-    """The filters, put another way."""
+def is_match(result: Result, query: dict[str, str]) -> bool:
+    """The filters, written another way."""
     facts = json.loads(result.to_json())
     return all(
         {
@@ -279,31 +249,31 @@ QUERIES = st.fixed_dictionaries(
 def test_nothing_is_lost_and_nothing_comes_twice(
     client: Client, mixed: tuple[str, list[Result]], query: dict[str, str], limit: int, at_once: int, most: int
 ) -> None:
-    """As all results, filtered: whatever is looked for, however small storage's pages and what one call looks at."""
+    """Whatever the filter, and however small storage's pages and one call's maximum."""
     folder, written = mixed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_LIST_SIZE", at_once)
         patch.setattr(module, "_MAX_LISTED", most)
         found = pages(client, prefix=folder, limit=limit, **query)
     assert all(len(page) <= limit for page in found)
-    expected = sorted(result.id for result in written if is_wanted(result, query))
+    expected = sorted(result.id for result in written if is_match(result, query))
     assert sorted(each["id"] for page in found for each in page) == expected
 
 
-class TestMeanwhile:
-    """What is written and deleted while somebody pages."""
+class TestConcurrentChanges:
+    """Results that are written and deleted between two pages."""
 
     @pytest.fixture
     def folder(self, worker: Any) -> str:
-        folder = f"meanwhile {uuid4().hex}/"
+        folder = f"changes {uuid4().hex}/"
         for name in NAMES:
             result_store.write(classification(folder + name), source_etag="1", replaces=None)
         return folder
 
     @budget(max_examples=8)
     @given(st.data())
-    def test_what_was_there_all_along_comes_once(self, client: Client, results: ContainerClient, data: Any) -> None:
-        folder = f"meanwhile {uuid4().hex}/"
+    def test_what_stays_comes_once(self, client: Client, results: ContainerClient, data: Any) -> None:
+        folder = f"changes {uuid4().hex}/"
         stayed = {folder + name for name in NAMES}
         for result_id in stayed:
             result_store.write(classification(result_id), source_etag="1", replaces=None)
@@ -331,8 +301,7 @@ class TestMeanwhile:
         assert len(second["results"]) == len(NAMES) - 4
         assert second["next_cursor"] is None
 
-    def test_new_ones_in_front_shift_nothing(self, client: Client, folder: str) -> None:
-        """As each new upload of the page does."""
+    def test_new_results_shift_nothing(self, client: Client, folder: str) -> None:
         first = client.history(prefix=folder, limit=4, status="done").json
         for name in (" 1", " 2", " 3"):
             result_store.write(classification(folder + name), source_etag="1", replaces=None)
@@ -341,33 +310,33 @@ class TestMeanwhile:
         assert sorted(ids) == sorted(NAMES)
 
 
-def test_a_call_looks_at_no_more_than_it_may(
+def test_a_call_lists_no_more_than_its_maximum(
     client: Client, mixed: tuple[str, list[Result]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = mixed
     monkeypatch.setattr(module, "_LIST_SIZE", 4)
     monkeypatch.setattr(module, "_MAX_LISTED", 10)
-    looked_at: list[str] = []
+    listed: list[str] = []
     summarised = result_store.summary
 
     def counted(name: str, metadata: dict[str, str] | None) -> ResultSummary | None:
-        looked_at.append(name)
+        listed.append(name)
         return summarised(name, metadata)
 
     monkeypatch.setattr(result_store, "summary", counted)
     page = client.history(prefix=folder, search="no such").json
     assert page["results"] == []
     assert page["next_cursor"] is not None
-    assert len(looked_at) == 12
+    assert len(listed) == 12
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(lambda text: text.isprintable()))
 @example("🎵" * 1024)
 def test_cursors_come_back_and_fit_into_urls(after: str) -> None:
-    wanted = ResultFilter(search="é", uncertain=False)
-    cursor = module.cursor_of(after, wanted)
+    chosen = ResultFilter(search="é", uncertain=False)
+    cursor = cursor_of(after, chosen)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
-    assert module.after_of(cursor, wanted) == after
+    assert after_of(cursor, chosen) == after
 
 
 BAD_JSON = st.one_of(st.text(), st.lists(st.text() | st.integers()).filter(lambda v: len(v) != 2), st.none())
@@ -381,12 +350,12 @@ BAD_JSON = st.one_of(st.text(), st.lists(st.text() | st.integers()).filter(lambd
 @example(base64.urlsafe_b64encode(b"[" * 9000).decode())
 def test_any_other_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        module.after_of(cursor, ResultFilter())
+        after_of(cursor, ResultFilter())
     assert caught.value.code == "bad_parameter"
 
 
 @pytest.mark.parametrize("after", ["nonsense", "x" * 3000, "a b", "<>&", "%2e%2e/", "a?b#c", "🎵", "a\\b"])
-def test_a_place_that_storage_never_named(client: Client, after: str) -> None:
-    """It may be a place to go on from or be refused, but nothing fails."""
-    answer = client.history(cursor=module.cursor_of(after, ResultFilter()))
+def test_a_name_that_storage_never_listed(client: Client, after: str) -> None:
+    """It may be accepted or refused, but nothing fails."""
+    answer = client.history(cursor=cursor_of(after, ResultFilter()))
     assert answer.status == 200 or answer.code == "bad_parameter"

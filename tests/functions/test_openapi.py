@@ -100,8 +100,8 @@ class TestStructure:
         assert genre["enum"] == list(GENRES)
 
     def test_every_problem_code_is_used_somewhere(self) -> None:
-        told = json.dumps(document())
-        assert [code for code in PROBLEMS if code not in told] == []
+        text = json.dumps(document())
+        assert [code for code in PROBLEMS if code not in text] == []
 
     def test_what_needs_no_key_says_so(self) -> None:
         open_paths = {path for path, _, operation in operations() if operation.get("security") == []}
@@ -134,10 +134,10 @@ class TestAnswers:
         assert_described("/classify", "post", client.classify(b"no form", **form))
 
     def test_uploads_and_results(self, client: Client, uploads: ContainerClient) -> None:
-        ticket = client.create_upload(b'{"filename": "a.wav"}')
-        assert_described("/uploads", "post", ticket)
+        upload = client.create_upload(b'{"filename": "a.wav"}')
+        assert_described("/uploads", "post", upload)
         assert_described("/uploads", "post", client.create_upload(b"{"))
-        result_id = ticket.json["id"]
+        result_id = upload.json["id"]
         result = "/results/{id}"
         assert_described(result, "get", client.result(result_id))
         assert_described(result, "get", client.result(""))

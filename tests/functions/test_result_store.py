@@ -122,7 +122,7 @@ class TestStorage:
         )
 
     def test_the_summary_of_an_old_one(self) -> None:
-        """Written before length and version were kept beside it."""
+        """Of an early version, without length and model version."""
         old = {"status": "done", "genre": "rock", "confidence": "0.5", "uncertain": "false", "created_at": "t"}
         found = result_store.summary("a.wav.json", old)
         assert found is not None
