@@ -5,7 +5,6 @@ Prints them and writes ``bench/results.json``. It takes three to eight minutes; 
 
 import argparse
 import json
-import os
 import statistics
 from pathlib import Path
 from pprint import pp
@@ -20,8 +19,6 @@ from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
 from tonearm.models import VGG19_FILE
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in function_app.py: one core per answer
 
 RESULTS = Path(__file__).with_name("results.json")
 MINUTES = (0.5, 1, 2, 5, 10, 30)

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -153,7 +154,8 @@ def test_users_and_uploads_are_measured(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for name, value in [("UPLOADS", 3), ("UPLOAD_ROUNDS", 1), ("SINGLE_UPLOADS", 1)]:
         monkeypatch.setattr(load, name, value)
     (tmp_path / "0").write_bytes(answers.clip(duration_s=5))
-    users = load._users(system, tmp_path, 2, 1)
+    httpx.post(f"{system.api_url}/classify", content=answers.clip(), timeout=60).raise_for_status()  # loads the models
+    users = load._users(system, tmp_path, 2, 3)
     uploads = load.Uploads(system, tmp_path).measure(lambda: users)
     recorded = json.loads(load.RESULTS.read_text())["fast"]
     assert users["statuses"] == {"200": users["answered"]}
