@@ -17,17 +17,12 @@ PORTS = {"AZURITE_BLOB_PORT": 10000, "AZURITE_QUEUE_PORT": 10001, "AZURITE_TABLE
 SERVICES = ("blob", "queue", "table")
 
 
-def ports(environment: Mapping[str, str]) -> list[int]:
-    """The ports of blobs, queues and tables. Raises ValueError for what is not a number."""
-    return [int(environment.get(variable, default)) for variable, default in PORTS.items()]
-
-
 def connection_string(ports: Sequence[int]) -> str:
     """What the Azure clients need to reach the emulator on these ports of blobs, queues and tables."""
-    return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};" + "".join(
-        f"{service.title()}Endpoint=http://{ADDRESS}:{port}/{ACCOUNT};"
-        for service, port in zip(SERVICES, ports, strict=True)
-    )
+    text = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+    for service, port in zip(SERVICES, ports, strict=True):
+        text += f"{service.title()}Endpoint=http://{ADDRESS}:{port}/{ACCOUNT};"
+    return text
 
 
 def azurite(

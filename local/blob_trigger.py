@@ -54,31 +54,26 @@ class Receipts:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._tries: dict[Version, int] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            name, etag, tries = json.loads(line)
-            self._tries[name, etag] = tries
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self._tries: dict[Version, int] = {(name, etag): tries for name, etag, tries in map(json.loads, lines)}
 
     def tries(self, version: Version) -> int:
         """How many tries have begun; `FINISHED` if nothing is left to do."""
         return self._tries.get(version, 0)
 
     def note(self, version: Version, tries: int) -> None:
-        """Note that a try begins, the how manyeth, or that all is done (`FINISHED`). It survives a SIGKILL."""
+        """Note how many tries have begun, or `FINISHED`. It survives a SIGKILL of this process."""
         self._tries[version] = tries
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line(version, tries))
+            file.write(json.dumps([*version, tries]) + "\n")
 
     def shorten(self, listed: Collection[Version]) -> None:
         """Forget the versions that are no longer in storage, in the file too."""
         self._tries = {version: self._tries[version] for version in listed if version in self._tries}
         new = self._path.with_suffix(".new")
-        new.write_text("".join(_line(*entry) for entry in self._tries.items()), encoding="utf-8")
+        lines = (json.dumps([*version, tries]) + "\n" for version, tries in self._tries.items())
+        new.write_text("".join(lines), encoding="utf-8")
         new.replace(self._path)
-
-
-def _line(version: Version, tries: int) -> str:
-    return json.dumps([*version, tries]) + "\n"
 
 
 @dataclass(eq=False)
@@ -104,6 +99,7 @@ class BlobTrigger:
         """List the container a few times a second until ``stopping`` is set, then wait for the functions that run."""
         self._stopping = stopping
         listed, used_s = await self.outage.retry(self._list)
+        listed_s = time.monotonic()
         self.receipts.shorten(listed)
         known: set[Version] = set()
         async with asyncio.TaskGroup() as tasks:
@@ -121,7 +117,9 @@ class BlobTrigger:
                     task = tasks.create_task(self._process(version))
                     if tries[version] > 0:
                         await asyncio.wait({task})
-                await pause(stopping, min(max(LIST_INTERVAL_S, LIST_REST * used_s), LIST_INTERVAL_MAX_S))
+                interval_s = min(max(LIST_INTERVAL_S, LIST_REST * used_s), LIST_INTERVAL_MAX_S)
+                await pause(stopping, listed_s + interval_s - time.monotonic())
+                listed_s = time.monotonic()
                 with contextlib.suppress(AzureError):
                     listed, used_s = await self.outage.call(self._list)
 
@@ -166,16 +164,11 @@ class BlobTrigger:
         return True
 
     async def _send_poison(self, version: Version) -> None:
-        name, etag = version
-        logger.error("%s/%s goes to the poison queue", self.container.container_name, name)
-        message = {  # Azure's own form
-            "Type": "BlobTrigger",
-            "FunctionId": f"Host.Functions.{self.function.name}",
-            "BlobType": "BlockBlob",
-            "ContainerName": self.container.container_name,
-            "BlobName": name,
-            "ETag": etag,
-        }
+        container, (name, etag) = self.container.container_name, version
+        logger.error("%s/%s goes to the poison queue", container, name)
+        # Azure's own form.
+        message = {"Type": "BlobTrigger", "FunctionId": f"Host.Functions.{self.function.name}"}
+        message |= {"BlobType": "BlockBlob", "ContainerName": container, "BlobName": name, "ETag": etag}
         text = json.dumps(message)
         if self.settings.queue_encoding == "base64":
             text = base64.b64encode(text.encode()).decode()

@@ -30,10 +30,11 @@ def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.drop", description="Names the genre of recordings.")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
-    names = blob_names(parser.parse_args().files)
+    names = {blob_name(path): path for path in parser.parse_args().files}
     done = 0
     try:
-        service = connect(os.environ.get(azurite.VARIABLE) or azurite.connection_string(azurite.ports(os.environ)))
+        ports = [int(os.environ.get(variable, default)) for variable, default in azurite.PORTS.items()]
+        service = connect(os.environ.get(azurite.VARIABLE) or azurite.connection_string(ports))
         for name, path in names.items():
             with path.open("rb") as content:
                 put(service, name, content)
@@ -56,17 +57,10 @@ def connect(connection_string: str) -> BlobServiceClient:
     return BlobServiceClient.from_connection_string(connection_string, retry_total=0, connection_timeout=5)
 
 
-def blob_names(files: Iterable[Path]) -> dict[str, Path]:
-    """A blob name for each file: its own, with a number where two files have the same one."""
-    names: dict[str, Path] = {}
-    for path in files:
-        own = path.name.encode(errors="replace").decode()  # what is not UTF-8 could not be sent
-        name, count = own, 1
-        while name in names:
-            count += 1
-            name = f"{Path(own).stem}-{count}{Path(own).suffix}"
-        names[name] = path
-    return names
+def blob_name(path: Path) -> str:
+    """A file's path, so that two files of the same name do not overwrite each other."""
+    name = "/".join(part for part in path.parts if part not in {path.anchor, ".."})
+    return name.encode(errors="replace").decode()
 
 
 def put(service: BlobServiceClient, name: str, content: bytes | IO[bytes]) -> None:

@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -33,21 +34,21 @@ CODES |= {500: "internal", 503: "busy", 504: "timeout"}
 """The ``code`` of each status that this module answers with."""
 
 
+@dataclass(eq=False)
 class HttpTriggers:
     """All HTTP functions of an app, and what they have in hand."""
 
-    def __init__(self, worker: Worker, settings: HostSettings) -> None:
-        self._worker = worker
-        self._settings = settings
-        self._outstanding = 0
-        self._held_bytes = 0
+    worker: Worker
+    settings: HostSettings
+    _outstanding: int = 0
+    _held_bytes: int = 0
 
     def application(self) -> Starlette:
         """The ASGI application."""
         paths: dict[str, dict[str, Function]] = defaultdict(dict)
-        for function in self._worker.functions.values():
+        for function in self.worker.functions.values():
             if function.trigger["type"] == "httpTrigger":
-                path = f"{self._settings.route_prefix}/{function.trigger.get('route') or function.name}"
+                path = f"{self.settings.route_prefix}/{function.trigger.get('route') or function.name}"
                 path = "/" + re.sub(r"\{\*+(\w+)\}", r"{\1:path}", path).strip("/")
                 for method in function.trigger.get("methods") or ALL_METHODS:
                     paths[path][method.upper()] = function
@@ -81,8 +82,11 @@ class HttpTriggers:
 
     async def _answer(self, function: Function, request: Request) -> Response:
         """Run the function on the request. Raises HTTPException."""
-        self._check_key(function, request)
-        limit = self._settings.max_outstanding_requests
+        required_key, limit = self.settings.required_key, self.settings.max_outstanding_requests
+        if required_key is not None and function.trigger.get("authLevel", "").upper() != "ANONYMOUS":
+            given = request.headers.get("x-functions-key") or request.query_params.get("code", "")
+            if not hmac.compare_digest(given.encode(), required_key.encode()):
+                raise HTTPException(401, "This address asks for a function key: send it in the header x-functions-key.")
         if limit is not None and self._outstanding > limit:
             raise HTTPException(503, f"More than {limit} requests are being answered. Try again.", RETRY_AFTER)
         chunks: list[bytes] = []
@@ -95,30 +99,18 @@ class HttpTriggers:
                 self._held_bytes += len(chunk)
                 self._check_size(held_bytes)
                 chunks.append(chunk)
-            body = b"".join(chunks)
-            chunks.clear()
-            return await self._run(function, request, body)
+            return await self._run(function, request, b"".join(chunks))
         except ClientDisconnect:
             raise HTTPException(400, "The connection ended before the request was complete.") from None
         finally:
             self._held_bytes -= held_bytes
 
-    def _check_key(self, function: Function, request: Request) -> None:
-        required = self._settings.required_key
-        if required is None or function.trigger.get("authLevel", "").upper() == "ANONYMOUS":
-            return
-        given = request.headers.get("x-functions-key") or request.query_params.get("code", "")
-        if not hmac.compare_digest(given.encode(), required.encode()):
-            detail = "This address asks for a function key: send it in the header x-functions-key."
-            raise HTTPException(401, detail)
-
     def _check_size(self, body_bytes: int) -> None:
-        limit = self._settings.max_request_bytes
+        limit = self.settings.max_request_bytes
         if body_bytes > limit:
             raise HTTPException(413, f"The body may have {limit} bytes at most.")
         if self._held_bytes > HELD_BYTES:
-            detail = "The requests that are being answered use all the memory there is for them. Try again."
-            raise HTTPException(503, detail, RETRY_AFTER)
+            raise HTTPException(503, "Other requests use all the memory there is for them. Try again.", RETRY_AFTER)
 
     async def _run(self, function: Function, request: Request, body: bytes) -> Response:
         query = request.url.query
@@ -131,30 +123,25 @@ class HttpTriggers:
             body=body,
         )
         try:
-            async with asyncio.timeout(self._settings.function_timeout_s):
-                answer = await self._worker.invoke_http(function.name, call)
+            async with asyncio.timeout(self.settings.function_timeout_s):
+                answer = await self.worker.invoke_http(function.name, call)
             headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
             return Response(answer.body, answer.status, headers)
         except TimeoutError:
             # A synchronous function cannot be stopped from outside: its thread goes on, and its answer is dropped.
-            logger.error("function %s ran longer than %s s", function.name, self._settings.function_timeout_s)
+            logger.error("function %s ran longer than %s s", function.name, self.settings.function_timeout_s)
             raise HTTPException(504, "The answer took too long; try again, or with less.") from None
         except (InvocationError, UnicodeEncodeError) as error:  # the latter: a header that HTTP cannot carry
             logger.error("function %s failed: %s", function.name, error)
-            detail = "Something went wrong here, not with the request; the server's log says what."
-            raise HTTPException(500, detail) from None
+            raise HTTPException(500, "The function failed, not the request; the server's log says why.") from None
 
 
 def _problem(_request: Request, error: HTTPException) -> Response:
     """The problem+json answer. What is left of the request's body, uvicorn reads and drops."""
-    problem = {
-        "type": f"urn:tonearm:problem:{CODES[error.status_code]}",
-        "title": HTTPStatus(error.status_code).phrase,
-        "status": error.status_code,
-        "code": CODES[error.status_code],
-        "detail": error.detail,
-    }
-    return Response(json.dumps(problem), error.status_code, error.headers, "application/problem+json")
+    status, code = HTTPStatus(error.status_code), CODES[error.status_code]
+    problem = {"type": f"urn:tonearm:problem:{code}", "title": status.phrase, "status": status, "code": code}
+    content = json.dumps(problem | {"detail": error.detail})
+    return Response(content, status, error.headers, "application/problem+json")
 
 
 def _raw_path(request: Request) -> str:

@@ -48,15 +48,19 @@ class Child:
         return self._process.pid if self._process else -1
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs and before `launch`; negative: ended by that signal."""
+        return self._process.poll() if self._process else None
+
+    @property
     def alive(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.exit_code is None
 
     @property
     def ending(self) -> str:
-        """How it ended, such as ``signal 9`` or ``exit code 1``."""
-        code = self._process.poll() if self._process else None
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        """How it ended: ``signal 9`` or ``exit code 1``."""
+        return f"signal {-code}" if (code := self.exit_code or 0) < 0 else f"exit code {code}"
 
     def launch(self) -> None:
         """Start the program; its output is appended to the log. Raises RunError if there is no such program."""
@@ -82,10 +86,9 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while not self.probe():
             check()
-            if not self.alive:
-                raise RunError(f"{self.name} ended ({self.ending}) before it was ready\n{self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise RunError(f"{self.name} was not ready after {timeout_s:.0f} s\n{self.log_tail()}")
+            if not self.alive or time.monotonic() > deadline:
+                reason = f"was not ready after {timeout_s:.0f} s" if self.alive else f"ended ({self.ending}) too early"
+                raise RunError(f"{self.name} {reason}\n{self.log_tail()}")
             time.sleep(POLL_INTERVAL_S)
 
     def stop(self, grace_s: float = GRACE_S) -> None:

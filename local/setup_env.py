@@ -6,6 +6,8 @@ a browser.
 Runs on any Python from 3.8 on, by itself, before anything is installed; what is there already is left alone.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import re
@@ -14,6 +16,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -44,17 +47,14 @@ def main() -> None:
     groups = ["--all-groups"] if options.all_groups else ["--group=" + group for group in options.group]
     try:
         uv, python = find_uv(), find_python()
-        with ThreadPoolExecutor() as pool:
-            tasks = [pool.submit(install_packages, uv, python, groups)]
-            if options.azurite:
-                tasks.append(pool.submit(install_npm, ROOT / "local", "Azurite"))
-            if options.infra:
-                tasks.append(pool.submit(install_checkov, uv, python))
-                tasks.append(pool.submit(install_npm, CHECKS, "the pipelines' language service"))
-            if options.browser:
-                tasks.append(pool.submit(apt_install_browser))
-        for task in tasks:
-            task.result()
+        steps: list[tuple[Any, ...]] = [(install_packages, uv, python, groups)]
+        steps += [(install_npm, ROOT / "local", "Azurite")] if options.azurite else []
+        steps += [(install_checkov, uv, python)] if options.infra else []
+        steps += [(install_npm, CHECKS, "the pipelines' language service")] if options.infra else []
+        steps += [(apt_install_browser,)] if options.browser else []
+        with ThreadPoolExecutor(len(steps)) as pool:
+            for done in [pool.submit(*step) for step in steps]:
+                done.result()
         if options.browser:
             download_browser()
     except (SetupError, subprocess.CalledProcessError, OSError) as error:
@@ -70,8 +70,7 @@ def find_uv() -> str:
     if not (folder / "bin" / "uv").exists():
         say("installing uv " + UV_VERSION)
         run([sys.executable, "-m", "venv", str(folder)])
-        quiet = ["--quiet", "--disable-pip-version-check"]
-        run([str(folder / "bin" / "python"), "-m", "pip", "install", *quiet, "uv==" + UV_VERSION])
+        run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv==" + UV_VERSION])
     return str(folder / "bin" / "uv")
 
 
@@ -82,7 +81,7 @@ def find_python() -> str:
     return found[-1] if found else PYTHON_VERSION
 
 
-def install_packages(uv: str, python: str, groups: list) -> None:  # type: ignore[type-arg]  # Python 3.8
+def install_packages(uv: str, python: str, groups: list[str]) -> None:
     """The locked Python packages and, once, their bytecode: where Python may not write it, each start would compile it.
 
     --inexact: what `make test` has installed stays when `make run` needs less.
@@ -99,8 +98,7 @@ def install_checkov(uv: str, python: str) -> None:
     if not is_done(folder / ".installed", lock):
         say("installing checkov")
         run([uv, "venv", "--quiet", "--clear", "--python", python, str(folder)])
-        to = ["--python", str(folder / "bin" / "python")]
-        run([uv, "pip", "sync", "--quiet", "--require-hashes", *to, str(lock)])
+        run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(folder / "bin" / "python"), str(lock)])
         (folder / ".installed").write_text(lock.read_text())
 
 
@@ -159,24 +157,21 @@ def runs(browser: str) -> bool:
     return "Chrom" in output([browser, "--version"])
 
 
-def run(command: list, cwd: Path = ROOT) -> None:  # type: ignore[type-arg]  # Python 3.8
+def run(command: list[str], cwd: Path = ROOT) -> None:
     """Run a command to its end; raises CalledProcessError if it fails."""
     subprocess.run(command, cwd=str(cwd), check=True)
 
 
-def output(command: list, **environment: str) -> str:  # type: ignore[type-arg]  # Python 3.8
+def output(command: list[str], **environment: str) -> str:
     """What a command prints, whether it fails or not; empty if there is no such command."""
-    options = dict(os.environ, **environment)
     try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False, env=options
-        )
-        return done.stdout
+        quiet: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "env": dict(os.environ, **environment)}
+        return subprocess.run(command, text=True, check=False, **quiet).stdout
     except OSError:
         return ""
 
 
-def numbers(version: str) -> tuple:  # type: ignore[type-arg]  # Python 3.8
+def numbers(version: str) -> tuple[int, ...]:
     """The first two numbers of a version; (0, 0) without any."""
     found = re.search(r"(\d+)\.(\d+)", version)
     return tuple(map(int, found.groups())) if found else (0, 0)

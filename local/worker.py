@@ -15,9 +15,6 @@ from typing import Any, Self
 
 import azure_functions_runtime as runtime  # type: ignore[import-untyped]
 
-Binding = dict[str, Any]
-"""One binding as function.json would hold it: `type`, `direction`, `name`, `route`, `path`, …"""
-
 
 class InvocationError(Exception):
     """A function raised, or its arguments or answer could not be converted. The text, with its trace, is for logs."""
@@ -54,10 +51,11 @@ class Function:
 
     name: str
     function_id: str
-    bindings: Sequence[Binding]
+    bindings: Sequence[dict[str, Any]]
+    """As function.json would hold them: `type`, `direction`, `name`, `route`, `path`, …"""
 
     @property
-    def trigger(self) -> Binding:
+    def trigger(self) -> dict[str, Any]:
         """The binding that starts the function; every function has exactly one."""
         return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
 
@@ -78,9 +76,8 @@ class Worker:
         if not (app_dir / "function_app.py").is_file():
             raise AppError(f"there is no function_app.py in {app_dir}")
         sys.path.insert(0, str(app_dir))
-        answer = await runtime.worker_init_request(
-            _request("worker_init_request", capabilities={}, function_app_directory=str(app_dir))
-        )
+        request = _request("worker_init_request", capabilities={}, function_app_directory=str(app_dir))
+        answer = await runtime.worker_init_request(request)
         if answer.result.status != _StatusResult.Success:
             failure = answer.result.exception
             raise AppError(f"the function app in {app_dir} cannot be loaded: {failure.message}\n{failure.stack_trace}")
@@ -113,25 +110,21 @@ class Worker:
 
     async def invoke_queue(self, name: str, body: str, *, message_id: str = "", dequeue_count: int = 1) -> None:
         """Run a queue function on a message's decoded text. Raises InvocationError."""
-        trigger_metadata = {
-            "Id": _TypedData(string=message_id),
-            "DequeueCount": _TypedData(json=json.dumps(dequeue_count)),
-        }
-        await self._invoke(name, _TypedData(string=body), trigger_metadata)
+        metadata = {"Id": _TypedData(string=message_id), "DequeueCount": _TypedData(json=str(dequeue_count))}
+        await self._invoke(name, _TypedData(string=body), metadata)
 
     async def _invoke(self, name: str, data: "_TypedData", trigger_metadata: dict[str, "_TypedData"]) -> Any:
         function = self.functions[name]
-        answer = await runtime.invocation_request(
-            _request(
-                "invocation_request",
-                invocation_id=str(uuid.uuid4()),
-                function_id=function.function_id,
-                input_data=[_ParameterBinding(name=function.trigger["name"], data=data)],
-                trigger_metadata=trigger_metadata,
-                trace_context=_Message(trace_parent="", trace_state="", attributes={}),
-                retry_context=_Message(retry_count=0, max_retry_count=0, exception=None),
-            )
+        request = _request(
+            "invocation_request",
+            invocation_id=str(uuid.uuid4()),
+            function_id=function.function_id,
+            input_data=[_ParameterBinding(name=function.trigger["name"], data=data)],
+            trigger_metadata=trigger_metadata,
+            trace_context=_Message(trace_parent="", trace_state="", attributes={}),
+            retry_context=_Message(retry_count=0, max_retry_count=0, exception=None),
         )
+        answer = await runtime.invocation_request(request)
         if answer.result.status != _StatusResult.Success:
             failure = answer.result.exception
             raise InvocationError(f"{name}: {failure.message}\n{failure.stack_trace}")
@@ -171,6 +164,5 @@ class _Protos(SimpleNamespace):
 
 def _request(kind: str, **fields: Any) -> _Message:
     """A host's message of ``kind`` with the context that the library expects around it."""
-    return _Message(
-        request=_Message(**{kind: _Message(**fields)}), properties={"host": "127.0.0.1", "protos": _Protos()}
-    )
+    properties = {"host": "127.0.0.1", "protos": _Protos()}
+    return _Message(request=_Message(**{kind: _Message(**fields)}), properties=properties)

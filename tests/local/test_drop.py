@@ -9,13 +9,11 @@ from local import drop
 from tests.conftest import Storage
 
 
-def test_files_of_the_same_name_do_not_overwrite_each_other() -> None:
-    files = [Path("a/x.wav"), Path("b/x.wav"), Path("y.wav"), Path("c/x.wav")]
-    assert list(drop.blob_names(files)) == ["x.wav", "x-2.wav", "y.wav", "x-3.wav"]
-
-
-def test_a_name_that_is_no_text_is_made_one() -> None:
-    assert list(drop.blob_names([Path("bad\udcff.wav")])) == ["bad?.wav"]
+@pytest.mark.parametrize(
+    ("path", "name"), [("x.wav", "x.wav"), ("../a/x.wav", "a/x.wav"), ("/b/x.wav", "b/x.wav"), ("\udcff.wav", "?.wav")]
+)
+def test_a_file_keeps_its_path(path: str, name: str) -> None:
+    assert drop.blob_name(Path(path)) == name
 
 
 @pytest.mark.parametrize(

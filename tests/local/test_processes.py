@@ -33,7 +33,7 @@ def test_what_does_not_end_when_asked_is_killed_with_all_it_started(tmp_path: Pa
 def test_the_end_before_it_is_ready_is_told_with_the_log(tmp_path: Path) -> None:
     child = python(tmp_path, "print('no luck'); raise SystemExit(3)", ready=False)
     child.launch()
-    with pytest.raises(RunError, match=r"(?s)Part ended .exit code 3. before it was ready.*no luck"):
+    with pytest.raises(RunError, match=r"(?s)Part ended .exit code 3. too early.*no luck"):
         child.wait_ready(60)
 
 

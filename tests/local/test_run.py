@@ -101,7 +101,7 @@ def test_from_kill_over_a_new_start_to_a_clean_end(supervised: Supervised, tmp_p
 
     dropped = drop(supervised, tmp_path)
     assert (dropped.returncode, dropped.stderr) == (0, "")
-    assert sorted(dropped.stdout.splitlines()) == ["one-2.wav: rock (0.10)", "one.wav: rock (0.10)"]
+    assert sorted(dropped.stdout.splitlines()) == ["one.wav: rock (0.10)", "other/one.wav: rock (0.10)"]
 
     another = subprocess.run(
         supervised.command, env=supervised.environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
@@ -124,14 +124,14 @@ def test_from_kill_over_a_new_start_to_a_clean_end(supervised: Supervised, tmp_p
 
 def drop(supervised: Supervised, folder: Path) -> subprocess.CompletedProcess[str]:
     """Two files of the same name, dropped by the command that `make run` recommends."""
-    clips = [folder / "one.wav", folder / "other" / "one.wav"]
-    for path in clips:
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"tune")
+    clips = ["one.wav", "other/one.wav"]
+    for clip in clips:
+        (folder / clip).parent.mkdir(exist_ok=True)
+        (folder / clip).write_bytes(b"tune")
     return subprocess.run(
         [sys.executable, "-m", "local.drop", *clips],
-        env=supervised.environment,
-        cwd=REPOSITORY,
+        env=supervised.environment | {"PYTHONPATH": str(REPOSITORY)},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -156,7 +156,7 @@ def test_what_cannot_start_ends_the_run_and_is_named(supervised: Supervised, tmp
     (tmp_path / "host.json").write_text("{}")
     supervised.command[supervised.command.index(str(SAMPLE_APP))] = str(tmp_path)
     assert supervised.start().wait(60) == 1
-    assert "Functions host ended (exit code 1) before it was ready" in supervised.output
+    assert "Functions host ended (exit code 1) too early" in supervised.output
     assert "nothing_of_this_name" in supervised.output
     assert supervised.children() == {}
 
