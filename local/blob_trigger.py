@@ -26,8 +26,7 @@ from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from local.host_settings import HostSettings
-from local.queue_trigger import send
-from local.triggers import TIMEOUTS_S, Outage, pause
+from local.queue_trigger import TIMEOUTS_S, Outage, pause, send
 from local.worker import Function, Worker
 
 logger = logging.getLogger(__name__)
@@ -169,9 +168,7 @@ class BlobTrigger:
         # Azure's own form.
         message = {"Type": "BlobTrigger", "FunctionId": f"Host.Functions.{self.function.name}"}
         message |= {"BlobType": "BlockBlob", "ContainerName": container, "BlobName": name, "ETag": etag}
-        text = json.dumps(message)
-        if self.settings.queue_encoding == "base64":
-            text = base64.b64encode(text.encode()).decode()
+        text = base64.b64encode(json.dumps(message).encode()).decode()
         await self.outage.retry(lambda: send(self.poison_queue, text))
 
 

@@ -26,8 +26,7 @@ from local.blob_trigger import BlobTrigger, Receipts
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
 from local.processes import ADDRESS
-from local.queue_trigger import QueueTrigger
-from local.triggers import CLIENT_OPTIONS, Outage
+from local.queue_trigger import CLIENT_OPTIONS, Outage, QueueTrigger
 from local.worker import AppError, Worker
 
 logger = logging.getLogger(__name__)
@@ -49,8 +48,9 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".tonearm", help="folder for the receipts of blobs")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("azure", "azure.functions", "uvicorn"):  # the first logs whole request URLs, signatures included
+    for name in ("azure", "azure.functions"):  # the first logs whole request URLs, signatures included
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").addFilter(_without_query)
     # Storage is on this machine, and some of its clients would take the way through a proxy.
     for name in [name for name in os.environ if name.lower() in {"http_proxy", "https_proxy", "all_proxy"}]:
         del os.environ[name]
@@ -59,6 +59,15 @@ def main() -> int:
     except (AppError, OSError) as error:
         print(f"The functions host cannot run: {error}", file=sys.stderr)
     return 1  # a stop ends the process elsewhere
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Log a request without its query, which may hold a function key."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            str(value).partition("?")[0] if index == 2 else value for index, value in enumerate(record.args)
+        )
+    return True
 
 
 async def _serve(app_dir: Path, port: int, state: Path) -> None:
@@ -81,7 +90,6 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
         lifespan="off",
         log_config=None,
         server_header=False,
-        access_log=False,  # it would log function keys given in the query
         timeout_graceful_shutdown=GRACE_S,
     )
     server = uvicorn.Server(config)
@@ -110,7 +118,10 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outag
         trigger = function.trigger
         if trigger["type"] == "httpTrigger":
             continue
-        queues = QueueServiceClient.from_connection_string(_storage(trigger["connection"]), **CLIENT_OPTIONS)
+        storage = os.environ.get(trigger["connection"])
+        if not storage:
+            raise AppError(f"the app setting {trigger['connection']} is missing: it takes a connection string")
+        queues = QueueServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
         if trigger["type"] == "queueTrigger":
             name: str = trigger["queueName"]
             # As in Azure, a poison queue has none of its own: its messages are the last record of what went wrong.
@@ -118,7 +129,7 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outag
             queue = queues.get_queue_client(name)
             triggers.append(QueueTrigger(worker, function, queue, poison_queue, settings, outage))
         else:
-            blobs = BlobServiceClient.from_connection_string(_storage(trigger["connection"]), **CLIENT_OPTIONS)
+            blobs = BlobServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
             container_name, _, pattern = trigger["path"].partition("/")
             if not re.fullmatch(r"\{\w+\}", pattern):
                 raise AppError(f"function {function.name} has a path that only `func start` takes: {trigger['path']}")
@@ -131,17 +142,10 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outag
 
 def _create_containers() -> None:
     """Create the containers that the app takes for granted, as Bicep does in Azure."""
-    service = BlobServiceClient.from_connection_string(_storage(azurite.VARIABLE), **CLIENT_OPTIONS)
+    service = BlobServiceClient.from_connection_string(os.environ[azurite.VARIABLE], **CLIENT_OPTIONS)
     for name in CONTAINERS:
         with contextlib.suppress(ResourceExistsError):
             service.create_container(name)
-
-
-def _storage(setting: str) -> str:
-    """The connection string in an app setting. Raises AppError."""
-    if value := os.environ.get(setting):
-        return value
-    raise AppError(f"the app setting {setting} is missing: it takes a storage connection string")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -16,19 +16,19 @@ AZURE_REQUEST_BYTES = 104_857_600
 
 @dataclass(frozen=True, kw_only=True)
 class HostSettings:
-    """The settings that this host follows; anything else in host.json is left to Azure. None: no limit, no key."""
+    """The settings that this host follows; anything else in host.json is left to Azure. Messages are base64."""
 
     route_prefix: str
-    function_timeout_s: float | None
+    function_timeout_s: int
     max_request_bytes: int
-    max_outstanding_requests: int | None
+    max_outstanding_requests: int
     required_key: str | None
+    """None: no function asks for a key."""
     blobs_at_once: int
     blob_tries: int
     queue_messages_at_once: int
     queue_tries: int
     queue_retry_delay_s: int
-    queue_encoding: str
 
     @classmethod
     def read(cls, app_dir: Path, environment: Mapping[str, str]) -> Self:
@@ -38,26 +38,23 @@ class HostSettings:
             content = json.loads(path.read_text(encoding="utf-8"))
             extensions = content.get("extensions", {})
             http, blobs, queues = (extensions.get(name, {}) for name in ("http", "blobs", "queues"))
-            timeout, outstanding = content.get("functionTimeout", "00:30:00"), http.get("maxOutstandingRequests", -1)
             return cls(
                 route_prefix=http.get("routePrefix", "api"),
-                function_timeout_s=None if timeout == "-1" else _seconds(timeout),
+                function_timeout_s=_seconds(content.get("functionTimeout", "00:30:00")),
                 max_request_bytes=int(environment.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", AZURE_REQUEST_BYTES)),
-                max_outstanding_requests=None if outstanding == -1 else outstanding,
+                max_outstanding_requests=http.get("maxOutstandingRequests", sys.maxsize),
                 required_key=environment.get("TONEARM_REQUIRE_KEY") or None,
                 blobs_at_once=blobs.get("maxDegreeOfParallelism", 8 * (os.cpu_count() or 1)),
                 blob_tries=blobs.get("poisonBlobThreshold", 5),
                 queue_messages_at_once=queues.get("batchSize", 16),
                 queue_tries=queues.get("maxDequeueCount", 5),
-                queue_retry_delay_s=round(_seconds(queues.get("visibilityTimeout", "00:00:00"))),
-                queue_encoding=queues.get("messageEncoding", "base64"),
+                queue_retry_delay_s=_seconds(queues.get("visibilityTimeout", "00:00:00")),
             )
         except (OSError, ValueError) as error:
             raise AppError(f"{path}, or a setting of the host, cannot be read: {error}") from error
 
 
-def _seconds(text: str) -> float:
-    """Seconds of .NET's time spans, ``[days.]hours:minutes:seconds``. Raises ValueError."""
-    days, _, clock = text.rpartition(".")
-    hours, minutes, seconds = (int(part) for part in clock.split(":"))
-    return timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+def _seconds(text: str) -> int:
+    """Seconds of a time span, ``hours:minutes:seconds``. Raises ValueError."""
+    hours, minutes, seconds = map(int, text.split(":"))
+    return 3600 * hours + 60 * minutes + seconds

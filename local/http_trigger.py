@@ -9,7 +9,6 @@ import hmac
 import json
 import logging
 import re
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -62,21 +61,11 @@ class HttpTriggers:
 
     def _route(self, path: str, functions: dict[str, Function]) -> Route:
         async def answer(request: Request) -> Response:
-            started_s = time.monotonic()
-            status = 500
             self._outstanding += 1
             try:
-                response = await self._answer(functions["GET" if request.method == "HEAD" else request.method], request)
-                status = response.status_code
-            except HTTPException as error:
-                status = error.status_code
-                raise
+                return await self._answer(functions["GET" if request.method == "HEAD" else request.method], request)
             finally:
                 self._outstanding -= 1
-                # Never the query, which may hold a key; the path as it was sent, as decoded it may hold line breaks.
-                duration_ms = 1000 * (time.monotonic() - started_s)
-                logger.info("%s %s: %d in %.0f ms", request.method, _raw_path(request), status, duration_ms)
-            return response
 
         return Route(path, answer, methods=list(functions))
 
@@ -87,7 +76,7 @@ class HttpTriggers:
             given = request.headers.get("x-functions-key") or request.query_params.get("code", "")
             if not hmac.compare_digest(given.encode(), required_key.encode()):
                 raise HTTPException(401, "This address asks for a function key: send it in the header x-functions-key.")
-        if limit is not None and self._outstanding > limit:
+        if self._outstanding > limit:
             raise HTTPException(503, f"More than {limit} requests are being answered. Try again.", RETRY_AFTER)
         chunks: list[bytes] = []
         held_bytes = 0
@@ -113,10 +102,10 @@ class HttpTriggers:
             raise HTTPException(503, "Other requests use all the memory there is for them. Try again.", RETRY_AFTER)
 
     async def _run(self, function: Function, request: Request, body: bytes) -> Response:
-        query = request.url.query
+        query = f"?{request.url.query}" if request.url.query else ""
         call = HttpRequest(
             method="GET" if request.method == "HEAD" else request.method,  # uvicorn drops the answer's body
-            url=f"{request.url.scheme}://{request.url.netloc}{_raw_path(request)}" + (f"?{query}" if query else ""),
+            url=f"{request.url.scheme}://{request.url.netloc}{request.scope['raw_path'].decode()}{query}",
             headers=dict(request.headers),
             params=request.path_params,
             query=dict(request.query_params),
@@ -142,8 +131,3 @@ def _problem(_request: Request, error: HTTPException) -> Response:
     problem = {"type": f"urn:tonearm:problem:{code}", "title": status.phrase, "status": status, "code": code}
     content = json.dumps(problem | {"detail": error.detail})
     return Response(content, status, error.headers, "application/problem+json")
-
-
-def _raw_path(request: Request) -> str:
-    path: bytes = request.scope["raw_path"]
-    return path.decode("ascii", errors="replace")

@@ -48,19 +48,15 @@ class Child:
         return self._process.pid if self._process else -1
 
     @property
-    def exit_code(self) -> int | None:
-        """None while it runs and before `launch`; negative: ended by that signal."""
-        return self._process.poll() if self._process else None
-
-    @property
     def alive(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._process is not None and self.exit_code is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def ending(self) -> str:
         """How it ended: ``signal 9`` or ``exit code 1``."""
-        return f"signal {-code}" if (code := self.exit_code or 0) < 0 else f"exit code {code}"
+        code = self._process.returncode if self._process else 0
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def launch(self) -> None:
         """Start the program; its output is appended to the log. Raises RunError if there is no such program."""
@@ -101,11 +97,10 @@ class Child:
 
     def kill(self) -> None:
         """End it, and what it started, at once (SIGKILL)."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, for a group of zombies
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter: macOS, for a group of zombies
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def log_tail(self) -> str:
         """The log's last lines, indented, under the log's path."""
@@ -127,7 +122,7 @@ def end_previous_run(state: Path) -> list[str]:
             ended.append(f"{process.name()} (process {process.pid})")
             process.terminate()
             deadline = time.monotonic() + GRACE_S
-            # Not `wait`: in a container nobody may ever collect an orphan.
+            # Not `wait`: in a container nobody may collect an orphan.
             while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL_S)
             process.kill()

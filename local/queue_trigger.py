@@ -1,20 +1,22 @@
 """The queue trigger: runs a function on each message, with retries, then moves the message to the poison queue.
 
 As in Azure, storage counts the tries: a message is hidden while its function runs, and its dequeue count rises each
-time it is received. So the tries of a message count over a crash of this process too.
+time it is received. So the tries of a message count over a crash of this process too. `Outage`, `pause` and `send` are
+the blob trigger's too.
 """
 
 import asyncio
 import base64
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueMessage
 
 from local.host_settings import HostSettings
-from local.triggers import Outage, pause
 from local.worker import Function, Worker
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,43 @@ HIDDEN_S = 10
 """A message reappears this long after a crash; while its function runs, it is hidden anew every few seconds."""
 RENEW_INTERVAL_S = 3.0
 POLL_INTERVAL_S = 0.5
+OUTAGE_DELAY_S = 1.0
+TIMEOUTS_S = {"connection_timeout": 5, "read_timeout": 15}
+CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, **TIMEOUTS_S}
+"""For storage clients: the triggers retry by themselves, and a retry inside a call would only hide an outage."""
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait for some seconds, or until ``stopping`` is set."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+
+
+class Outage:
+    """Whether storage answers, as all triggers see it: one log line when an outage begins, one when it ends."""
+
+    _out = False
+
+    async def call[T](self, function: Callable[[], T]) -> T:
+        """Run a storage call in a thread and return its result; wait a second before raising AzureError."""
+        try:
+            result = await asyncio.to_thread(function)
+        except AzureError as error:
+            if not self._out:
+                logger.warning("storage does not answer, retrying: %s: %s", type(error).__name__, error)
+            self._out = True
+            await asyncio.sleep(OUTAGE_DELAY_S)
+            raise
+        if self._out:
+            logger.info("storage answers again")
+        self._out = False
+        return result
+
+    async def retry[T](self, function: Callable[[], T]) -> T:
+        """Run a storage call until it succeeds."""
+        while True:
+            with contextlib.suppress(AzureError):
+                return await self.call(function)
 
 
 @dataclass(eq=False)
@@ -85,9 +124,7 @@ class QueueTrigger:
             await self.outage.call(lambda: self.queue.delete_message(message))
 
     async def _call_function(self, message: QueueMessage, tries: int) -> None:
-        text: str = message.content
-        if self.settings.queue_encoding == "base64":
-            text = base64.b64decode(text, validate=True).decode()
+        text = base64.b64decode(message.content, validate=True).decode()
         async with asyncio.timeout(self.settings.function_timeout_s):
             await self.worker.invoke_queue(self.function.name, text, message_id=message.id, dequeue_count=tries)
 

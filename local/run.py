@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-import psutil
 from azure.core.exceptions import AzureError
 
 from local import azurite, drop
@@ -152,18 +151,9 @@ def free_ports(environment: Mapping[str, str]) -> dict[str, int]:
             except (ValueError, OverflowError):
                 raise RunError(f"{variable} is {text}; a port is a number from 1 to 65535.") from None
             except OSError:
-                by, advice = _listener(ports[variable]), f"End that, or choose another port with {variable}=..."
-                raise RunError(f"Port {text} is taken{by}. {advice}") from None
+                advice = f"End what listens there (`lsof -i :{text}` names it), or choose another with {variable}=..."
+                raise RunError(f"Port {text} is taken. {advice}") from None
     return ports
-
-
-def _listener(port: int) -> str:
-    with contextlib.suppress(psutil.Error):  # other users' processes are hidden from us, on macOS all of them
-        for connection in psutil.net_connections("tcp"):
-            listening = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
-            if listening and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return ""
 
 
 def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, Child, Child]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,6 @@ TOOLS = ROOT / ".tools"
 CHECKS = ROOT / "infra" / "checks"
 PYTHON_VERSION = "3.13"
 UV_VERSION = "0.13.9"
-OLDEST_UV = (0, 9)
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -62,15 +60,12 @@ def main() -> None:
 
 
 def find_uv() -> str:
-    """The uv on this machine if it is new enough, else one of our own below .tools/."""
-    installed = shutil.which("uv")
-    if installed and numbers(output([installed, "--version"])) >= OLDEST_UV:
-        return installed
+    """The uv of this version, below .tools/; installs it first if it is missing."""
     folder = TOOLS / ("uv-" + UV_VERSION)
     if not (folder / "bin" / "uv").exists():
         say("installing uv " + UV_VERSION)
-        run([sys.executable, "-m", "venv", str(folder)])
-        run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv==" + UV_VERSION])
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==" + UV_VERSION]
+        run([str(folder / "bin" / "python"), *install])
     return str(folder / "bin" / "uv")
 
 
@@ -106,7 +101,7 @@ def install_npm(folder: Path, what: str) -> None:
     """The npm packages of a folder as its package-lock.json has them."""
     lock, done = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if not is_done(done, lock):
-        if not shutil.which("npm") or numbers(output(["node", "--version"])) < (OLDEST_NODE,):
+        if int(output(["node", "--version"]).lstrip("v").partition(".")[0] or 0) < OLDEST_NODE:
             raise SetupError(f"Node {OLDEST_NODE} or newer with npm is needed for {what}")
         say("installing " + what)
         # No package may run scripts of its own while it is installed; none of these needs any.
@@ -169,12 +164,6 @@ def output(command: list[str], **environment: str) -> str:
         return subprocess.run(command, text=True, check=False, **quiet).stdout
     except OSError:
         return ""
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version; (0, 0) without any."""
-    found = re.search(r"(\d+)\.(\d+)", version)
-    return tuple(map(int, found.groups())) if found else (0, 0)
 
 
 def say(text: str) -> None:

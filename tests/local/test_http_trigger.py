@@ -141,7 +141,7 @@ def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest
         route_prefix="api",
         function_timeout_s=30,
         max_request_bytes=10_000,
-        max_outstanding_requests=2 if limit == "requests" else None,
+        max_outstanding_requests=2 if limit == "requests" else 100,
         required_key=None,
     )
     if limit == "bytes":

@@ -193,14 +193,14 @@ def test_a_taken_port_is_named_in_one_line(supervised: Supervised) -> None:
     with socket.create_server(("127.0.0.1", port)):
         assert supervised.start().wait(60) == 1
     assert len(supervised.output.splitlines()) == 1
-    assert f"Port {port} is taken by {psutil.Process().name()} (process {os.getpid()})" in supervised.output
+    assert f"Port {port} is taken." in supervised.output
     assert "WEB_PORT=" in supervised.output
 
 
 def test_ports_that_cannot_be_are_named() -> None:
     one, *others = free_ports(len(PORTS))
     ports = dict(zip(PORTS, [one, one, *others[1:]], strict=True))
-    with pytest.raises(RunError, match=f"Port {one} is taken by .*AZURITE_QUEUE_PORT="):
+    with pytest.raises(RunError, match=f"Port {one} is taken.*AZURITE_QUEUE_PORT="):
         run.free_ports({name: str(port) for name, port in ports.items()})
     for wrong in ("99999", "eighty", "-1"):
         with pytest.raises(RunError, match=f"AZURITE_BLOB_PORT is {wrong}"):

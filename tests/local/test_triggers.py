@@ -14,10 +14,9 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from local import blob_trigger, queue_trigger, triggers
+from local import blob_trigger, queue_trigger
 from local.blob_trigger import Receipts
-from local.queue_trigger import QueueTrigger
-from local.triggers import Outage
+from local.queue_trigger import Outage, QueueTrigger
 from local.worker import Function, Worker
 from tests.conftest import Storage
 from tests.local.conftest import Sample, wait_until
@@ -180,7 +179,7 @@ def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkey
     monkeypatch.setattr(queue_trigger, "HIDDEN_S", 1)
     monkeypatch.setattr(queue_trigger, "RENEW_INTERVAL_S", 0.3)
     queue = QueueServiceClient.from_connection_string(azurite.connection_string).create_queue("hidden")
-    queue.send_message("work")
+    queue.send_message("d29yaw==")
     runs = 0
 
     class Slow:
@@ -190,9 +189,7 @@ def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkey
             await asyncio.sleep(3)
 
     async def listen() -> None:
-        settings: Any = SimpleNamespace(
-            queue_messages_at_once=2, queue_tries=5, queue_encoding="none", function_timeout_s=None
-        )
+        settings: Any = SimpleNamespace(queue_messages_at_once=2, queue_tries=5, function_timeout_s=None)
         trigger = QueueTrigger(cast("Worker", Slow()), Function("f", "1", ()), queue, None, settings, Outage())
         stopping = asyncio.Event()
         task = asyncio.create_task(trigger.run(stopping))
@@ -206,7 +203,7 @@ def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkey
 
 
 def test_an_outage_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "OUTAGE_DELAY_S", 0)
+    monkeypatch.setattr(queue_trigger, "OUTAGE_DELAY_S", 0)
     failures: list[Any] = [AzureError("away"), AzureError("away")]
 
     def call() -> str:
