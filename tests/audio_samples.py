@@ -71,7 +71,7 @@ def encode(
 
 
 def video(duration_s: float = 1.0, sound: NDArray[np.float32] | None = None) -> bytes:
-    """An mp4 of grey pictures, ten a second, without sound or with it."""
+    """An mp4 of grey frames, ten a second, without sound or with it."""
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -94,7 +94,7 @@ def video(duration_s: float = 1.0, sound: NDArray[np.float32] | None = None) -> 
 
 
 def png() -> bytes:
-    """A picture."""
+    """A grey PNG image."""
     out = io.BytesIO()
     with av.open(out, "w", format="image2pipe") as container:
         stream = container.add_stream("png", rate=1)

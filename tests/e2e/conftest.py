@@ -18,8 +18,8 @@ RESULT_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
-class Doors:
-    """The ways into one system."""
+class Client:
+    """HTTP and storage of one running system, as its clients use them."""
 
     system: System
     http: httpx.Client
@@ -67,14 +67,14 @@ def eventually(condition: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.02)
 
 
-def open_doors(system: System) -> Iterator[Doors]:
+def open_client(system: System) -> Iterator[Client]:
     with httpx.Client(base_url=system.api_url, timeout=RESULT_TIMEOUT_S) as http:
-        yield Doors(system, http, BlobServiceClient.from_connection_string(system.connection_string))
+        yield Client(system, http, BlobServiceClient.from_connection_string(system.connection_string))
 
 
 @pytest.fixture(scope="session")
-def doors(system: System) -> Iterator[Doors]:
-    yield from open_doors(system)
+def client(system: System) -> Iterator[Client]:
+    yield from open_client(system)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def cut(format_name: str) -> bytes:
 REFUSED: dict[str, tuple[bytes, int, str]] = {
     "empty.mp3": (b"", 400, "empty"),
     "text.mp3": (b"Not a note of music in here.\n" * 50, 415, "unsupported_format"),
-    "picture.png": (png(), 415, "unsupported_format"),
+    "image.png": (png(), 415, "unsupported_format"),
     "film.mp4": (video(), 422, "no_audio_stream"),
     "torn.flac": (encode("flac", music(3.0))[:40], 422, "corrupt"),
     "short.wav": (encode("wav", music(0.3)), 422, "too_short"),

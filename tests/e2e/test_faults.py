@@ -8,81 +8,83 @@ import pytest
 
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY, System
-from tests.e2e.conftest import Doors, eventually, open_doors
+from tests.e2e.conftest import Client, eventually, open_client
 from tests.e2e.sounds import long_wav
 
-OUTAGE_S = 10
+OUTAGE_S = 5
+FAILING = "failing.wav"
 
 
-def test_the_same_file_again(doors: Doors, name: str) -> None:
-    """Delivered again its answer stays as it is; uploaded again it is a new version, and answered anew."""
-    sound = encode("wav", music(3.0))
-    doors.drop(name, sound)
-    first = doors.wait(name)
-    doors.system.stop()
-    for receipts in doors.system.receipts.iterdir():
-        receipts.unlink()
-    doors.system.start()
-    doors.wait_for_event("upload_answered_elsewhere", name)
-    assert doors.wait(name) == first
-    doors.drop(name, sound)
-    eventually(lambda: doors.wait(name)["created_at"] > first["created_at"], "no new answer")
-    assert doors.wait(name)["probabilities"] == first["probabilities"]
-
-
-def test_killed_while_it_works(doors: Doors, name: str) -> None:
-    doors.drop(name, long_wav(music_s=600))
-    doors.wait_for_event("upload_started", name)
-    doors.system.kill()
-    assert doors.events("upload_answered", name) == []
-    doors.system.start()
-    result = doors.wait(name)
-    assert result["status"] == "done"
-    assert result["audio"]["duration_s"] == pytest.approx(600, abs=1)
-    # Whatever the host still holds of it, the answer stays this one.
-    other = f"{uuid4().hex}.wav"
-    doors.drop(other, encode("wav", music(2.0)))
-    doors.wait(other)
-    assert doors.wait(name) == result
-    assert len(doors.events("upload_answered", name)) == 1
-
-
-def test_storage_away_for_ten_seconds(doors: Doors) -> None:
-    names = [f"{uuid4().hex}.wav" for _ in range(6)]
-    for name in names:
-        doors.drop(name, encode("wav", music(3.0)))
-    doors.system.storage.stop()
-    away_since_s = time.monotonic()
-    try:
-        answer = doors.result(names[0])
-        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
-        assert int(answer.headers["retry-after"]) > 0
-        assert doors.http.get("/health").status_code in {200, 503}
-        assert doors.classify(encode("wav", music(2.0))).status_code == 200
-        time.sleep(max(0.0, OUTAGE_S - (time.monotonic() - away_since_s)))
-    finally:
-        doors.system.storage.start()
-    for name in names:
-        assert doors.wait(name)["status"] == "done"
-    assert doors.system.alive
-
-
-@pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    """A system whose models cannot be loaded."""
+@pytest.fixture(scope="module", autouse=True)
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A system whose models cannot be loaded. Its tries, with their pauses, begin before the other tests."""
     system = System(tmp_path_factory.mktemp("failing"), REPOSITORY, {"TONEARM_MODEL": "no-such-version"})
     system.storage.start()
     system.start()
-    yield from open_doors(system)
+    for client in open_client(system):
+        client.drop(FAILING, encode("wav", music(2.0)))
+        yield client
     system.stop()
     system.storage.stop()
 
 
-def test_work_that_never_succeeds_ends_in_a_failed_result(failing: Doors, name: str) -> None:
-    failing.drop(name, encode("wav", music(2.0)))
-    result = failing.wait(name)
+def test_the_same_file_again(client: Client, name: str) -> None:
+    """Delivered again its answer stays as it is; uploaded again it is a new version, and answered anew."""
+    sound = encode("wav", music(3.0))
+    client.drop(name, sound)
+    first = client.wait(name)
+    client.system.stop()
+    for receipts in client.system.receipts.iterdir():
+        receipts.unlink()
+    client.system.start()
+    client.wait_for_event("upload_answered_elsewhere", name)
+    assert client.wait(name) == first
+    client.drop(name, sound)
+    eventually(lambda: client.wait(name)["created_at"] > first["created_at"], "no new answer")
+    assert client.wait(name)["probabilities"] == first["probabilities"]
+
+
+def test_killed_while_it_works(client: Client, name: str) -> None:
+    client.drop(name, long_wav(music_s=600))
+    client.wait_for_event("upload_started", name)
+    client.system.kill()
+    assert client.events("upload_answered", name) == []
+    client.system.start()
+    result = client.wait(name)
+    assert result["status"] == "done"
+    assert result["audio"]["duration_s"] == pytest.approx(600, abs=1)
+    # Whatever the host still holds of it, the answer stays this one.
+    other = f"{uuid4().hex}.wav"
+    client.drop(other, encode("wav", music(2.0)))
+    client.wait(other)
+    assert client.wait(name) == result
+    assert len(client.events("upload_answered", name)) == 1
+
+
+def test_an_outage_of_storage_loses_nothing(client: Client) -> None:
+    names = [f"{uuid4().hex}.wav" for _ in range(6)]
+    for name in names:
+        client.drop(name, encode("wav", music(3.0)))
+    client.system.storage.stop()
+    away_since_s = time.monotonic()
+    try:
+        answer = client.result(names[0])
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert client.http.get("/health").status_code in {200, 503}
+        assert client.classify(encode("wav", music(2.0))).status_code == 200
+        time.sleep(max(0.0, OUTAGE_S - (time.monotonic() - away_since_s)))
+    finally:
+        client.system.storage.start()
+    for name in names:
+        assert client.wait(name)["status"] == "done"
+    assert client.system.alive
+
+
+def test_work_that_never_succeeds_ends_in_a_failed_result(failing: Client) -> None:
+    result = failing.wait(FAILING)
     assert (result["status"], result["problem"]["code"]) == ("failed", "processing_failed")
-    assert len(failing.events("upload_started", name)) == 5
+    assert len(failing.events("upload_started", FAILING)) == 5
     direct = failing.classify(encode("wav", music(2.0)))
     assert (direct.status_code, direct.json()["code"]) == (503, "model_unavailable")
     health = failing.http.get("/health")

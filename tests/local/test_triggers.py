@@ -24,7 +24,7 @@ from tests.local.conftest import Sample, wait_until
 pytestmark = pytest.mark.slow
 
 ODD_NAMES = ["a b.wav", "ünï/日本.wav", "100%.wav", "a#b?c&d=e.wav", "f//x.wav", "..%2Fx.wav", ".hidden", "x" * 900]
-OUTAGE_S = 5
+OUTAGE_S = 3
 
 
 @pytest.fixture(scope="module")

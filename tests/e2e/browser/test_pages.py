@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser.files import recording
 from tests.e2e.browser.visit import NARROW_PX, Visit
-from tests.e2e.conftest import Doors
+from tests.e2e.conftest import Client
 
 HEADINGS = {"/": "Tonearm", "/history": "History", "/model": "Model", "/about": "About"}
 SOME_RESULT = "pages/some recording.wav"
@@ -25,10 +25,10 @@ TOO_WIDE = """() => [...document.querySelectorAll("*")]
 
 
 @pytest.fixture(scope="module")
-def result_path(doors: Doors, tmp_path_factory: pytest.TempPathFactory) -> str:
+def result_path(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of a result's page."""
-    doors.drop(SOME_RESULT, recording(tmp_path_factory.mktemp("pages"), "clip.wav").read_bytes())
-    doors.wait(SOME_RESULT)
+    client.drop(SOME_RESULT, recording(tmp_path_factory.mktemp("pages"), "clip.wav").read_bytes())
+    client.wait(SOME_RESULT)
     return f"/result?id={SOME_RESULT}"
 
 

@@ -8,15 +8,15 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser.files import recording
 from tests.e2e.browser.visit import Visit
-from tests.e2e.conftest import Doors
+from tests.e2e.conftest import Client
 from tests.e2e.sounds import REFUSED
 
 
 @pytest.fixture
-def result_id(doors: Doors, name: str, tmp_path: Path) -> str:
+def result_id(client: Client, name: str, tmp_path: Path) -> str:
     """A result that came by another way."""
-    doors.drop(name, recording(tmp_path, "clip.wav").read_bytes())
-    doors.wait(name)
+    client.drop(name, recording(tmp_path, "clip.wav").read_bytes())
+    client.wait(name)
     return name
 
 
@@ -59,12 +59,12 @@ def test_feedback_is_kept_and_can_be_taken_back(visit: Visit, result_id: str) ->
     expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()
 
 
-def test_history_is_searched_and_filtered(visit: Visit, doors: Doors, tmp_path: Path) -> None:
+def test_history_is_searched_and_filtered(visit: Visit, client: Client, tmp_path: Path) -> None:
     page, mark = visit.page, uuid4().hex
     good = recording(tmp_path, "good.wav").read_bytes()
     for number in range(25):
-        doors.drop(f"{mark}/take {number:02}.wav", good if number else REFUSED["text.mp3"][0])
-    genres = {doors.wait(f"{mark}/take {number:02}.wav").get("genre") for number in range(25)}
+        client.drop(f"{mark}/take {number:02}.wav", good if number else REFUSED["text.mp3"][0])
+    genres = {client.wait(f"{mark}/take {number:02}.wav").get("genre") for number in range(25)}
     visit.open("/history")
     search, takes = page.get_by_label("Search by file name"), page.get_by_role("link", name="take")
     for wanted, count in ((f"{mark}/take 07", 1), (mark[:20], 20)):
