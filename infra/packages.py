@@ -2,10 +2,10 @@
 
     python -m infra.packages [functions] [web] [--out dist]
 
-The pipeline, a developer and the images' build stages all call this, so what is tested is what is deployed. Both
-packages hold their dependencies in ``.python_packages/lib/site-packages``, where Azure looks for them: nothing is
-installed in the cloud. Versions and hashes come from ``uv.lock``. Two builds of one tree give the same bytes. It needs
-Python's own library and uv, which it installs for itself where there is none.
+The pipeline, developers and the images' build stages all call this. Dependencies are in
+``.python_packages/lib/site-packages``, where Azure looks for them: nothing is installed in the cloud. Versions and
+hashes come from ``uv.lock``. Two builds of one tree give the same bytes. It needs only Python's own library and uv,
+which it installs for itself where there is none.
 """
 
 import argparse
@@ -30,12 +30,10 @@ PYTHON_VERSION = "3.13"
 # Azure's images have glibc 2.36 or newer; numpy, onnxruntime and av publish wheels for 2.28 and older.
 PYTHON_PLATFORM = "x86_64-manylinux_2_28"
 
-# What is read to load a version and what `GET /api/model` tells of it. Left out of models/: every other version, and
-# of the served one whatever else describes its making (folds_*.txt, predictions and the like).
+# Beside the manifest's files, what loading a version and `GET /api/model` read. Other versions are left out.
 MODEL_DOCUMENTS = ("manifest.json", "metrics.json", "MODEL_CARD.md")
 
-# Left out of the dependencies, as nothing runs it: commands (their first line names the builder's Python), Jupyter's
-# extensions, examples, tests, C headers.
+# Parts of the dependencies that nothing runs: commands (which name the builder's Python), examples, tests, C headers.
 UNUSED = ("bin", "share", "samples", "**/tests", "*/include")
 
 DEPLOYED_AT = "/home/site/wwwroot"
@@ -53,23 +51,15 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What goes into a package, relative to the repository's root."""
+    """What goes into a package, relative to the repository's root.
+
+    ``requirements`` are the options of ``uv export`` that choose the dependencies.
+    """
 
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     models: bool = False
-    """Whether the served models go along."""
     requirements: tuple[str, ...]
-    """What of the lock is installed, as options of ``uv export``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package that was built."""
-
-    name: str
-    folder: Path
-    archive: Path
 
 
 CONTENTS = {
@@ -100,10 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build(name: str, out: Path, root: Path = ROOT) -> Package:
-    """Build ``out/<name>/`` and ``out/<name>.zip`` from the tree at ``root``, in place of what is there.
+def build(name: str, out: Path, root: Path = ROOT) -> Path:
+    """Builds ``out/<name>/`` and ``out/<name>.zip`` from the tree at ``root`` anew; returns the zip.
 
-    Raises PackageError, and CalledProcessError where uv fails, which has then said why.
+    Raises:
+        PackageError: if files are missing or Python is of another version.
+        CalledProcessError: if uv fails; its own output says why.
     """
     content = CONTENTS[name]
     out = out.absolute()  # uv works in the root
@@ -120,59 +112,51 @@ def build(name: str, out: Path, root: Path = ROOT) -> Package:
             _copy(path, folder / path.relative_to(root))
     _install(content.requirements, folder / SITE_PACKAGES, root)
     _compile(folder)
-    archive = out / f"{name}.zip"
-    pack(folder, archive)
-    return Package(name, folder, archive)
+    return pack(folder)
 
 
 def served_model_files(models: Path) -> list[Path]:
-    """The files of ``models/`` that the service reads: the default version's name, and that version as it is served."""
+    """The files of ``models/`` that the service reads. Raises PackageError if there is no whole default version."""
     pointer = models / "default.txt"
     try:
         version = models / pointer.read_text().strip()
         files = json.loads((version / "manifest.json").read_text())["files"]
     except OSError as error:
-        raise PackageError(
-            f"{error.filename} cannot be read ({error.strerror}); check the repository out whole"
-        ) from None
+        missing = f"{error.filename} cannot be read ({error.strerror})"
+        raise PackageError(f"{missing}; check the repository out whole") from None
     except (ValueError, KeyError) as error:
         raise PackageError(f"{version / 'manifest.json'} is malformed ({error!r}); fetch the folder again") from None
     return [pointer, *(version / name for name in (*files, *MODEL_DOCUMENTS))]
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """Zip ``folder``'s files, so that the same files give the same bytes whoever packs them and whenever."""
+def pack(folder: Path) -> Path:
+    """Zips ``folder``'s files, so that the same files give the same bytes whoever packs them and whenever."""
+    archive = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), ZIP_DATE)
             entry.create_system = 3  # Unix, so that the next line counts
             entry.external_attr = 0o644 << 16
             target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, ZIP_LEVEL)
+    return archive
 
 
-def describe(package: Package) -> str:
+def describe(archive: Path) -> str:
     """The package's sizes, its hash and its largest parts, for whoever built it."""
     sizes = Counter[str]()
-    for path in package.folder.rglob("*"):
+    folder = archive.with_suffix("")
+    for path in folder.rglob("*"):
         if path.is_file():
-            sizes[_part(path.relative_to(package.folder))] += path.stat().st_size
+            part = path.relative_to(folder)
+            part = part.relative_to(SITE_PACKAGES) if part.is_relative_to(SITE_PACKAGES) else part
+            sizes[part.parts[0].removesuffix(".libs")] += path.stat().st_size  # a dependency, or what is beside them
     unpacked_mb = sizes.total() / MB_BYTES
-    packed_mb = package.archive.stat().st_size / MB_BYTES
-    with package.archive.open("rb") as file:
+    packed_mb = archive.stat().st_size / MB_BYTES
+    with archive.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    lines = [
-        f"{package.name}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed",
-        *(f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(PARTS_SHOWN)),
-        f"  {package.archive}  sha256 {sha256}",
-    ]
-    return "\n".join(lines)
-
-
-def _part(path: Path) -> str:
-    """What a file counts to: a dependency, with the libraries of its wheel, or an entry of the package's root."""
-    if path.is_relative_to(SITE_PACKAGES):
-        return path.relative_to(SITE_PACKAGES).parts[0].removesuffix(".libs")
-    return path.parts[0]
+    parts = [f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(PARTS_SHOWN)]
+    heading = f"{folder.name}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed"
+    return "\n".join([heading, *parts, f"  {archive}  sha256 {sha256}"])
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -183,11 +167,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _install(requirements: Sequence[str], target: Path, root: Path) -> None:
-    """Install what the lock has for Azure's machines, whatever machine this is, without what nothing runs."""
+    """Installs what the lock has for Azure's machines, whatever machine this is, without what nothing runs."""
     python = ["--python", sys.executable]
     with tempfile.TemporaryDirectory() as scratch:
         uv = _uv(Path(scratch), root)
-        # requirements.txt is the same without hashes: that is for readers and for tools that install for themselves.
         locked = Path(scratch, "requirements.txt")
         export = [uv, "export", "--quiet", "--locked", "--no-emit-project", "--no-annotate", "--no-header"]
         subprocess.run([*export, *python, *requirements, "--output-file", str(locked)], cwd=root, check=True)
@@ -198,29 +181,28 @@ def _install(requirements: Sequence[str], target: Path, root: Path) -> None:
         subprocess.run([*install, *python, *platform, "--no-compile-bytecode"], cwd=root, check=True)
     for pattern in UNUSED:
         for folder in list(target.glob(pattern)):
-            # Licences stay; they lie in folders like those of the package that they are for.
+            # Licences stay; their folders have names like these.
             if folder.is_dir() and ".dist-info" not in str(folder):
                 shutil.rmtree(folder)
     (target / ".lock").unlink(missing_ok=True)
     for record in target.glob("*.dist-info/RECORD"):
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if (target / line.rsplit(",", 2)[0].strip('"')).exists()]
-        record.write_text("".join(kept), encoding="utf-8")
+        present = [line for line in lines if (target / line.rsplit(",", 2)[0].strip('"')).exists()]
+        record.write_text("".join(present), encoding="utf-8")
 
 
 def _compile(folder: Path) -> None:
-    """Put bytecode beside every module. The package is read-only in the cloud: each instance would compile it anew.
+    """Puts bytecode beside every module: the package is read-only in the cloud, and compiling is half of a cold start.
 
-    That is half of a cold start. The bytecode names the path in the cloud, and is valid by the package it comes in, not
-    by dates, so that two builds give the same bytes.
+    The bytecode names the path in the cloud and no dates, so that two builds give the same bytes.
     """
     if f"{sys.version_info.major}.{sys.version_info.minor}" != PYTHON_VERSION:
         raise PackageError(f"Python {PYTHON_VERSION} is needed to build for it, and this is {sys.version.split()[0]}")
     command = [sys.executable, "-I", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
-    place = ["-s", str(folder), "-p", DEPLOYED_AT]
-    # Some packages bring files for Pythons that are not this one; they do not compile, and nothing imports them.
+    paths = ["-s", str(folder), "-p", DEPLOYED_AT]
+    # Files for other Pythons do not compile, and nothing imports them.
     folders = [str(path) for path in sorted(folder.iterdir()) if path.is_dir()]
-    subprocess.run([*command, *place, *folders], stdout=subprocess.DEVNULL, check=False)
+    subprocess.run([*command, *paths, *folders], stdout=subprocess.DEVNULL, check=False)
 
 
 def _uv(scratch: Path, root: Path) -> str:

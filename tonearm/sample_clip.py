@@ -14,10 +14,8 @@ from functools import cache
 SAMPLE_RATE_HZ = 22_050
 BEAT_S = 0.5
 BEATS_PER_CHORD = 4
-CHORD_ROOTS = (0, 5, 7, 3)
-"""Semitones above the key note."""
-ARPEGGIO = (0, 3, 7, 12, 15, 7)
-"""Semitones above the root, three notes a beat."""
+CHORD_ROOTS = (0, 5, 7, 3)  # semitones above the key note
+ARPEGGIO = (0, 3, 7, 12, 15, 7)  # semitones above the root, three notes a beat
 KEY_NOTE_HZ = 130.81
 OVERDRIVE = 6.0
 FULL_SCALE = 32_767

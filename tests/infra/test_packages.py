@@ -391,8 +391,7 @@ def test_the_zip_does_not_depend_on_dates_or_order(tmp_path: Path) -> None:
             path.write_text(name)
             os.utime(path, (10**9 + age_s, 10**9 + age_s))
             path.chmod(0o600 if age_s else 0o755)
-        packages.pack(folder, tmp_path / "zip")
-        archives.append((tmp_path / "zip").read_bytes())
+        archives.append(packages.pack(folder).read_bytes())
     assert archives[0] == archives[1]
 
 
@@ -412,8 +411,7 @@ def test_sizes_are_printed(tmp_path: Path) -> None:
         path = tmp_path / "web" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([index]) * int(size * packages.MB_BYTES))
-    packages.pack(tmp_path / "web", tmp_path / "web.zip")
-    text = packages.describe(packages.Package("web", tmp_path / "web", tmp_path / "web.zip"))
+    text = packages.describe(packages.pack(tmp_path / "web"))
     assert text.startswith("web: 20.6 MB unpacked, 0.1 MB packed\n")
     assert re.findall(r"([\d.]+) MB  (\w+)$", text, re.MULTILINE) == [
         *(("10.0", "av"), ("4.0", "b"), ("3.0", "c"), ("2.0", "d"), ("1.5", "e"))

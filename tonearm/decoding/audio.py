@@ -43,7 +43,6 @@ from tonearm.types import Samples
 av.logging.set_level(None)  # FFmpeg's messages about hostile files are no use in our logs
 
 AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
-"""A file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``."""
 
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
@@ -111,8 +110,7 @@ class AudioReader:
     """Decodes one recording as a stream.
 
     Args:
-        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with samples
-            of shape (n,) or (n, channels): floats with full scale 1, or integers with the full scale of their type.
+        source: as for :meth:`Classifier.classify`.
         max_duration_s: longer recordings are refused with ``too_long``, at once where the file states its length,
             else when that much has been decoded.
 

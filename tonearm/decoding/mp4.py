@@ -1,9 +1,7 @@
-"""A look at an MP4's tables before FFmpeg builds its index of them.
+"""Counts the samples that an MP4's tables state, before FFmpeg makes an index entry for each.
 
-A table may state millions of samples in twelve bytes (all of one size, or all with a fragment's defaults), and FFmpeg
-makes an entry for each as it opens the file: a file of a kilobyte would take gigabytes. Here the samples that are
-stated without a table of them are counted (ISO/IEC 14496-12: ``stsz``, ``trun``), so that such a file can be
-refused.
+A table may state millions of samples in twelve bytes (ISO/IEC 14496-12: ``stsz`` with one size for all, ``trun`` with a
+fragment's defaults): a file of a kilobyte would then take gigabytes. Such a file can be refused by this count.
 """
 
 import struct
@@ -11,24 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-# Boxes whose inside FFmpeg reads as a list of boxes.
-_LISTS = frozenset(
-    {
-        b"moov",
-        b"trak",
-        b"mdia",
-        b"minf",
-        b"stbl",
-        b"moof",
-        b"traf",
-        b"mvex",
-        b"edts",
-        b"udta",
-        b"dinf",
-        b"tref",
-        b"wave",
-    }
-)
+# Boxes that FFmpeg reads as lists of boxes.
+_LISTS = frozenset(b"moov trak mdia minf stbl moof traf mvex edts udta dinf tref wave".split())
 _DEEPEST = 10
 _PER_SAMPLE_FLAGS = 0x000F00
 _HEAD_BYTES = 40
@@ -44,10 +26,12 @@ class _Track:
 
 
 def stated_samples(file: BinaryIO, most_boxes: int = 500_000) -> int | None:
-    """How many samples, raw PCM apart, the file states without a table of them. Its position is moved.
+    """How many samples, raw PCM apart, the file states without a table of them. Its position moves.
 
-    A file that is no MP4, or a broken one, is looked at as far as it is one. None: it has more boxes than any recording
-    needs, or boxes packed by zlib, which nobody writes.
+    A file that is no MP4, or a broken one, is read as far as it is one.
+
+    Returns:
+        The count; None if there are more boxes than any recording needs, or boxes packed by zlib, which nobody writes.
     """
     tracks = [_Track()]
     fragments = 0

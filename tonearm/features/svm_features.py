@@ -6,7 +6,6 @@ at the columns. The other group is computed from the mel spectrogram alone (:mod
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tonearm.constants import (
     CHROMA_BINS,
@@ -20,7 +19,7 @@ from tonearm.constants import (
 from tonearm.features.filter_banks import BIN_HZ, FilterBanks
 from tonearm.features.mel_statistics import MEL_STATISTIC_NAMES, mel_statistics
 from tonearm.features.spectrum import Spectrum
-from tonearm.types import Floats, Integers
+from tonearm.types import Floats
 
 LIBROSA_NAMES: tuple[str, ...] = tuple(
     f"{name}_{statistic}"
@@ -110,18 +109,11 @@ def zero_crossing_rate(spectrum: Spectrum) -> Floats:
     np.not_equal(negative[1:], negative[:-1], out=crossings[1:].view(bool))
     # Frames begin on the grid of hops, so that each is a few blocks of one hop.
     blocks = crossings[: len(crossings) // HOP_LENGTH_SAMPLES * HOP_LENGTH_SAMPLES].reshape(-1, HOP_LENGTH_SAMPLES)
-    before = np.concatenate([[0], np.cumsum(_ones(blocks))])
+    before = np.concatenate([[0], np.cumsum(np.bitwise_count(blocks.view(np.uint64)).sum(axis=1, dtype=np.intp))])
     first = spectrum.starts // HOP_LENGTH_SAMPLES
     count = before[first + FRAME_LENGTH_SAMPLES // HOP_LENGTH_SAMPLES] - before[first]
     # A frame's first sample has no sample before it to differ from.
     return ((count - crossings[spectrum.starts]) / FRAME_LENGTH_SAMPLES).astype(np.float32)
-
-
-def _ones(flags: NDArray[np.uint8]) -> Integers:
-    """How many of each row's flags, 0 or 1, are 1: shape (n,). A row has a multiple of 8 of them, below 2,048."""
-    # Eight are added by each addition: none of the bytes comes to 256.
-    eights = flags.view(np.uint64).sum(1)
-    return eights.view(np.uint8).reshape(len(flags), -1).sum(1, dtype=np.intp)
 
 
 def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
