@@ -151,6 +151,7 @@ def web(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     child.stop()
 
 
+@pytest.mark.slow
 class TestWhatIsInside:
     def test_azures_layout(self, built: Path) -> None:
         assert {path.name for path in (built / "functions").iterdir()} == {
@@ -200,13 +201,14 @@ class TestWhatIsInside:
 
     def test_funcignore_says_the_same(self, built: Path) -> None:
         ignored = {line for line in (REPOSITORY / ".funcignore").read_text().splitlines() if not line.startswith("#")}
-        kept = {path.name for path in (built / "functions").iterdir()} - {".python_packages"}
-        assert not ignored & kept
+        packed = {path.name for path in (built / "functions").iterdir()} - {".python_packages"}
+        assert not ignored & packed
         listing = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
         tracked = {line.partition("/")[0] for line in listing.splitlines()} - {".funcignore"}
-        assert tracked - kept == tracked & ignored
+        assert tracked - packed == tracked & ignored
 
 
+@pytest.mark.slow
 @on_azures_platform
 class TestFunctionPackage:
     def test_needs_nothing_but_itself(self, built: Path) -> None:
@@ -256,6 +258,7 @@ class TestFunctionPackage:
         assert not [library for library in foreign if NATIVE & set(library.split("/"))]
 
 
+@pytest.mark.slow
 @on_azures_platform
 class TestWebPackage:
     def test_page_and_health(self, web: int) -> None:
@@ -304,6 +307,7 @@ print(sys.modules["frontend.api"].__file__, result["status"], result["genre"], s
         assert genre
 
 
+@pytest.mark.slow
 class TestImages:
     """The images' steps, done by hand for want of an engine."""
 

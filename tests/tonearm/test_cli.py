@@ -73,9 +73,9 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    said = capsys.readouterr()
-    assert not said.out
-    assert "usage: tonearm" in said.err
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert "usage: tonearm" in printed.err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,17 +107,17 @@ def test_help_and_version_load_nothing_heavy() -> None:
 def test_no_audio_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("no music here")
     assert main(["classify", str(tmp_path)]) == 2
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err == "tonearm: no audio found in the folders given\n"
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err == "tonearm: no audio found in the folders given\n"
 
 
 def test_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "--model", str(tmp_path / "nowhere"), "a.wav"]) == 2
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("tonearm: ")
-    assert "nowhere" in said.err
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.startswith("tonearm: ")
+    assert "nowhere" in printed.err
 
 
 def test_folders_are_searched_by_extension(music_folder: Path) -> None:
@@ -157,8 +157,8 @@ def test_an_unreadable_folder_is_not_passed_over(music_folder: Path, monkeypatch
 
 def test_table(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(music_folder)]) == 1
-    said = capsys.readouterr()
-    heading, first, broken, deep = rows(said.out)
+    printed = capsys.readouterr()
+    heading, first, broken, deep = rows(printed.out)
     assert heading == ["file", "genre", "confidence", "duration"]
     assert first[0] == str(music_folder / "b.wav")
     assert first[1] in GENRES
@@ -168,7 +168,7 @@ def test_table(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert broken[3].startswith("This is not an audio file we can read. ")
     assert deep[0] == str(music_folder / "deep" / "er" / "SHOUT.MP3")
     assert deep[3] == "0:03"
-    assert not said.err
+    assert not printed.err
 
 
 def test_all_classified(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,10 +262,10 @@ def test_a_broken_model_is_a_sentence(
     shutil.copytree(doubtful_model, tmp_path / "model")
     (tmp_path / "model" / "svm.onnx").write_bytes(b"not what the manifest names")
     assert main(["classify", "--model", str(tmp_path / "model"), str(music_folder)]) == 2
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("tonearm: ")
-    assert "svm.onnx" in said.err
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.startswith("tonearm: ")
+    assert "svm.onnx" in printed.err
 
 
 def test_names_of_any_bytes(tmp_path: Path, clip: bytes) -> None:
@@ -298,36 +298,36 @@ def on_terminal(arguments: list[str], *, columns: int = 80) -> tuple[int, bytes,
         ran = subprocess.run([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=slave, check=False, env=environment)
         os.set_blocking(master, False)
         try:
-            said = os.read(master, 65_536)
+            printed = os.read(master, 65_536)
         except BlockingIOError:
-            said = b""
-        return ran.returncode, ran.stdout, said
+            printed = b""
+        return ran.returncode, ran.stdout, printed
     finally:
         os.close(master)
         os.close(slave)
 
 
 def test_progress_on_a_terminal_leaves_no_trace(music_folder: Path) -> None:
-    status, out, said = on_terminal(["--csv", str(music_folder)], columns=200)
+    status, out, printed = on_terminal(["--csv", str(music_folder)], columns=200)
     assert status == 1
     assert len(out.splitlines()) == 4
     for step in (b"1/3 ", b"2/3 ", b"3/3 "):
-        assert step + bytes(music_folder) in said
-    assert said.count(b"\r\x1b[K") >= 3
-    assert said.endswith(b"\r\x1b[K")
-    assert b"\n" not in said
+        assert step + bytes(music_folder) in printed
+    assert printed.count(b"\r\x1b[K") >= 3
+    assert printed.endswith(b"\r\x1b[K")
+    assert b"\n" not in printed
 
 
 def test_progress_keeps_to_one_line(music_folder: Path) -> None:
-    _, _, said = on_terminal(["--csv", str(music_folder)], columns=20)
-    steps = [step for step in said.replace(b"\r\x1b[K", b"\n").split(b"\n") if step]
+    _, _, printed = on_terminal(["--csv", str(music_folder)], columns=20)
+    steps = [step for step in printed.replace(b"\r\x1b[K", b"\n").split(b"\n") if step]
     assert steps
     assert all(len(step) <= 19 for step in steps)
 
 
 def test_no_progress_for_one_file(music_folder: Path) -> None:
-    _, _, said = on_terminal([str(music_folder / "b.wav")])
-    assert said == b""
+    _, _, printed = on_terminal([str(music_folder / "b.wav")])
+    assert printed == b""
 
 
 @pytest.fixture
@@ -360,10 +360,10 @@ def halfway(tmp_path: Path, clip: bytes) -> Iterator[tuple[subprocess.Popen[byte
 def test_ctrl_c_ends_quietly(halfway: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, _ = halfway
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, printed = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == b""
-    assert said == b""
+    assert printed == b""
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(halfway: tuple[subprocess.Popen[bytes], Path]) -> None:
@@ -372,9 +372,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(halfway: tuple[subprocess.Popen
     assert process.stderr is not None
     process.stdout.close()
     pipe.write_bytes(b"")  # the second file: it fails, and its line finds no reader
-    said = process.stderr.read()
+    printed = process.stderr.read()
     assert process.wait(timeout=60) == 141
-    assert said == b""
+    assert printed == b""
 
 
 def test_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_it_is_the_fourier_transform(seed: int, n: int, level: float) -> None:
     found = transformed(some)
     exact = np.fft.rfft(some.astype(np.float64), axis=1)
     assert found.shape == (n, SPECTRUM_BINS)
-    # A few of float32's last places, of the longest frame's length as a vector, which no bin exceeds by much.
+    # A few of float32's last digits, of the longest frame's length as a vector, which no bin exceeds by much.
     assert np.abs(found - exact).max() < 2**-19 * np.linalg.norm(some.astype(np.float64), axis=1).max()
 
 

@@ -1,4 +1,4 @@
-"""Frames that FFmpeg joins are those that it hands out one by one, and whatever is wrong is told all the same."""
+"""Frames that FFmpeg joins are those that it hands out one by one, and whatever is wrong is reported all the same."""
 
 import gc
 import io
@@ -112,8 +112,8 @@ def drop(content: bytearray, at: int, length: int) -> None:
 
 
 def spoil(content: bytearray, at: int, length: int) -> None:
-    for place in range(at, min(at + length, len(content))):
-        content[place] = (content[place] * 7 + place) % 256
+    for index in range(at, min(at + length, len(content))):
+        content[index] = (content[index] * 7 + index) % 256
 
 
 @given(
@@ -122,7 +122,7 @@ def spoil(content: bytearray, at: int, length: int) -> None:
     st.floats(0, 1),
     st.integers(1, 4_000),
 )
-def test_any_damage_is_told_as_by_packets(
+def test_any_damage_is_reported_as_by_packets(
     name: str, harm: Callable[[bytearray, int, int], None], where: float, length: int
 ) -> None:
     content = bytearray(SHORT[name])

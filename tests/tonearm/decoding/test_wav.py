@@ -61,7 +61,7 @@ def is_plain(content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("rate_hz", [900, 8_000, 11_025, 16_000, RATE_HZ, 44_100, 48_000, 800_000])
-@pytest.mark.parametrize("length_s", [0.5, 2, 95])
+@pytest.mark.parametrize("length_s", [0.5, 35])
 def test_as_ffmpeg(rate_hz: int, length_s: float) -> None:
     n_samples = round(rate_hz * min(length_s, 4 if rate_hz > 100_000 else length_s))
     form = struct.pack("<HHIIHH", 1, 1, rate_hz, 2 * rate_hz, 2, 16)
@@ -140,8 +140,8 @@ def test_any_is_as_ffmpeg_has_it(
 
 
 @given(st.integers(0, 63), st.integers(0, 255))
-def test_any_wrong_byte_is_as_ffmpeg_has_it(place: int, value: int) -> None:
+def test_any_wrong_byte_is_as_ffmpeg_has_it(index: int, value: int) -> None:
     content = bytearray(riff([(b"fmt ", FORMAT), (b"LIST", b"INFO"), (b"data", sound(2 * RATE_HZ))]))
-    content[place] = value
+    content[index] = value
     if is_plain(bytes(content)):
         assert_as_ffmpeg(bytes(content))

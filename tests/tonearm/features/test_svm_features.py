@@ -117,11 +117,11 @@ def test_the_vector_has_a_name_for_each_number(columns: Spectrum) -> None:
 
 
 def test_modulation_finds_the_beat() -> None:
-    """A picture that swings four times in ten seconds swings in that modulation band, and no other group does."""
+    """A mel spectrogram that swings has power in that modulation band, and no other group has."""
     time_columns = np.arange(WINDOW_COLUMNS)
-    picture = np.full((128, WINDOW_COLUMNS), 100, np.float32)
-    picture[:8] += 50 * np.sin(2 * np.pi * 20 * time_columns / 128)
-    named = dict(zip(MEL_STATISTIC_NAMES, mel_statistics(picture, BANKS.dct), strict=True))
+    mel = np.full((128, WINDOW_COLUMNS), 100, np.float32)
+    mel[:8] += 50 * np.sin(2 * np.pi * 20 * time_columns / 128)
+    named = dict(zip(MEL_STATISTIC_NAMES, mel_statistics(mel, BANKS.dct), strict=True))
     of_group = {edge: named[f"modulation0_{edge}"] for edge in MODULATION_EDGES[:-1]}
     assert max(of_group, key=lambda edge: of_group[edge]) == 16
     assert max(named[f"modulation1_{edge}"] for edge in MODULATION_EDGES[:-1]) < 1e-3
@@ -134,7 +134,7 @@ def test_the_level_is_no_part_of_the_vector(clip: np.ndarray, columns: Spectrum)
     )
 
 
-def test_held_notes_and_noise_are_told_apart() -> None:
+def test_held_notes_and_noise_differ() -> None:
     """Lines that stand still are sustained and bend sharply over bands; noise does neither for long."""
     rng = np.random.default_rng(0)
     lines = np.full((128, WINDOW_COLUMNS), 80, np.float32)
@@ -163,11 +163,11 @@ def test_any_length_gives_finite_numbers(n_samples: int, kind: int) -> None:
         5: lambda: np.where(time_s < 0.5, 1e-4, 0) * np.sin(2_000 * time_s),
     }[kind]()
     columns = spectrum(samples.astype(np.float32), BANKS)
-    picture = columns.mel
-    assert picture.shape == (128, len(column_frames(n_samples)))
-    assert 0 <= picture.min() <= picture.max() <= 255
-    assert np.isfinite(svm_features.vector(columns, picture)).all()
-    assert np.isfinite(tiles(picture)).all()
+    mel = columns.mel
+    assert mel.shape == (128, len(column_frames(n_samples)))
+    assert 0 <= mel.min() <= mel.max() <= 255
+    assert np.isfinite(svm_features.vector(columns, mel)).all()
+    assert np.isfinite(tiles(mel)).all()
 
 
 @given(st.integers(SAMPLE_RATE_HZ, 33 * SAMPLE_RATE_HZ))
@@ -181,14 +181,12 @@ def test_columns_lie_inside_and_in_order(n_samples: int) -> None:
 
 
 @pytest.mark.parametrize(("n_columns", "expected"), [(13, 1), (128, 1), (191, 1), (193, 2), (387, 3)])
-def test_tiles_spread_over_the_picture(n_columns: int, expected: int) -> None:
-    picture = np.tile(np.arange(n_columns, dtype=np.float32), (128, 1))
-    cut = tiles(picture)
+def test_tiles_spread_over_the_window(n_columns: int, expected: int) -> None:
+    mel = np.tile(np.arange(n_columns, dtype=np.float32), (128, 1))
+    cut = tiles(mel)
     assert cut.shape == (expected, 128, 128)
     assert cut[0, 0, 0] == (0 if expected > 1 else max(0, n_columns - 128) // 2)
-    np.testing.assert_array_equal(
-        tiles(picture, 1)[0, 0, :8], (max(0, n_columns - 128) // 2 + np.arange(8)) % n_columns
-    )
+    np.testing.assert_array_equal(tiles(mel, 1)[0, 0, :8], (max(0, n_columns - 128) // 2 + np.arange(8)) % n_columns)
     assert len(tile_starts(n_columns)) == expected
     if n_columns >= 128:
         assert cut[-1, 0, -1] == n_columns - 1 or expected == 1
@@ -196,6 +194,6 @@ def test_tiles_spread_over_the_picture(n_columns: int, expected: int) -> None:
         np.testing.assert_array_equal(cut[0, 0], np.arange(128) % n_columns)
 
 
-def test_at_least_leaves_wide_pictures_alone() -> None:
-    picture = np.ones((128, 200), np.float32)
-    assert at_least(picture, 128) is picture
+def test_at_least_leaves_wide_ones_alone() -> None:
+    mel = np.ones((128, 200), np.float32)
+    assert at_least(mel, 128) is mel
