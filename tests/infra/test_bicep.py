@@ -1,4 +1,4 @@
-"""The Bicep files hold together, and each way of breaking them is noticed where it is."""
+"""The Bicep check finds nothing in the repository, and reports each fault that is put into a copy, with its line."""
 
 from pathlib import Path
 

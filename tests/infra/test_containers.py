@@ -1,4 +1,4 @@
-"""The containers' check: nothing to say of the tree as it is, and a word for each fault that is put into a copy."""
+"""The containers' check finds nothing in the repository, and reports each fault that is put into a copy."""
 
 import re
 import shutil

@@ -557,7 +557,7 @@ def test_a_redirect_is_not_followed_with_the_key() -> None:
         thread = Thread(target=server.handle_request)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/api/model?code=x"
-        response = http_client.send("GET", url, headers={"x-functions-key": "k"})
+        response = http_client.send("GET", url, headers={"x-functions-key": "k"}, timeout_s=5)
         thread.join()
     assert response.status == 302
     assert "code" not in response.request

@@ -1,4 +1,4 @@
-"""The pipeline's check: silent on the pipeline as it is, and loud for each fault that is put into a copy of it."""
+"""The pipeline's check finds nothing in the repository, and reports each fault that is put into a copy."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each rule of ours holds, and each way of breaking it is noticed."""
+"""The policies hold in the repository, and each fault that is put into a copy is reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings that are read are set, those that are set are read and documented; and each way of breaking that."""
+"""Settings that are read are set and documented, those that are set are read; each fault in a copy is reported."""
 
 from pathlib import Path
 
