@@ -18,19 +18,10 @@ from urllib.parse import quote
 import httpx
 
 from frontend import errors
-from frontend.api_types import (
-    RESULT_SCHEMA,
-    SPECTROGRAM_SCHEMA,
-    Feedback,
-    Limits,
-    Model,
-    PreviewSpectrogram,
-    Result,
-    Summary,
-)
+from frontend.api_types import RESULT_SCHEMA, SPECTROGRAM_SCHEMA, Limits, Model, PreviewSpectrogram, Result, Summary
 from frontend.errors import ApiError
 
-__all__ = ["Api", "ApiError", "Page", "Pending", "Recording", "Upload", "result_wait_s", "service"]
+__all__ = ["Api", "ApiError", "Pending", "Recording", "Upload", "result_wait_s", "service"]
 
 # httpx logs the URL of each request. The URLs of uploads and recordings are signed, so they are secret.
 for _name in ("httpx", "httpcore"):
@@ -69,14 +60,6 @@ class Recording:
     id: str
     url: str = field(repr=False)
     expires: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of the history. ``next_cursor`` asks for the next one; it is None on the last."""
-
-    results: list[Summary]
-    next_cursor: str | None
 
 
 @functools.cache
@@ -187,19 +170,18 @@ class Api:
             case _:
                 raise errors.refusal(answer)
 
-    def results(self, *, cursor: str | None = None, limit: int = 50, **filters: str | bool | None) -> Page:
-        """A page of the history, newest first.
+    def results(
+        self, *, cursor: str | None = None, limit: int = 50, **filters: str | bool | None
+    ) -> tuple[list[Summary], str | None]:
+        """A page of the history, newest first, and the cursor of the next page, None on the last.
 
-        Args:
-            cursor: ``next_cursor`` of the page before, with the same filters.
-            limit: How many results at most.
-            filters: ``search`` (a part of the file's name), ``genre``, ``uncertain``, ``status``; None or "" for any.
+        ``filters`` are ``search`` (part of the name), ``genre``, ``uncertain`` and ``status``; None or "" for any.
         """
         parameters = {name: value for name, value in filters.items() if value not in (None, "")}
         if cursor is not None:
             parameters["cursor"] = cursor
         body = _checked(self._get("/api/results", {"limit": limit, **parameters}), {"results", "next_cursor"})
-        return Page(cast("list[Summary]", body["results"]), body["next_cursor"])
+        return body["results"], body["next_cursor"]
 
     def preview_spectrogram(self, result_id: str) -> PreviewSpectrogram | None:
         """The mel spectrogram of a recording; None where the service has none."""
@@ -218,16 +200,16 @@ class Api:
         except (KeyError, TypeError, ValueError):
             raise ApiError(errors.NOT_TONEARM) from None
 
-    def feedback(self, result_id: str) -> Feedback | None:
-        """The listener's feedback on a result; None where there is none."""
-        return cast("Feedback | None", self._find(f"/api/feedback/{quote(result_id)}"))
+    def feedback(self, result_id: str) -> str | None:
+        """The genre that the listener gave for a result; None where there is no feedback."""
+        body = self._find(f"/api/feedback/{quote(result_id)}")
+        return None if body is None else str(_checked(body, ["genre"])["genre"])
 
-    def give_feedback(self, result_id: str, genre: str | None) -> Feedback | None:
-        """Store ``genre`` as the listener's feedback on a result. None withdraws it, and is returned then."""
+    def give_feedback(self, result_id: str, genre: str | None) -> None:
+        """Store ``genre`` as the listener's feedback on a result; None withdraws it."""
         answer = self._request("POST", "/api/feedback", json={"result_id": result_id, "genre": genre})
-        if genre is None and answer.status_code == httpx.codes.NO_CONTENT:
-            return None
-        return cast("Feedback", _object(answer))
+        if not answer.is_success:
+            raise errors.refusal(answer)
 
     def model(self, version: str | None = None) -> Model:
         """A model version; without a name, the one that answers."""

@@ -115,13 +115,6 @@ class Limits(TypedDict):
     upload_retention_days: int | None
 
 
-class Feedback(TypedDict):
-    """The listener's genre for a result."""
-
-    result_id: str
-    genre: str
-
-
 class ModelFile(TypedDict):
     """A file of a model version."""
 

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from frontend import palette, workarounds
 from frontend.api_types import PreviewSpectrogram, Segment
-from frontend.text import clock, genre_name, hertz, percent, short_percent
+from frontend.text import clock, genre_name, hertz, percent
 
 # For st.plotly_chart: no buttons over the chart.
 CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "showTips": False}
@@ -21,7 +21,7 @@ CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "s
 ROW_PX = 27
 NAMES_PX = 74
 TITLES_PX = 30
-BAR_RANGE = 1.75  # of a full bar's length, with room for the number behind it
+BAR_RANGE = 1.9  # of a full bar's length, with room for the number behind it
 SPECTROGRAM_PX = 230
 COLOUR_BAR_PX = 44
 TIME_AXIS_PX = 34
@@ -64,21 +64,19 @@ def probabilities(answers: Mapping[str, Mapping[str, float]]) -> go.Figure:
     Args:
         answers: Probabilities by genre, by the title of their column.
     """
-    order = sorted(next(iter(answers.values())).items(), key=lambda pair: pair[1])  # plotly counts from below
-    genres = [genre for genre, _ in order]
-    figure = make_subplots(
-        rows=1, cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=list(answers)
-    )
-    for column, (title, shares) in enumerate(answers.items(), start=1):
+    first = next(iter(answers.values()))
+    genres = sorted(first, key=lambda genre: first[genre])  # plotly counts from below
+    figure = make_subplots(cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=list(answers))
+    for column, shares in enumerate(answers.values(), start=1):
         figure.add_bar(
             x=[shares[genre] for genre in genres],
             y=[genre_name(genre) for genre in genres],
             orientation="h",
-            marker={"color": [palette.colour(genre) for genre in genres]},
-            text=[short_percent(shares[genre]) for genre in genres],
+            marker_color=[palette.colour(genre) for genre in genres],
+            text=[percent(shares[genre]) for genre in genres],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate=[f"{title}: {genre_name(genre)} {percent(shares[genre])}<extra></extra>" for genre in genres],
+            hovertemplate="%{y} %{text}<extra></extra>",
             row=1,
             col=column,
         )
@@ -103,23 +101,19 @@ def over_time(segments: Sequence[Segment], duration_s: float, spectrogram: Previ
     figure = go.Figure()
     if spectrogram:
         figure.add_trace(_spectrogram(spectrogram, duration_s))
-    figure.add_trace(_bars([(each["start_s"], each["end_s"], genre_name(each["genre"])) for each in segments]))
-    figure.data[-1].update(
-        marker_color=[palette.colour(each["genre"]) for each in segments],
-        hovertemplate=[_hover(each) for each in segments],
-    )
-    # Invisible bars, so that blank time tells what it is.
-    blank = [(start_s, end_s, row) for start_s, end_s in gaps(segments, duration_s) for row in rows]
-    figure.add_trace(_bars(blank))
-    figure.data[-1].update(
-        marker_color=CLEAR,
-        hovertemplate=[f"{clock(start)} to {clock(end)} · not classified<extra></extra>" for start, end, _ in blank],
+    spans = merged(segments)
+    figure.add_bar(
+        base=[_date(each["start_s"]) for each in spans],
+        x=[1000 * (each["end_s"] - each["start_s"]) for each in spans],
+        y=[genre_name(each["genre"]) for each in spans],
+        orientation="h",
+        marker={"color": [palette.colour(each["genre"]) for each in spans], "line": {"width": 0}},
+        hovertemplate=[f"{span_words(each)}<extra></extra>" for each in spans],
     )
     styled(figure, top_px + inner_px + TIME_AXIS_PX, right_px=22, top_px=top_px, bottom_px=TIME_AXIS_PX)
     step_s = next((step for step in TIME_STEPS_S if duration_s / step <= MAX_TIME_TICKS), duration_s)
     ticks_s = [step_s * number for number in range(int(duration_s / step_s) + 1)]
     figure.update_layout(
-        barmode="overlay",
         bargap=0.15,
         xaxis={
             "type": "date",
@@ -154,6 +148,11 @@ def over_time(segments: Sequence[Segment], duration_s: float, spectrogram: Previ
     return figure
 
 
+def span_words(segment: Segment) -> str:
+    """A segment in words: Jazz from 0:00 to 0:30."""
+    return f"{genre_name(segment['genre'])} from {clock(segment['start_s'])} to {clock(segment['end_s'])}"
+
+
 def merged(segments: Sequence[Segment]) -> list[Segment]:
     """The segments, with neighbours of one genre as one. These keep the probabilities of the first."""
     result: list[Segment] = []
@@ -172,29 +171,21 @@ def gaps(segments: Sequence[Segment], duration_s: float) -> list[tuple[float, fl
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > MIN_GAP_S]
 
 
-def genre_counts(counts: Mapping[str, tuple[int, int]]) -> go.Figure:
-    """How many recordings have each genre. Those that are not sure are pale.
-
-    Args:
-        counts: How many are certain and how many are not sure, by genre.
-    """
-    order = sorted(counts, key=lambda genre: sum(counts[genre]))
-    colours = [palette.colour(genre) for genre in order]
+def genre_counts(counts: Mapping[str, int]) -> go.Figure:
+    """How many recordings have each genre, the most frequent on top."""
+    order = sorted(counts, key=lambda genre: counts[genre])
     figure = go.Figure()
-    for index, (title, opacity) in enumerate((("certain", 1), ("not sure", 0.4))):
-        figure.add_bar(
-            x=[counts[genre][index] for genre in order],
-            y=[genre_name(genre) for genre in order],
-            orientation="h",
-            marker={"color": colours, "opacity": opacity},
-            text=[str(sum(counts[genre])) if index else "" for genre in order],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate=f"%{{y}}, {title}: %{{x}}<extra></extra>",
-        )
-    most = max(map(sum, counts.values()), default=1)
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(range=[0, most * 1.12], visible=False)
+    figure.add_bar(
+        x=[counts[genre] for genre in order],
+        y=[genre_name(genre) for genre in order],
+        orientation="h",
+        marker_color=[palette.colour(genre) for genre in order],
+        texttemplate="%{x}",
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x}<extra></extra>",
+    )
+    figure.update_xaxes(range=[0, max(counts.values()) * 1.12], visible=False)
     return styled(figure, 16 + ROW_PX * len(order))
 
 
@@ -231,23 +222,6 @@ def _spectrogram(spectrogram: PreviewSpectrogram, duration_s: float) -> go.Heatm
         },
         hovertemplate=f"%{{x|{time_format}}} · %{{y}} · %{{z}} dB<extra></extra>",
     )
-
-
-def _bars(spans: Sequence[tuple[float, float, str]]) -> go.Bar:
-    """A bar for each span: start and end in seconds, and the name of its row."""
-    return go.Bar(
-        base=[_date(start_s) for start_s, _, _ in spans],
-        x=[1000 * (end_s - start_s) for start_s, end_s, _ in spans],
-        y=[row for _, _, row in spans],
-        orientation="h",
-        marker_line_width=0,
-    )
-
-
-def _hover(segment: Segment) -> str:
-    probability = percent(segment["probabilities"][segment["genre"]])
-    span = f"{clock(segment['start_s'])} to {clock(segment['end_s'])}"
-    return f"{span} · {genre_name(segment['genre'])} {probability}<extra></extra>"
 
 
 def _band_index(frequency_hz: float, bands_hz: Sequence[float]) -> float:

@@ -49,28 +49,23 @@ def too_large(size_bytes: int, max_bytes: int) -> str:
 def refusal(answer: httpx.Response) -> ApiError:
     """The error that an unexpected answer of the service means."""
     status, stated = answer.status_code, problem(answer)
-    if status == httpx.codes.UNAUTHORIZED:
+    if status == 401:
         return ApiError(BAD_KEY, status=status)
-    if status == httpx.codes.SERVICE_UNAVAILABLE and stated.get("code") == "storage_unavailable":
+    if status == 503 and stated.get("code") == "storage_unavailable":
         return ApiError(STORAGE_AWAY, status=status, temporary=True)
-    if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+    if status in (429, 503):
         return ApiError(BUSY, status=status, temporary=True)
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status >= 500:
         return ApiError(INTERNAL, status=status, temporary=True)
-    if sentence := problem_sentence(stated):  # the service writes these for users
-        return ApiError(sentence, status=status)
-    known: dict[int, str] = {httpx.codes.FORBIDDEN: REFUSED, httpx.codes.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE}
-    return ApiError(known.get(status, NOT_TONEARM), status=status)
+    # The service writes its problems for users.
+    sentence = problem_sentence(stated) or {403: REFUSED, 413: TOO_LARGE}.get(status, NOT_TONEARM)
+    return ApiError(sentence, status=status)
 
 
 def storage_refusal(status: int) -> ApiError:
     """The error that a status other than success means when the storage was sent a file."""
-    known: dict[int, str] = {
-        httpx.codes.UNAUTHORIZED: LINK_EXPIRED,
-        httpx.codes.FORBIDDEN: LINK_EXPIRED,
-        httpx.codes.REQUEST_ENTITY_TOO_LARGE: TOO_LARGE,
-    }
-    return ApiError(known.get(status, STORAGE_REFUSED), status=status)
+    sentences = {401: LINK_EXPIRED, 403: LINK_EXPIRED, 413: TOO_LARGE}
+    return ApiError(sentences.get(status, STORAGE_REFUSED), status=status)
 
 
 def json_object(answer: httpx.Response) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from frontend.charts import CLEAR, ROW_PX, styled
 from frontend.text import exact_percent, genre_name
 
 MODELS = {"ensemble": "Ensemble", "svm": "SVM", "vgg19": "VGG19"}
-SYMBOLS = {"ensemble": "circle", "svm": "square", "vgg19": "diamond"}
-MARKER_PX = 11
+OPACITIES = {"ensemble": 1.0, "svm": 0.6, "vgg19": 0.3}
 LEGEND_PX = 34
 AXIS_PX = 46
 COLUMN_NAMES_PX = 84
@@ -31,38 +30,23 @@ def protocols(figures: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
         names: What the page calls the protocols.
     """
     figure = go.Figure()
-    for number, (model, title) in enumerate(MODELS.items()):
-        offset = (number - 1) / (len(MODELS) + 1)
-        found = [(index + offset, figures[name][model]) for index, name in enumerate(names) if model in figures[name]]
-        accuracies = [each["accuracy"] for _, each in found]
-        lows, highs = ([each["interval_95"][end] for _, each in found] for end in (0, 1))
-        figure.add_scatter(
+    for model, title in MODELS.items():
+        found = {name: figures[key][model] for key, name in names.items() if model in figures[key]}
+        accuracies = [each["accuracy"] for each in found.values()]
+        low, high = ([abs(each["interval_95"][end] - each["accuracy"]) for each in found.values()] for end in (0, 1))
+        figure.add_bar(
             x=accuracies,
-            y=[y for y, _ in found],
+            y=list(found),
             name=title,
-            mode="markers",
-            marker={
-                "symbol": SYMBOLS[model],
-                "size": MARKER_PX,
-                "color": palette.ACCENT if model == "ensemble" else palette.NEUTRAL,
-            },
-            error_x={
-                "array": [high - accuracy for high, accuracy in zip(highs, accuracies, strict=True)],
-                "arrayminus": [accuracy - low for low, accuracy in zip(lows, accuracies, strict=True)],
-                "thickness": 2,
-                "width": 4,
-            },
-            hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for _, each in found],
+            orientation="h",
+            marker={"color": palette.ACCENT, "opacity": OPACITIES[model]},
+            error_x={"array": high, "arrayminus": low, "color": palette.NEUTRAL, "thickness": 2, "width": 4},
+            hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for each in found.values()],
         )
-    lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
-    figure.update_xaxes(range=[max(0.0, int(10 * (lowest - MARGIN)) / 10), 1], tickformat=".0%", nticks=6)
-    figure.update_yaxes(
-        range=[len(names) - 0.5, -0.5],
-        tickvals=list(range(len(names))),
-        ticktext=[f"{name}<br>{figures[key]['n']} tracks" for key, name in names.items()],
-    )
     inner_px = len(names) * len(MODELS) * (ROW_PX - 1)
     styled(figure, LEGEND_PX + inner_px + AXIS_PX, left_px=104, top_px=LEGEND_PX, bottom_px=AXIS_PX)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(autorange="reversed")
     legend = {"orientation": "h", "x": 0, "y": 1 + 6 / inner_px, "yanchor": "bottom", "bgcolor": CLEAR}
     figure.update_layout(showlegend=True, legend=legend | {"itemclick": False, "itemdoubleclick": False})
     return figure

@@ -1,11 +1,8 @@
-"""One colour a genre, the same in every picture.
+"""The colour of each genre, the same in every chart.
 
-Found by search, not by taste: of all colours that stand out at 3 to 1 (WCAG's bound for graphics) from both of the
-theme's grounds, ten whose least distance is greatest, to eyes of all kinds. The two most alike of them are 13.5
-CIEDE2000 apart to people without red, green or blue cones (simulated after Machado, Oliveira and Fernandes, 2009), and
-22.5 to others; tests/frontend/test_palette.py works that out anew. Which genre got which was taste.
-
-Ten colours can be told apart, but not by everybody and not on every screen: whatever is coloured is named in words too.
+A search chose these ten so that the smallest distance between two is as large as possible, with and without colour
+blindness, at a contrast of at least 3:1 to both backgrounds of the theme. ``tests/frontend/test_palette.py`` checks it.
+Not everybody can tell ten colours apart, so whatever is coloured is named in words too.
 """
 
 COLOURS = {

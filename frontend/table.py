@@ -1,5 +1,6 @@
 """The table of the files of a visit, with filters, reasons of failures, downloads and the number of files by genre."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from frontend.workarounds import button_label
 ROW_PX = 38
 MAX_ROWS = 15
 MAX_REASONS = 5
-MAX_NAMES = 3
 MAX_SHOWN_CONFIDENCE = 0.99  # rounded it would be 100 %
 
 CLICK = "table-click"
@@ -145,7 +145,7 @@ def _reasons(entries: Sequence[Entry]) -> None:
         if entry.reason:
             names.setdefault(entry.reason, []).append(entry.name)
     lines = [
-        f"**{plural(len(files), 'file') if len(files) > MAX_NAMES else plain(', '.join(files))}**: {plain(reason)}"
+        f"**{plain(files[0]) if len(files) == 1 else plural(len(files), 'file')}**: {plain(reason)}"
         for reason, files in sorted(names.items(), key=lambda pair: -len(pair[1]))
     ]
     if len(lines) > MAX_REASONS:
@@ -178,18 +178,8 @@ def _select(entries: Sequence[Entry], shown: Sequence[Entry]) -> None:
 
 
 def _genre_counts(entries: Sequence[Entry]) -> None:
-    counts: dict[str, tuple[int, int]] = {}
-    for entry in entries:
-        if result := entry.classification:
-            certain, not_sure = counts.get(result["genre"], (0, 0))
-            counts[result["genre"]] = (certain + (not result["uncertain"]), not_sure + result["uncertain"])
-    if sum(map(sum, counts.values())) < 2:
-        return
-    st.subheader("Genres in this batch", anchor=False)
-    spoken = ", ".join(
-        f"{genre_name(genre)} {certain + not_sure}" + (f" ({not_sure} not sure)" if not_sure else "")
-        for genre, (certain, not_sure) in sorted(counts.items(), key=lambda pair: -sum(pair[1]))
-    )
-    chart(charts.genre_counts(counts), f"Recordings by genre: {spoken}.", key="table-genre-counts")
-    if any(not_sure for _, not_sure in counts.values()):
-        st.caption("Pale: not sure.")
+    counts = Counter(result["genre"] for entry in entries if (result := entry.classification))
+    if counts.total() > 1:
+        st.subheader("Genres in this batch", anchor=False)
+        spoken = ", ".join(f"{genre_name(genre)} {count}" for genre, count in counts.most_common())
+        chart(charts.genre_counts(counts), f"Recordings by genre: {spoken}.", key="table-genre-counts")

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from frontend.api_types import Limits
+from frontend.errors import MEBIBYTE_BYTES
+
 SPACE = "\N{NO-BREAK SPACE}"
 MIN_SHOWN_SHARE = 0.005
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>$:~!|#&])")
@@ -37,11 +40,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}{SPACE}%"
 
 
-def short_percent(share: float) -> str:
-    """The same in fewer letters, for charts."""
-    return percent(share).replace("under ", "<").replace("over ", ">")
-
-
 def exact_percent(share: float) -> str:
     """A measured share, to a tenth of a per cent."""
     return f"{100 * share:.1f}{SPACE}%"
@@ -71,6 +69,20 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
+def accepted(limits: Limits) -> str:
+    """What the service accepts: formats, length and size."""
+    formats = listed([name.upper() for name in limits["formats"]], "or")
+    length = f"{plural(limits['min_duration_s'], 'second')} to {plural(limits['max_duration_s'] / 3600, 'hour')}"
+    return f"{formats}, {length}, up to {limits['max_upload_bytes'] // MEBIBYTE_BYTES:,} MB each"
+
+
+def retention(limits: Limits) -> str:
+    """How long the service stores recordings and results."""
+    days = limits["upload_retention_days"]
+    recordings = "stay until someone deletes them" if days is None else f"are deleted after {plural(days, 'day')}"
+    return f"Recordings {recordings}. Results stay in the history."
+
+
 def file_name(result_id: str) -> str:
     """The file's name in a result's id, which is a path."""
     return result_id.rstrip("/").rpartition("/")[2] or result_id
@@ -83,17 +95,10 @@ def shortened(name: str, max_length: int = 48) -> str:
 
 
 def moment(created_at: str, timezone: str | None) -> str:
-    """A time of the API in the user's timezone, such as Europe/London; in UTC where that is unknown.
-
-    Text that is not a time is returned as it is.
-    """
-    try:
-        when = datetime.fromisoformat(created_at)
-    except ValueError:
-        return created_at
+    """A time of the API in the user's timezone, such as Europe/London; in UTC where that is unknown."""
     try:
         zone = ZoneInfo(timezone) if timezone else None
     except (ZoneInfoNotFoundError, ValueError, OSError):
         zone = None
-    local = when.astimezone(zone or UTC)
+    local = datetime.fromisoformat(created_at).astimezone(zone or UTC)
     return f"{local.day} {local:%b %Y, %H:%M}" + ("" if zone else " UTC")

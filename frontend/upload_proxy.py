@@ -1,6 +1,6 @@
 """Two routes on the page's own server that pass audio between the browser and the storage.
 
-``PUT /tonearm/uploads/<token>`` streams a file to a signed URL, ``GET /tonearm/audio/<token>`` a recording back. No
+``PUT /tonearm/uploads/<token>`` streams a file to a signed URL, ``GET /tonearm/audio/<result id>`` a recording back. No
 page contains a signed URL, the storage needs no cross-origin rules and may be private, and no file is held here.
 """
 
@@ -9,10 +9,11 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from time import monotonic as now_s
+from urllib.parse import quote
 
 import httpx
 from starlette.concurrency import run_in_threadpool
@@ -29,8 +30,6 @@ UPLOADS = "tonearm/uploads"
 AUDIO = "tonearm/audio"
 # How long a browser may send nothing in the middle of a file.
 IDLE_LIMIT_S = 120.0
-# How long a player works after its page was last drawn.
-PLAYABLE_FOR = timedelta(hours=12)
 
 EXPIRED = "This address has expired. Load the page again."
 LENGTH_MISSING = "The length of the file is not stated. Choose the file again."
@@ -113,23 +112,9 @@ class UploadSession:
             self.stage = Stage.WITHDRAWN
 
 
-@dataclass(slots=True, eq=False)
-class Player:
-    """One recording that a page plays until ``until``. Its signed URL is replaced when that expires."""
-
-    recording: Recording
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    until: datetime = field(default_factory=lambda: datetime.now(UTC) + PLAYABLE_FOR)
-
-    @property
-    def readable(self) -> bool:
-        """Whether its signed URL can still be used."""
-        return datetime.now(UTC) < self.recording.expires
-
-
-# By token. The page's script runs and the server's routes are threads of one process and share these.
+# By token, and by result id. The page's script runs and the server's routes are threads of one process and share these.
 _uploads: dict[str, UploadSession] = {}
-_players: dict[str, Player] = {}
+_recordings: dict[str, Recording] = {}
 
 
 class _WithdrawnError(Exception):
@@ -156,27 +141,14 @@ def audio_path(result_id: str) -> str | None:
 
     Raises ApiError where the service is away or refuses.
     """
-    now = datetime.now(UTC)
-    for token, each in list(_players.items()):
-        if each.until < now:
-            _players.pop(token, None)
-    player = next((each for each in list(_players.values()) if each.recording.id == result_id), None)
-    if player is None or not player.readable:
-        recording = service().recording(result_id)
-        if recording is None:
-            return None
-        player = player or Player(recording)
-        player.recording = recording
-        _players[player.token] = player
-    player.until = now + PLAYABLE_FOR
-    return f"{_path(AUDIO)}/{player.token}"
+    return f"{_path(AUDIO)}/{quote(result_id)}" if _recording(result_id) is not None else None
 
 
 def routes() -> list[Route]:
     """Both routes, for the server that shows the page."""
     return [
         Route(f"{_path(UPLOADS)}/{{token}}", receive, methods=["PUT"]),
-        Route(f"{_path(AUDIO)}/{{token}}", play, methods=["GET"]),
+        Route(f"{_path(AUDIO)}/{{result_id:path}}", play, methods=["GET"]),
     ]
 
 
@@ -204,18 +176,21 @@ async def receive(request: Request) -> Response:
 
 async def play(request: Request) -> Response:
     """Stream a recording, or the requested range of it, to the browser."""
-    player = _players.get(request.path_params["token"])
-    if player is None or player.until < datetime.now(UTC):
-        return _error(404, EXPIRED)
     try:
-        if not player.readable:
-            recording = await run_in_threadpool(lambda: service().recording(player.recording.id))
-            if recording is None:
-                return _error(404, EXPIRED)
-            player.recording = recording
-        return await _open(request, player.recording)
+        recording = await run_in_threadpool(_recording, request.path_params["result_id"])
+        return await _open(request, recording) if recording is not None else _error(404, EXPIRED)
     except ApiError as error:
         return _error(502, str(error))
+
+
+def _recording(result_id: str) -> Recording | None:
+    """The signed URL of a recording, which is requested anew when it has expired. Raises ApiError."""
+    now = datetime.now(UTC)
+    for expired in [each.id for each in list(_recordings.values()) if each.expires <= now]:
+        _recordings.pop(expired, None)
+    if result_id not in _recordings and (recording := service().recording(result_id)) is not None:
+        _recordings[result_id] = recording
+    return _recordings.get(result_id)
 
 
 async def _send(request: Request, session: UploadSession) -> str | None:
@@ -259,13 +234,10 @@ async def _open(request: Request, recording: Recording) -> Response:
         raise ApiError(errors.STORAGE_AWAY) from None
     passed = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
     headers = SAFE_HEADERS | {name: answer.headers[name] for name in passed if name in answer.headers}
-    if answer.status_code in (200, 206):
+    if answer.status_code in (200, 206, 416):
         headers |= {"Accept-Ranges": "bytes", "Content-Type": _type(answer, recording)}
         return StreamingResponse(_content(answer, storage), answer.status_code, headers)
     await storage.aclose()
-    if answer.status_code == 416:
-        content_range = {"Content-Range": answer.headers.get("Content-Range", "")}
-        return Response(status_code=416, headers=SAFE_HEADERS | content_range)
     return _error(404 if answer.status_code == 404 else 502, EXPIRED)
 
 

@@ -18,15 +18,12 @@ from frontend.upload_proxy import Stage, UploadSession
 from frontend.uploader import Report
 
 MAX_UPLOADS = 3
-MAX_RESULT_REQUESTS = 10
 MAX_URL_FAILURES = 3
 MAX_RETRY_PAUSE_S = 8.0
 # How long a step waits for its requests, so that a fast answer is drawn at once.
 STEP_WAIT_S = 0.2
-# How often the page steps: often at first, later seldom.
-FAST_STEP_S = 0.4
-SLOW_STEP_S = 2.0
-FAST_FOR_S = 30.0
+# How often the page steps while files are unfinished.
+STEP_S = 0.5
 # Most results arrive within a second of the upload, so the first seconds ignore the usual Retry-After.
 EAGER_FOR_S = 5.0
 EAGER_PAUSE_S = 0.3
@@ -45,12 +42,22 @@ class Task[T]:
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._started_s = now_s()
-        self.future: Future[T] = _threads.submit(function)
+        self.future = _threads.submit(function)
 
     @property
     def slow(self) -> bool:
         """Whether it takes so long that the user should be told."""
         return not self.future.done() and now_s() - self._started_s > SLOW_AFTER_S
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it failed; None while it is running or if it succeeded."""
+        return self.future.exception() if self.future.done() else None
+
+    @property
+    def result(self) -> T | None:
+        """What it returned; None while it is running or if it failed."""
+        return self.future.result() if self.future.done() and self.error is None else None
 
 
 @dataclass(slots=True)
@@ -114,11 +121,7 @@ class UploadQueue:
     @property
     def pause_s(self) -> float | None:
         """How long until the next step; None when no file is unfinished."""
-        if not self.batch.unfinished:
-            return None
-        waits_s = [now_s() - job.since_s for entry, job in self._jobs.items() if entry.state is State.CLASSIFYING]
-        only_results = len(waits_s) == sum(entry.unfinished for entry in self.batch.entries)
-        return SLOW_STEP_S if only_results and min(waits_s) > FAST_FOR_S else FAST_STEP_S
+        return STEP_S if self.batch.unfinished else None
 
     def _collect(self, report: Report | None) -> None:
         """Take in what the requests and the browser have brought."""
@@ -196,17 +199,10 @@ class UploadQueue:
         for entry in self.batch.entries:
             if entry.state is State.WAITING:
                 self._request_url(entry, report)
-            elif entry.state is State.CLASSIFYING:
-                self._jobs.setdefault(entry, _Job(now_s()))
-        requested = [job.task for entry, job in self._jobs.items() if entry.state is State.CLASSIFYING]
-        free = MAX_RESULT_REQUESTS - sum(task is not None for task in requested)
-        due = [
-            (entry.result_id, job)
-            for entry, job in self._jobs.items()
-            if entry.state is State.CLASSIFYING and job.task is None and job.due_s <= now_s() and entry.result_id
-        ]
-        for result_id, job in sorted(due, key=lambda pair: pair[1].due_s)[: max(free, 0)]:
-            job.task = Task(partial(_result, result_id))
+            elif entry.state is State.CLASSIFYING and entry.result_id is not None:
+                job = self._jobs.setdefault(entry, _Job(now_s()))
+                if job.task is None and job.due_s <= now_s():
+                    job.task = Task(partial(_result, entry.result_id))
 
     def _request_url(self, entry: Entry, report: Report | None) -> None:
         """Request an upload URL if it is this file's turn and its bytes are at hand."""

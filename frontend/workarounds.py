@@ -3,9 +3,7 @@
 ``tests/frontend/test_workarounds.py`` fails when one is no longer needed.
 """
 
-import re
 from collections.abc import Iterable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -31,14 +29,10 @@ def page_routes(url_paths: Iterable[str]) -> list[Route]:
 
 
 async def _index(_request: Request) -> HTMLResponse:
-    # The page names the scripts of one version of Streamlit, so a browser must not cache it.
-    return HTMLResponse(_index_html(), headers={"Cache-Control": "no-cache"})
-
-
-@cache
-def _index_html() -> str:
     index = (Path(st.__file__).parent / "static" / "index.html").read_text()
-    return index.replace("<head>", f"<head>{BASE_URL_SCRIPT}", 1)
+    # The page names the scripts of one version of Streamlit, so a browser must not cache it.
+    headers = {"Cache-Control": "no-cache"}
+    return HTMLResponse(index.replace("<head>", f"<head>{BASE_URL_SCRIPT}", 1), headers=headers)
 
 
 @st.fragment(run_every=3600)
@@ -71,9 +65,8 @@ CHART_TEXT_STYLE = """<style>
 # https://github.com/streamlit/streamlit/pull/5681
 MAGMA = ["#010108", *sequential.Magma[1:]]
 
-_INVISIBLE = str.maketrans(
-    "01-", "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-)  # the binary digits of a number, and its sign
+# The binary digits of a number and its sign, as invisible characters.
+INVISIBLE = str.maketrans("01-", "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
 
 
 def button_label(label: str, number: int) -> str:
@@ -83,9 +76,4 @@ def button_label(label: str, number: int) -> str:
     file's. Only the label identifies the file:
     https://github.com/streamlit/streamlit/pull/14633, https://github.com/streamlit/streamlit/issues/7015
     """
-    return label + f"{number:b}".translate(_INVISIBLE)
-
-
-def visible(label: str) -> str:
-    """A button's label without its invisible characters."""
-    return re.sub(f"[{''.join(map(chr, _INVISIBLE.values()))}]", "", label)
+    return label + f"{number:b}".translate(INVISIBLE)

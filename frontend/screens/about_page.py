@@ -1,15 +1,14 @@
 """What Tonearm can and cannot do, how it works, and what happens to the audio."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from frontend.api import ApiError, service
-from frontend.api_types import Limits, Model
-from frontend.errors import MEBIBYTE_BYTES
+from frontend.api_types import Model
 from frontend.model_charts import precision_recall
-from frontend.text import genre_name, listed, percent, plural
+from frontend.text import accepted, genre_name, listed, percent, retention
 from frontend.views import failed
 
 WEAKEST = 3
@@ -43,7 +42,7 @@ WORKS = """
 PRIVACY = """
 - Recordings go through this page's server to the storage of this installation, and nowhere else. This page's server
   stores nothing.
-- {retention} Results and feedback stay until the operator deletes them.
+- {stored}
 - **Everybody who can open this page can see the history and play the recordings that are still stored.** Do not upload
   what others must not hear.
 - There are no accounts, no advertisements and no third parties. The only cookies are those that Streamlit needs.
@@ -54,15 +53,15 @@ def page() -> None:
     """Draw the page. Figures and limits come from the service; without it, the text goes without them."""
     st.title("About", anchor=False)
     accepts = accuracy = weakest = ""
-    retention = "The operator decides how long recordings are stored."
+    stored = "The operator decides how long recordings are stored."
     try:
         with st.spinner("Fetching the figures"):
             model, limits = service().model(), service().limits()
     except ApiError as error:
         failed(f"The figures are missing here. {error}", "about-again")
     else:
-        accepts, retention = _accepts(limits), _retention(limits)
-        accuracy, weakest = _accuracy(model), _weakest(model)
+        accepts, stored = f" It accepts {accepted(limits)}.", retention(limits)
+        accuracy, weakest = _accuracy(model)
     st.subheader("What it can do", anchor=False)
     st.markdown(CAN.format(accepts=accepts, accuracy=accuracy))
     st.subheader("What it cannot do", anchor=False)
@@ -70,49 +69,22 @@ def page() -> None:
     st.subheader("How it works", anchor=False)
     st.markdown(WORKS)
     st.subheader("Where your audio goes", anchor=False)
-    st.markdown(PRIVACY.format(retention=retention))
+    st.markdown(PRIVACY.format(stored=stored))
 
 
-def _names(labels: Sequence[str]) -> list[str]:
-    return [genre_name(label).lower() for label in labels]
-
-
-def _found(model: Model) -> Mapping[str, Any]:
+def _accuracy(model: Model) -> tuple[str, str]:
+    """The overall accuracy, and the genres with the lowest recall, in sentences."""
+    names = {label: genre_name(label).lower() for label in model["labels"]}
+    sentences, weakest = [f"The genres are {listed(list(names.values()))}."], ""
     found: Mapping[str, Any] = model["metrics"].get("protocols", {}).get(PROTOCOL, {})
-    return found
-
-
-def _accuracy(model: Model) -> str:
-    found = _found(model)
-    sentences = [f"The genres are {listed(_names(model['labels']))}."]
-    if "ensemble" in found:
-        accuracy = percent(found["ensemble"]["accuracy"])
+    if ensemble := found.get("ensemble"):
+        accuracy = percent(ensemble["accuracy"])
         sentences.append(f"Of {found['n']:,} clips by artists not in its training data, **{accuracy}** were right.")
-    if "certain" in found:
-        coverage, accuracy = percent(found["certain"]["coverage"]), percent(found["certain"]["accuracy"])
+        recall = {label: pair[1] for label, pair in precision_recall(ensemble["confusion"], model["labels"]).items()}
+        lowest = sorted(recall, key=lambda label: recall[label])[:WEAKEST]
+        weakest = listed([f"{names[label]} ({percent(recall[label])})" for label in lowest])
+        weakest = f" It finds these least often: {weakest}."
+    if certain := found.get("certain"):
+        coverage, accuracy = percent(certain["coverage"]), percent(certain["accuracy"])
         sentences.append(f"It was certain of {coverage} of them; of these, **{accuracy}** were right.")
-    return " ".join(sentences) + " "
-
-
-def _weakest(model: Model) -> str:
-    """The genres with the lowest recall."""
-    matrix = _found(model).get("ensemble", {}).get("confusion")
-    if not matrix:
-        return ""
-    recall = {label: pair[1] for label, pair in precision_recall(matrix, model["labels"]).items()}
-    lowest = sorted(recall, key=lambda label: recall[label])[:WEAKEST]
-    names = [f"{name} ({percent(recall[label])})" for label, name in zip(lowest, _names(lowest), strict=True)]
-    return f" It finds these least often: {listed(names)}."
-
-
-def _accepts(limits: Limits) -> str:
-    formats = listed([name.upper() for name in limits["formats"]])
-    size = f"{limits['max_upload_bytes'] // MEBIBYTE_BYTES:,} MB"
-    return f" It accepts {formats}, up to {size} and {plural(limits['max_duration_s'] / 3600, 'hour')}."
-
-
-def _retention(limits: Limits) -> str:
-    days = limits["upload_retention_days"]
-    if days is None:
-        return "Recordings stay until the operator deletes them."
-    return f"Recordings are deleted after {plural(days, 'day')}."
+    return " ".join([*sentences, ""]), weakest

@@ -11,7 +11,7 @@ from frontend.api import service
 from frontend.api_types import Limits
 from frontend.batch import Action, Batch, Entry, State
 from frontend.screens import result_page
-from frontend.text import listed, percent, plain, plural
+from frontend.text import plain, retention
 from frontend.upload_queue import Task, UploadQueue
 
 VISIT = "visit"
@@ -20,17 +20,13 @@ MICROPHONE = "microphone"
 RECORDING_RATE_HZ = 22_050
 
 
-def _limits() -> Limits:
-    return service().limits()
-
-
 @dataclass(slots=True)
 class Visit:
     """What this page stores for one visitor."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     queue: UploadQueue = field(default_factory=UploadQueue)
-    limits_task: Task[Limits] = field(default_factory=lambda: Task(_limits))
+    limits: Task[Limits] = field(default_factory=lambda: Task(lambda: service().limits()))
     recording_id: str | None = None
     """Streamlit's id of the last microphone recording."""
     opened: Entry | None = None
@@ -41,21 +37,9 @@ class Visit:
         """The visitor's files."""
         return self.queue.batch
 
-    @property
-    def limits(self) -> Limits | None:
-        """What the service accepts; None while it is not known."""
-        future = self.limits_task.future
-        return future.result() if future.done() and future.exception() is None else None
-
-    @property
-    def limits_error(self) -> BaseException | None:
-        """Why the limits could not be fetched."""
-        future = self.limits_task.future
-        return future.exception() if future.done() else None
-
     def fetch_limits(self) -> None:
-        """Fetch the limits again."""
-        self.limits_task = Task(_limits)
+        """Fetch again what the service accepts."""
+        self.limits = Task(lambda: service().limits())
 
     def open(self, entry: Entry | None) -> None:
         """Open the result of a file in the dialog, or close the dialog."""
@@ -73,7 +57,7 @@ def page() -> None:
     visit: Visit = st.session_state[VISIT]
     st.title("Tonearm", anchor=False)
     st.markdown("Names the genre of a recording.")
-    wait([visit.limits_task.future], upload_queue.STEP_WAIT_S)
+    wait([visit.limits.future], upload_queue.STEP_WAIT_S)
     pause_s, only, opened = drawn = _outside(visit)
     # It is a fragment in every state: Streamlit drops a click on a part that is just ceasing to be a fragment.
     st.fragment(_files, run_every=pause_s)(visit, drawn)
@@ -84,7 +68,7 @@ def page() -> None:
 
 
 def _outside(visit: Visit) -> Outside:
-    pause_s = visit.queue.pause_s if visit.limits_task.future.done() else upload_queue.FAST_STEP_S
+    pause_s = visit.queue.pause_s if visit.limits.future.done() else upload_queue.STEP_S
     return pause_s, _result_id(visit.batch.only), _result_id(visit.opened)
 
 
@@ -99,10 +83,10 @@ def _files(visit: Visit, drawn: Outside) -> None:
         recording = st.audio_input("Or record with the microphone", sample_rate=RECORDING_RATE_HZ, key=MICROPHONE)
     report = uploader.report(visit.id)
     if report is not None:
-        visit.batch.add(report.held, visit.limits)
+        visit.batch.add(report.held, visit.limits.result)
     if recording is not None and recording.file_id != visit.recording_id:
         visit.recording_id = recording.file_id
-        visit.batch.add_recording(recording.name, recording, visit.limits)
+        visit.batch.add_recording(recording.name, recording, visit.limits.result)
     _act(visit)
     visit.queue.step(report)
     if _outside(visit) != drawn:
@@ -110,8 +94,7 @@ def _files(visit: Visit, drawn: Outside) -> None:
     with left:
         uploader.drop_zone(
             visit=visit.id,
-            hint=_hint(visit.limits),
-            limits=visit.limits,
+            limits=visit.limits.result,
             path=upload_proxy.uploads_path(),
             sending=visit.queue.sending,
             batch=visit.batch,
@@ -137,24 +120,13 @@ def _act(visit: Visit) -> None:
             visit.open(entry)
 
 
-def _hint(limits: Limits | None) -> str:
-    """What the service accepts."""
-    if limits is None:
-        return "The accepted formats and sizes are not known yet."
-    formats = listed([name.upper() for name in limits["formats"]], "or")
-    length = f"{plural(limits['min_duration_s'], 'second')} to {plural(limits['max_duration_s'] / 60, 'minute')}"
-    return f"{formats}, {length}, up to {limits['max_upload_bytes'] // errors.MEBIBYTE_BYTES:,} MB each"
-
-
 def _retention(visit: Visit) -> None:
     """Draw how long recordings are stored, or why that is not known."""
-    if visit.limits is not None:
-        days = visit.limits["upload_retention_days"]
-        recordings = "stay until someone deletes them" if days is None else f"are deleted after {plural(days, 'day')}"
-        st.caption(f"Recordings {recordings}. Results stay in the history.")
-    elif visit.limits_error is not None:
-        views.failed(str(visit.limits_error), "limits-again", visit.fetch_limits)
-    elif visit.limits_task.slow and visit.queue.trouble is None:
+    if limits := visit.limits.result:
+        st.caption(retention(limits))
+    elif error := visit.limits.error:
+        views.failed(str(error), "limits-again", visit.fetch_limits)
+    elif visit.limits.slow and visit.queue.trouble is None:
         views.still_trying(errors.SERVICE_SLOW)
 
 
@@ -162,7 +134,7 @@ def _one(visit: Visit, entry: Entry) -> None:
     """Draw the only file. Its result is drawn outside the fragment."""
     queue, name = visit.queue, plain(entry.name)
     if entry.unfinished:
-        st.progress(entry.share, f"{name}: {state_words(entry)}")
+        st.progress(entry.share, f"{name}: {table.answer_words(entry)}")
         st.button("Cancel", icon=":material/close:", key="cancel", on_click=queue.cancel, args=([entry],))
         _trouble(visit)
         return
@@ -173,16 +145,9 @@ def _one(visit: Visit, entry: Entry) -> None:
     elif entry.state is State.FAILED:
         st.error(f"{name}: {plain(entry.reason or '')}")
     else:
-        st.info(f"{name}: {entry.state}")
+        st.info(f"{name}: {table.answer_words(entry)}")
     if entry.retryable:
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=queue.retry, args=([entry],))
-
-
-def state_words(entry: Entry) -> str:
-    """How far an unfinished file is."""
-    if entry.state is State.UPLOADING and entry.share:
-        return f"uploading, {percent(entry.share)}"
-    return "uploaded, classifying" if entry.state is State.CLASSIFYING else entry.state.value
 
 
 def _many(visit: Visit) -> None:

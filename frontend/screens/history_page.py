@@ -77,9 +77,8 @@ def _fetch(visit: Visit) -> list[Summary]:
     found: list[Summary] = []
     cursor = visit.cursors[-1]
     for _ in range(MAX_REQUESTS):
-        page = service().results(cursor=cursor, limit=PAGE_ROWS - len(found), **visit.filters)
-        found += page.results
-        cursor = page.next_cursor
+        results, cursor = service().results(cursor=cursor, limit=PAGE_ROWS - len(found), **visit.filters)
+        found += results
         if cursor is None or len(found) >= PAGE_ROWS:
             break
     visit.next_cursor = cursor

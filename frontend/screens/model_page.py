@@ -13,7 +13,7 @@ from frontend.api_types import Model
 from frontend.errors import MEBIBYTE_BYTES
 from frontend.model_charts import MODELS, interval
 from frontend.text import exact_percent, genre_name, percent, plain
-from frontend.views import STEPS, chart, failed, table
+from frontend.views import chart, failed, table
 
 VERSION = "model-version"
 # What the page calls the protocols, the strictest first. An unknown protocol has its own name.
@@ -42,19 +42,11 @@ def page() -> None:
     _version(model)
     metrics = model["metrics"]
     found: Mapping[str, Any] = metrics.get("protocols", {})
-    protocols = {
-        name: found[name] for name in [*PROTOCOLS, *(name for name in found if name not in PROTOCOLS)] if name in found
-    }
+    protocols = {name: found[name] for name in [*PROTOCOLS, *sorted(found.keys() - PROTOCOLS)] if name in found}
     if protocols:
         _accuracy(protocols)
         _by_genre(protocols, model["labels"])
         _certain(protocols)
-    if damages := metrics.get("robustness", {}).get("damages"):
-        _robustness(damages, metrics["robustness"].get("clips", "Some"))
-    if sounds := metrics.get("nonmusic"):
-        _nonmusic(sounds)
-    if cost := metrics.get("export", {}).get("cost"):
-        _speed(cost)
     _card(model)
 
 
@@ -95,8 +87,7 @@ def _accuracy(protocols: Mapping[str, Any]) -> None:
     chart(model_charts.protocols(protocols, names), f"Accuracy with 95 % intervals. {spoken}.")
     if len(protocols) > 1:
         st.markdown(PROTOCOLS_HELP)
-    with st.expander("As a table"):
-        table(rows)
+    table(rows)
 
 
 def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
@@ -116,7 +107,8 @@ def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
     if matrix := found.get("confusion"):
         with left:
             st.markdown("**Confusion matrix**: rows = true genre, columns = answer.")
-            chart(model_charts.confusion(matrix, labels), _spoken_confusion(matrix, labels))
+            correct, tracks = sum(row[index] for index, row in enumerate(matrix)), sum(map(sum, matrix))
+            chart(model_charts.confusion(matrix, labels), f"Confusion matrix: {correct} of {tracks} tracks are right.")
         with right:
             st.markdown("**Precision**: share of the answers that are right. **Recall**: share of the tracks found.")
             _precision_recall(matrix, labels)
@@ -135,7 +127,7 @@ def _precision_recall(matrix: list[list[int]], labels: list[str]) -> None:
     share = partial(st.column_config.ProgressColumn, format="percent", min_value=0, max_value=1)
     st.dataframe(
         [
-            {"genre": genre_name(label), "precision": precision, "recall": recall}
+            {"genre": genre_name(label), "precision": round(precision, 2), "recall": round(recall, 2)}
             for label, (precision, recall) in model_charts.precision_recall(matrix, labels).items()
         ],
         hide_index=True,
@@ -143,17 +135,6 @@ def _precision_recall(matrix: list[list[int]], labels: list[str]) -> None:
         column_config={"precision": share("precision"), "recall": share("recall")},
         alt="Precision and recall by genre",
     )
-
-
-def _spoken_confusion(matrix: list[list[int]], labels: list[str]) -> str:
-    mistakes = [
-        (count, f"{genre_name(label)} as {genre_name(answer)} {count} times")
-        for label, row in zip(labels, matrix, strict=True)
-        for answer, count in zip(labels, row, strict=True)
-        if label != answer and count
-    ]
-    worst = [text for _, text in sorted(mistakes, reverse=True)[:5]]
-    return f"Confusion matrix. Most frequent mistakes: {', '.join(worst) or 'none'}."
 
 
 def _certain(protocols: Mapping[str, Any]) -> None:
@@ -172,45 +153,11 @@ def _certain(protocols: Mapping[str, Any]) -> None:
         table(rows)
 
 
-def _robustness(damages: Mapping[str, Any], clips: object) -> None:
-    st.subheader("Damaged recordings", anchor=False)
-    st.markdown(
-        f"{clips} clips, each damaged in one way: the share with the same answer as the undamaged clip, and the share "
-        "with the right answer."
-    )
-    table(
-        [
-            {
-                "damage": plain(name),
-                "same answer": f"{found['same_answer']:.0%}",
-                **{f"{MODELS.get(model, model)} right": f"{share:.0%}" for model, share in found["right"].items()},
-            }
-            for name, found in damages.items()
-        ]
-    )
-
-
-def _nonmusic(sounds: Mapping[str, Any]) -> None:
-    st.subheader("Sounds that are not music", anchor=False)
-    st.markdown("The share that was refused or marked *Not sure*. The others were classified as music.")
-    table(
-        [
-            {"sounds": plain(name), "files": str(found["n"]), "caught": exact_percent(found["uncertain_or_refused"])}
-            for name, found in sounds.items()
-        ]
-    )
-
-
-def _speed(cost: Mapping[str, Any]) -> None:
-    st.subheader("Speed", anchor=False)
-    st.markdown(
-        f"Milliseconds for 30 seconds of music on one core ({plain(cost.get('machine', 'machine not known'))})."
-    )
-    table([{STEPS.get(name, plain(name)): f"{ms:.0f}" for name, ms in cost.get("milliseconds", {}).items()}])
-
-
 def _card(model: Model) -> None:
-    with st.expander("Model card"), st.container(key="card"):
+    with (
+        st.expander("Model card, with damaged recordings, sounds that are not music, and speed"),
+        st.container(key="card"),
+    ):
         st.html(CARD_STYLE)
         st.markdown(card_markdown(model["card"]))
     with st.expander("Files"):

@@ -1,21 +1,28 @@
 """One result, on its own page or below the files just classified: fetches it, draws it, and stores feedback."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
 import streamlit as st
 from streamlit.url_util import make_url_path
 
-from frontend import views
+from frontend import charts, export
 from frontend.api import ApiError, Pending, service
-from frontend.api_types import Classification, Feedback, PreviewSpectrogram, Result
+from frontend.api_types import Classification, PreviewSpectrogram, Result
 from frontend.screens import RESULT
-from frontend.text import genre_name, plain
+from frontend.text import clock, file_name, genre_name, listed, moment, percent, plain
 from frontend.upload_proxy import audio_path
+from frontend.views import Kind, chart, downloads, failed, still_trying, swatch, table
 
 OPENED = "opened-result"
 MIN_PAUSE_S = 1.0
 
+RUNNERS_UP = 3
+MAX_SPOKEN_SEGMENTS = 12
+UNPLAYABLE_SUFFIXES = frozenset({".wma", ".aif", ".aiff", ".aifc", ".au", ".snd"})
+UNPLAYABLE_CODECS = ("wma", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "alac")
+STEPS = {"decode": "decoding", "overview": "preview spectrogram", "svm": "SVM", "vgg19": "VGG19"}
 UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
 NOT_FOUND = (400, 404)
 
@@ -27,8 +34,9 @@ class Opened:
     id: str
     result: Result
     spectrogram: PreviewSpectrogram | None = None
-    playable: bool = False
-    feedback: Feedback | None = None
+    audio: str | None = None
+    """The path of its recording on this server."""
+    feedback: str | None = None
     error: str | None = None
     """Why something that belongs to it could not be fetched."""
     wrong: bool = False
@@ -52,21 +60,34 @@ def show(result_id: str) -> None:
     try:
         with st.spinner("Fetching the result"):
             opened = _open(result_id)
-            audio_url = _audio_url(opened) if isinstance(opened, Opened) else None
     except ApiError as error:
         _failed(error)
         return
     if isinstance(opened, Pending):
         st.fragment(_wait, run_every=max(opened.retry_after_s, MIN_PAUSE_S))(result_id)
         return
-    views.result_view(
-        opened.result,
-        spectrogram=opened.spectrogram,
-        audio_url=audio_url,
-        feedback=lambda result: _feedback(opened, result),
-        link=_absolute(f"{RESULT}?id={quote(opened.id)}"),
-        timezone=st.context.timezone,
-    )
+    result = opened.result
+    st.caption(plain(file_name(result["id"])))
+    if result["status"] == "failed":
+        problem = result["problem"]
+        st.error(plain(problem["detail"]), title=plain(problem["title"]), icon=":material/music_off:")
+    else:
+        left, right = st.columns([2, 3], gap="medium")
+        with left:
+            _answer(result)
+            _feedback(opened, result)
+            _player(result, _absolute(opened.audio) if opened.audio else None)
+        with right:
+            _probabilities(result)
+        _over_time(result, opened.spectrogram)
+        st.subheader("Save", anchor=False)
+        name = PurePosixPath(file_name(result["id"])).stem or "result"
+        downloads(name, "Download", export.result_json(result), export.result_csv(result))
+    if link := _absolute(f"{RESULT}?id={quote(opened.id)}"):
+        st.caption("Link to this result:")
+        st.code(link, language=None, wrap_lines=True)
+    if result["status"] == "done":
+        _details(result)
     if opened.error:
         st.warning(f"A part of this result could not be loaded. {plain(opened.error)}")
 
@@ -92,7 +113,7 @@ def _complete(opened: Opened) -> None:
     try:
         opened.spectrogram = service().preview_spectrogram(opened.id)
         opened.feedback = service().feedback(opened.id)
-        opened.playable = audio_path(opened.id) is not None
+        opened.audio = audio_path(opened.id)
     except ApiError as error:
         opened.error = str(error)
 
@@ -104,7 +125,7 @@ def _wait(result_id: str) -> None:
         arrived = not isinstance(service().result(result_id), Pending)
     except ApiError as error:
         if error.temporary:
-            views.still_trying(str(error))
+            still_trying(str(error))
         else:
             _failed(error)
         return
@@ -116,16 +137,7 @@ def _failed(error: ApiError) -> None:
     if error.status in NOT_FOUND:
         st.warning(UNKNOWN)
     else:
-        views.failed(error, "result-again")
-
-
-def _audio_url(opened: Opened) -> str | None:
-    """The URL of the recording on this server. Each call extends the time for which it works."""
-    try:
-        path = audio_path(opened.id) if opened.playable else None
-    except ApiError:
-        return None
-    return _absolute(path) if path else None
+        failed(error, "result-again")
 
 
 def _absolute(path: str) -> str | None:
@@ -138,11 +150,130 @@ def _absolute(path: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
+def _answer(result: Classification) -> None:
+    """Draw the genre and the confidence; of an uncertain answer, that it is not sure, and the best guesses."""
+    genre, uncertain = result["genre"], result["uncertain"]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        swatch(None if uncertain else genre, height_rem=2.6)
+        st.header(Kind.NOT_SURE.value if uncertain else genre_name(genre), anchor=False)
+    if uncertain:
+        ranked = sorted(result["probabilities"].items(), key=lambda pair: pair[1], reverse=True)
+        guesses = [f"{genre_name(guess).lower()} ({percent(share)})" for guess, share in ranked[:RUNNERS_UP]]
+        st.markdown(f"Best guesses: {listed(guesses)}.")
+        st.caption(
+            "No genre stands out, or the recording sounds unlike the training data, as speech and noise do. Do not "
+            "rely on this answer."
+        )
+    else:
+        st.markdown(f"**Confidence {percent(result['confidence'])}**")
+        st.caption(
+            "The confidence is calibrated: of answers given with 80 %, about 80 % are right, for recordings like the "
+            "training data."
+        )
+    if text := disagreement(result):
+        st.markdown(f":material/alt_route: {text}")
+    if result["audio"]["damaged"]:
+        st.warning("Parts of the file could not be decoded. The answer uses the rest.", icon=":material/healing:")
+
+
+def disagreement(result: Classification) -> str | None:
+    """A sentence about models that give different genres; None where they agree."""
+    svm, vgg19 = result["models"]["svm"], result["models"]["vgg19"]
+    if svm["genre"] == vgg19["genre"]:
+        return None
+    answers = [
+        f"{title} says {genre_name(model['genre']).lower()} ({percent(model['probabilities'][model['genre']])})"
+        for title, model in (("SVM", svm), ("VGG19", vgg19))
+    ]
+    return f"The models disagree: {listed(answers)}."
+
+
+def _probabilities(result: Classification) -> None:
+    """Draw the probabilities of all genres, by the ensemble and by each model."""
+    answers = {
+        "Ensemble": result["probabilities"],
+        "SVM": result["models"]["svm"]["probabilities"],
+        "VGG19": result["models"]["vgg19"]["probabilities"],
+    }
+    st.subheader("All genres", anchor=False)
+    spoken = [
+        f"{title}: "
+        + ", ".join(
+            f"{genre_name(genre)} {percent(share)}"
+            for genre, share in sorted(shares.items(), key=lambda pair: -pair[1])
+        )
+        for title, shares in answers.items()
+    ]
+    chart(charts.probabilities(answers), f"Probabilities. {'; '.join(spoken)}.")
+
+
+def _player(result: Classification, audio_url: str | None) -> None:
+    """Draw the audio player, or why there is none."""
+    if audio_url is None:
+        st.caption("The recording has been deleted, so it cannot be played.")
+    elif not playable(result):
+        st.caption(f"Browsers cannot play this format ({plain(result['audio']['codec'])}).")
+    else:
+        st.audio(audio_url, alt=f"The recording {file_name(result['id'])}")
+
+
+def playable(result: Classification) -> bool:
+    """Whether browsers play the recording, by its name and its codec."""
+    suffix = PurePosixPath(result["id"]).suffix.lower()
+    return suffix not in UNPLAYABLE_SUFFIXES and not result["audio"]["codec"].startswith(UNPLAYABLE_CODECS)
+
+
+def _over_time(result: Classification, spectrogram: PreviewSpectrogram | None) -> None:
+    """Draw the spectrogram and the genre over time, and the latter as a table too."""
+    segments, duration_s = result["segments"], result["audio"]["duration_s"]
+    st.subheader("Over time", anchor=False)
+    spoken = [charts.span_words(each) for each in charts.merged(segments)]
+    if (rest := len(spoken) - MAX_SPOKEN_SEGMENTS) > 0:
+        spoken[MAX_SPOKEN_SEGMENTS:] = [f"and {rest} more in the table below"]
+    title = f"Mel spectrogram ({clock(duration_s)}) and genre over time" if spectrogram else "Genre over time"
+    chart(charts.over_time(segments, duration_s, spectrogram), f"{title}: {', '.join(spoken)}.")
+    notes = ["Top: mel spectrogram; brighter is louder." if spectrogram else "There is no spectrogram."]
+    if blank := charts.gaps(segments, duration_s):
+        blank_s = sum(end_s - start_s for start_s, end_s in blank)
+        why = "silent or not decodable" if result["audio"]["damaged"] else "silent"
+        notes.append(f"Blank: {clock(blank_s)} in total, {why}, not classified.")
+    st.caption(" ".join(notes))
+    with st.expander("Genre over time as a table"):
+        rows = [
+            {
+                "from": clock(each["start_s"]),
+                "to": clock(each["end_s"]),
+                "genre": genre_name(each["genre"]),
+                "probability": percent(each["probabilities"][each["genre"]]),
+            }
+            for each in segments
+        ]
+        st.dataframe(rows, hide_index=True, alt="Genre over time")
+
+
+def _details(result: Classification) -> None:
+    """Draw what was analysed, by which model, and how long that took."""
+    audio = result["audio"]
+    analysed = audio["analysed_s"] / audio["duration_s"] if audio["duration_s"] else 0
+    channels = {1: "mono", 2: "stereo"}.get(audio["channels"], f"{audio['channels']} channels")
+    rows = {
+        "Recording": plain(result["id"]),
+        "Length": clock(audio["duration_s"]),
+        "Analysed": f"{clock(audio['analysed_s'])} ({percent(analysed) if analysed < 1 else 'all'})",
+        "Format": f"{plain(audio['codec'])}, {audio['sample_rate_hz'] / 1000:g} kHz, {channels}",
+        "Model": plain(result["model_version"]) + (", fast mode" if result.get("mode") == "fast" else ""),
+        "Time": moment(result["created_at"], st.context.timezone),
+        "Took": ", ".join(f"{STEPS.get(name, plain(name))} {ms:.0f} ms" for name, ms in result["timings_ms"].items()),
+    }
+    with st.expander("Details"):
+        table([{"name": name, "value": value} for name, value in rows.items()], header=False)
+
+
 def _feedback(opened: Opened, result: Classification) -> None:
     """Draw the question whether the answer is right, or the user's feedback."""
     if opened.feedback is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            genre = genre_name(opened.feedback["genre"])
+            genre = genre_name(opened.feedback)
             st.markdown(f":material/check: Thank you. Your feedback: **{genre}**", width="content")
             if st.button("Undo", key="feedback-undo", icon=":material/undo:"):
                 _store(opened, None)
@@ -168,7 +299,7 @@ def _question(opened: Opened, result: Classification) -> None:
                 opened.wrong = True
         if not opened.wrong:
             return
-    genre = st.pills(question, choices, format_func=genre_name, key=f"feedback-genre-{opened.id}")
+    genre = st.pills(question, choices, format_func=genre_name, key=f"feedback-genre-{opened.id}", wrap=True)
     if genre is not None and genre != opened.sent:
         _store(opened, genre)
 
@@ -178,9 +309,9 @@ def _store(opened: Opened, genre: str | None) -> None:
     opened.sent, opened.feedback_error = genre, None
     try:
         with st.spinner("Storing your feedback"):
-            opened.feedback = service().give_feedback(opened.id, genre)
+            service().give_feedback(opened.id, genre)
     except ApiError as error:
         opened.feedback_error = str(error)
     else:
-        opened.wrong, opened.sent = False, None
+        opened.feedback, opened.wrong, opened.sent = genre, False, None
     st.rerun()

@@ -13,6 +13,7 @@ import streamlit as st
 
 from frontend.api_types import Limits
 from frontend.batch import Batch, BrowserFile
+from frontend.text import accepted
 
 KEY = "uploader"
 
@@ -58,18 +59,15 @@ def report(visit: str) -> Report | None:
         return None
 
 
-def drop_zone(
-    *, visit: str, hint: str, limits: Limits | None, path: str, sending: Mapping[str, int], batch: Batch
-) -> None:
+def drop_zone(*, visit: str, limits: Limits | None, path: str, sending: Mapping[str, int], batch: Batch) -> None:
     """Draw the drop zone.
 
     Args:
         visit: The id of the visit.
-        hint: What the service accepts.
-        limits: Names the accepted file endings; None where they are not known.
+        limits: What the service accepts; None while that is not known.
         path: Where a file is sent, followed by its token.
-        sending: The number of the file to send, by token. The browser aborts uploads whose token is missing.
-        batch: The browser releases files that are in it no more.
+        sending: The numbers of the files to send, by token. Uploads of other tokens are aborted.
+        batch: The files to hold.
     """
     endings = sorted({f".{name}" for name in (limits["formats"] if limits else [])})
     files = [entry for entry in batch.entries if entry.source is None]
@@ -77,7 +75,7 @@ def drop_zone(
         key=KEY,
         data={
             "visit": visit,
-            "hint": hint,
+            "hint": accepted(limits) if limits else "The accepted formats and sizes are not known yet.",
             "accept": ",".join(["audio/*", *endings]),
             "endings": endings,
             "path": path,

@@ -14,7 +14,7 @@ def test_it_says_what_it_can_do_in_the_models_own_figures(catalogue: Catalogue) 
     recalls = {GENRES[i]: row[i] / sum(row) for i, row in enumerate(matrix)}
     weakest = min(recalls, key=lambda genre: recalls[genre])
     assert f"least often: {weakest} ({100 * recalls[weakest]:.0f} %)" in text
-    assert "AU and AIFF, up to 512 MB and 4 hours." in text
+    assert "AU or AIFF, 1 second to 4 hours, up to 512 MB each." in text
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_it_says_what_it_can_do_in_the_models_own_figures(catalogue: Catalogue) 
     [
         (7, "Recordings are deleted after 7 days."),
         (1, "Recordings are deleted after 1 day."),
-        (None, "Recordings stay until the operator deletes them."),
+        (None, "Recordings stay until someone deletes them."),
     ],
 )
 def test_it_says_how_long_recordings_stay(catalogue: Catalogue, days: int | None, expected: str) -> None:

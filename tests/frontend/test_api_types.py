@@ -13,7 +13,6 @@ PATHS = {
     api_types.Classification: "/results/{id}",
     api_types.Failure: "/results/{id}",
     api_types.PreviewSpectrogram: "/pictures/{id}",
-    api_types.Feedback: "/feedback/{id}",
     api_types.Limits: "/limits",
     api_types.Model: "/model",
 }

@@ -109,7 +109,7 @@ def clicker(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
 class TestEmpty:
     def test_limits_are_told_before_an_upload(self, visitor: Visitor) -> None:
         assert visitor.page.title[0].value == "Tonearm"
-        assert visitor.zone["hint"].endswith("AU or AIFF, 1 second to 240 minutes, up to 512 MB each")
+        assert visitor.zone["hint"].endswith("AU or AIFF, 1 second to 4 hours, up to 512 MB each")
         assert visitor.zone["accept"].startswith("audio/*,.aac,.aiff,.au,.flac,")
         assert "Recordings are deleted after 7 days" in visitor.said("caption")[0]
         assert not visitor.said("error", "warning")
@@ -144,7 +144,7 @@ class TestEmpty:
         visitor.look()
         assert visitor.zone["hint"] == "The accepted formats and sizes are not known yet."
         assert not visitor.said("warning")
-        assert classify_page._outside(visitor.visit)[0] == upload_queue.FAST_STEP_S
+        assert classify_page._outside(visitor.visit)[0] == upload_queue.STEP_S
         monkeypatch.setattr(upload_queue, "SLOW_AFTER_S", 0)
         visitor.look()
         assert visitor.said("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
@@ -155,7 +155,7 @@ class TestOneFile:
     def test_from_drop_to_result(self, visitor: Visitor, service: Service) -> None:
         service.results = [LONG_PENDING]
         visitor.drop("a song.wav")
-        assert visitor.progress == [(0, "a song.wav: uploading")]
+        assert visitor.progress == [(0, "a song.wav: Uploading 0%")]
         assert visitor.buttons == ["Cancel"]
         ((token, number),) = visitor.zone["sending"]
         assert number == 1
@@ -164,11 +164,11 @@ class TestOneFile:
         session.start(100)
         session.sent_bytes = 43
         visitor.look()
-        assert visitor.progress == [(43, "a song.wav: uploading, 43\N{NO-BREAK SPACE}%")]
+        assert visitor.progress == [(43, "a song.wav: Uploading 43%")]
         session.stage = Stage.OFFERED
 
         visitor.send()
-        assert visitor.progress == [(100, "a song.wav: uploaded, classifying")]
+        assert visitor.progress == [(100, "a song.wav: Classifying")]
         assert visitor.zone["sending"] == []
         assert visitor.zone["stored"] == {"1": "a song.wav"}
         assert not visitor.page.header
@@ -186,7 +186,7 @@ class TestOneFile:
         visitor.drop("a.wav")
         visitor.send()
         visitor.drop("b.wav")
-        assert visitor.progress == [(0, "b.wav: uploading")]
+        assert visitor.progress == [(0, "b.wav: Uploading 0%")]
         assert not visitor.page.header
         assert visitor.zone["stored"] == {"2": None}
         visitor.send()
@@ -211,11 +211,11 @@ class TestOneFile:
         service.results = [Answer(200, done())]
         visitor.drop("a.wav")
         visitor.click("Cancel")
-        assert visitor.said("info") == ["a.wav: cancelled"]
+        assert visitor.said("info") == ["a.wav: Cancelled"]
         assert visitor.zone["sending"] == []
         assert visitor.zone["stored"] == {"1": None}, "the browser keeps the file"
         visitor.click("Try again")
-        assert visitor.progress == [(0, "a.wav: uploading")]
+        assert visitor.progress == [(0, "a.wav: Uploading 0%")]
         visitor.send()
         assert visitor.page.header[0].value == "Jazz"
 
@@ -260,7 +260,7 @@ class TestOneFile:
         service.upload = answer
         visitor.drop("a.wav")
         assert visitor.said("warning") == [f"{sentence} Still trying."]
-        assert visitor.progress == [(0, "a.wav: waiting")]
+        assert visitor.progress == [(0, "a.wav: Waiting")]
         for _ in range(upload_queue.MAX_URL_FAILURES - 1):
             visitor.visit.queue._jobs[visitor.entries[0]].due_s = 0
             visitor.look()
@@ -274,7 +274,7 @@ class TestOneFile:
         monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0.01)
         service.answers.clear()
         visitor.drop("a.wav")
-        assert visitor.progress == [(0, "a.wav: waiting")]
+        assert visitor.progress == [(0, "a.wav: Waiting")]
         assert not visitor.said("warning")
         with monkeypatch.context() as patch:
             patch.setattr(upload_queue, "SLOW_AFTER_S", 0)
@@ -292,7 +292,7 @@ class TestOneFile:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         visitor.send()
         assert visitor.said("warning") == [f"{errors.AWAY} Still trying."]
-        assert visitor.progress == [(100, "a.wav: uploaded, classifying")]
+        assert visitor.progress == [(100, "a.wav: Classifying")]
         assert away_url not in "".join(visitor.said("warning", "markdown", "caption"))
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(200, done())]
@@ -376,7 +376,7 @@ class TestManyFiles:
         assert rows["reason"].tolist()[2] == "The file is damaged. Nothing in it can be decoded."
         assert "Clear" in visitor.buttons
         assert not {"Cancel all", "Try again"} & set(visitor.buttons)
-        assert visitor.said("error") == ["**3.wav, 7.wav**: The file is damaged. Nothing in it can be decoded."]
+        assert visitor.said("error") == ["**2 files**: The file is damaged. Nothing in it can be decoded."]
         assert visitor.visit.queue.pause_s is None
         visitor.click("Clear")
         assert not visitor.page.dataframe

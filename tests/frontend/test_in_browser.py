@@ -7,8 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from frontend import workarounds
 from local.setup_env import find_browser
 from tests.frontend.fakes import PENDING, Answer, Service, Web, done, failure
 from tests.local.conftest import wait_until
@@ -228,7 +232,7 @@ def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Se
     storage.reads.clear()
     choose(page, folder / "a.wav")
     expect(page.get_by_text("The storage is slow to answer")).to_be_visible()
-    expect(page.get_by_text("a.wav: uploading")).to_be_visible()
+    expect(page.get_by_text("a.wav: Uploading")).to_be_visible()
     storage.reads.set()
     expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
     expect(page.get_by_text("The storage is slow to answer")).to_be_hidden()
@@ -237,9 +241,9 @@ def test_a_storage_that_is_silent_and_answers_in_the_end(page: Page, storage: Se
 def test_cancelled_in_the_middle_and_sent_again(page: Page, storage: Service, folder: Path) -> None:
     storage.reads.clear()
     choose(page, folder / "large.wav")
-    expect(page.get_by_text("large.wav: uploading")).to_be_visible()
+    expect(page.get_by_text("large.wav: Uploading")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("large.wav: cancelled")).to_be_visible()
+    expect(page.get_by_text("large.wav: Cancelled")).to_be_visible()
     storage.reads.set()
     wait_until(lambda: storage.paths("PUT"), "the end of what was cancelled")
     assert 0 <= len(bodies(storage)["large.wav"]) < len(LARGE)
@@ -262,31 +266,56 @@ def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> N
     assert bodies(storage) == {"large.wav": LARGE, "a.wav": (folder / "a.wav").read_bytes()}
 
 
-CLICK_ON_RETURN = """() => {
-  const app = document.querySelector("[data-test-connection-state]");
-  const button = document.querySelector(".st-key-feedback-wrong button");
-  let away = false;
-  const watcher = new MutationObserver(() => {
-    if (app.dataset.testConnectionState !== "CONNECTED") return (away = true);
-    if (!away) return;
-    watcher.disconnect();
-    button.click();
-  });
-  watcher.observe(app, { attributes: true });
-}"""
+class BarePage:
+    """A page that does not learn of fragments that run by themselves. ``reruns`` are those that it requests."""
+
+    def __init__(self, browser: BrowserContext) -> None:
+        self.page = browser.new_page()
+        self.reruns: list[ClientState] = []
+        self.page.route_web_socket(re.compile("/_stcore/stream"), self._connect)
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def receive(message: str | bytes) -> None:
+            if not isinstance(message, bytes) or ForwardMsg.FromString(message).WhichOneof("type") != "auto_rerun":
+                socket.send(message)
+
+        def send(message: str | bytes) -> None:
+            asked = BackMsg.FromString(message) if isinstance(message, bytes) else BackMsg()
+            if asked.WhichOneof("type") == "rerun_script":
+                self.reruns.append(asked.rerun_script)
+            server.send(message)
+
+        server.on_message(receive)
+        socket.on_message(send)
 
 
-def test_a_result_outlives_the_server(browser: BrowserContext, web: Web, storage: Service) -> None:
+def test_streamlits_own_page_asks_below_its_own_path(browser: BrowserContext, web: Web) -> None:
+    """What workarounds.page_routes prevents."""
     page = browser.new_page()
-    page.goto(f"{web.address}/music/result?id=a.wav")
-    expect(page.get_by_role("button", name="Wrong")).to_be_visible()
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
-    page.evaluate(CLICK_ON_RETURN)  # before the new server has drawn anything
-    with page.expect_event("websocket"):
-        web.stop()
-        web.start()
-    expect(page.get_by_text("Which genre is it?")).to_be_visible()
+
+    def serve(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace(workarounds.BASE_URL_SCRIPT, ""))
+
+    page.route("**/music/history", serve)
+    with page.expect_request("**/music/history/_stcore/health"):
+        page.goto(f"{web.address}/music/history")
     page.close()
+
+
+def test_streamlit_draws_the_text_of_charts_in_grey(page: Page, web: Web) -> None:
+    """What workarounds.CHART_TEXT_STYLE corrects."""
+    page.goto(f"{web.address}/music/result?id=a.wav")
+    tick = page.locator("[data-testid=stPlotlyChart] .ytick text").first
+    expect(tick).to_be_visible()
+    colours = "tick => [getComputedStyle(tick).fill, getComputedStyle(document.querySelector('h1')).color]"
+    fill, text = tick.evaluate(colours)
+    assert fill == text
+    page.evaluate("() => document.querySelectorAll('.stHtml style').forEach(style => style.remove())")
+    fill, text = tick.evaluate(colours)
+    assert fill != text
 
 
 def test_a_server_that_comes_back_finds_everything_again(
@@ -302,6 +331,12 @@ def test_a_server_that_comes_back_finds_everything_again(
     page.get_by_role("button", name="Close").click()  # which draws the whole page anew, not only a part of it
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    bare = BarePage(browser)
+    bare.page.goto(f"{web.address}/music/result?id=a.wav")
+    wrong = bare.page.get_by_role("button", name="Wrong")
+    expect(wrong).to_be_visible()
+    expect(bare.page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    bare.reruns.clear()
     storage.asked.clear()
     with page.expect_event("websocket"):
         web.stop()
@@ -319,4 +354,9 @@ def test_a_server_that_comes_back_finds_everything_again(
     choose(page, folder / "crate" / "c.FLAC")
     expect(page.get_by_text("3 of 3 done")).to_be_visible()
     assert set(bodies(storage)) == {"c.FLAC"}, "nothing is sent twice"
+    wrong.click()
+    wait_until(lambda: bare.page.evaluate("true") and bare.reruns, "the click")
+    clicked = [widget for widget in bare.reruns[0].widget_states.widgets if widget.trigger_value]
+    assert clicked, "a rerun before the click: workarounds.rerun_after_reconnect is no longer needed"
     page.close()
+    bare.page.close()

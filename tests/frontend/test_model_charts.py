@@ -31,9 +31,6 @@ def test_no_picture_traps_a_finger(name: str) -> None:
 
 def test_accuracies_have_their_intervals() -> None:
     figure = FIGURES["protocols"]
-    assert list(figure.layout.yaxis.ticktext) == [
-        f"{name}<br>{PROTOCOLS[key]['n']} tracks" for key, name in NAMES.items()
-    ]
     for key, title in model_charts.MODELS.items():
         trace = named(figure)[title]
         for place, protocol in enumerate(NAMES):
@@ -42,8 +39,6 @@ def test_accuracies_have_their_intervals() -> None:
             assert trace.x[place] == found["accuracy"]
             assert trace.x[place] - trace.error_x.arrayminus[place] == pytest.approx(low)
             assert trace.x[place] + trace.error_x.array[place] == pytest.approx(high)
-            assert figure.layout.xaxis.range[0] < low
-    assert len({trace.marker.symbol for trace in figure.data}) == 3, "colour alone must not tell the models apart"
 
 
 def test_a_model_that_a_version_lacks_is_left_out() -> None:

@@ -26,17 +26,12 @@ def test_the_figures_are_those_of_the_metrics(catalogue: Catalogue) -> None:
         in accuracy
     )
     assert accuracy.count("tracks") == len(METRICS["protocols"])
-    assert confusion.startswith("Confusion matrix. Most frequent mistakes: ")
+    assert confusion.startswith("Confusion matrix: ")
     assert len(page.dataframe[0].value) == 10
     assert reliability.count(" of ") == len(honest["reliability"]) + 1
     assert "no artist is in both" in text
     certain = METRICS["protocols"]["artist10"]["certain"]
     assert f"{100 * certain['coverage']:.1f} %" in text
-    for damage in METRICS["robustness"]["damages"]:
-        assert damage in text
-    for kind in METRICS["nonmusic"]:
-        assert kind in text
-    assert f"{METRICS['export']['cost']['milliseconds']['total']:.0f}" in text
     assert "This version is in use." in text
 
 
@@ -59,7 +54,7 @@ def test_one_version_needs_no_switch(catalogue: Catalogue) -> None:
 
 def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
     older = copy.deepcopy(METRICS)
-    older["robustness"]["clips"] = 77
+    older["protocols"]["artist10"]["n"] = 77
     versions = (VERSION, "2026.10.1")
     catalogue.models = {
         VERSION: model(versions=versions),
@@ -72,7 +67,7 @@ def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
     text = words(page)
     assert "Version **2026.10.1**" in text
     assert "This version is not in use." in text
-    assert "77 clips" in text
+    assert "77" in text
     assert page.selectbox[0].value == "2026.10.1"
 
 
@@ -84,16 +79,14 @@ def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
         {"protocols": {"random10": METRICS["protocols"]["random10"]}},
         {"protocols": {"new job": {"n": 10, "svm": METRICS["protocols"]["random10"]["svm"]}}},
         {"protocols": {"artist10": {"n": 9, "ensemble": {"n": 9, "accuracy": 0.5, "interval_95": [0.2, 0.8]}}}},
-        {"robustness": {}, "export": {"cost": {}}, "nonmusic": {}},
-        {name: METRICS[name] for name in METRICS if name != "nonmusic"},
     ],
-    ids=["nothing", "no protocol", "one protocol", "an unknown one", "accuracy only", "empty parts", "no sounds"],
+    ids=["nothing", "no protocol", "one protocol", "an unknown one", "accuracy only"],
 )
 def test_a_version_whose_metrics_lack_parts(catalogue: Catalogue, metrics: dict[str, object]) -> None:
     catalogue.models = {VERSION: model(metrics=metrics)}
     page = drawn()
     assert f"Version **{VERSION}**" in words(page)
-    assert "Model card" in [expander.label for expander in page.expander]
+    assert page.expander[0].label.startswith("Model card")
 
 
 def test_the_service_away_then_back(catalogue: Catalogue) -> None:

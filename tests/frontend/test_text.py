@@ -10,7 +10,6 @@ from frontend.text import (
     moment,
     percent,
     plain,
-    short_percent,
     shortened,
 )
 
@@ -33,7 +32,6 @@ def spaced(text: str) -> str:
 )
 def test_percent(share: float, expected: str) -> None:
     assert spaced(percent(share)) == expected
-    assert spaced(short_percent(share)) == expected.replace("under ", "<").replace("over ", ">")
 
 
 def test_a_number_and_its_unit_stay_on_one_line() -> None:
@@ -120,7 +118,3 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
 )
 def test_moment(timezone: str | None, expected: str) -> None:
     assert moment("2026-11-22T23:30:07.123Z", timezone) == expected
-
-
-def test_what_is_no_time_is_shown_as_it_is() -> None:
-    assert moment("long ago", "Europe/Berlin") == "long ago"

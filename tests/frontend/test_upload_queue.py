@@ -133,29 +133,11 @@ class TestUploadQueue:
         browser.step()
         browser.send()
         asked = []
-        for after_s in (0.0, upload_queue.FAST_STEP_S, upload_queue.EAGER_FOR_S, upload_queue.FAST_STEP_S):
+        for after_s in (0.0, upload_queue.STEP_S, upload_queue.EAGER_FOR_S, upload_queue.STEP_S):
             later(after_s)
             browser.step()
             asked.append(len(service.paths("GET")))
         assert asked == [1, 2, 3, 3]
-
-    def test_the_steps_become_slower(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        later = soon(monkeypatch)
-        service.results = [LONG_PENDING]
-        browser = Page(queue, 4)
-        assert queue.pause_s == upload_queue.FAST_STEP_S
-        browser.step()
-        browser.send()
-        later(upload_queue.FAST_FOR_S + 1)
-        browser.step()
-        assert queue.pause_s == upload_queue.FAST_STEP_S, "one is still uploaded"
-        browser.send()
-        browser.step()
-        assert queue.pause_s == upload_queue.FAST_STEP_S, "one has only just been uploaded"
-        later(upload_queue.FAST_FOR_S + 1)
-        assert queue.pause_s == upload_queue.SLOW_STEP_S
 
     def test_temporary_errors_are_tried_again(
         self, queue: UploadQueue, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
