@@ -7,10 +7,7 @@ import argparse
 import hashlib
 import json
 import logging
-import platform
-import re
 import shutil
-import statistics
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,30 +18,26 @@ import numpy as np
 from tonearm import manifest
 from tonearm.classification import Mode
 from tonearm.classifier import Classifier
-from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
+from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
 from tonearm.features.svm_features import NAMES
 from tonearm.features.tiles import tiles
 from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 from tonearm.types import Floats, Integers
 from training import experiment as experiments
 from training.data import filter_banks, nonmusic, protocols
-from training.data.corruptions import encoded
 from training.data.protocols import Protocol
-from training.evaluation import calibration, cross_validation, figures, metrics, predictions, robustness
+from training.evaluation import calibration, cross_validation, metrics, predictions, robustness
 from training.evaluation.calibration import Calibration
 from training.evaluation.card import card
-from training.evaluation.cross_validation import Scores
 from training.evaluation.predictions import Predictions
 from training.experiment import Experiment
 from training.export import onnx_export
-from training.models import svm, vgg19
+from training.models import svm
 from training.models.svm import SvmParameters
-from training.models.vgg19 import LossCurve
 
 logger = logging.getLogger("training")
 CALIBRATION_TILES = 200
 COMPARED_TILES = 24
-COST_RUNS = 20
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -91,20 +84,21 @@ def _train(options: argparse.Namespace, folder: Path) -> None:
     data, config = experiment.data, experiment.config
     kinds = protocols.protocols(data, options.data, options.folds, config.seed)
     scores = {protocol.name: cross_validation.score(experiment, protocol) for protocol in kinds}
-    chosen = next(protocol for protocol in kinds if protocol.name.startswith(figures.CALIBRATED_ON))
-    by_mode = {mode: _write_predictions(folder, experiment, kinds, scores, mode) for mode in manifest.MODES}
+    chosen = next(protocol for protocol in kinds if protocol.name.startswith(metrics.CALIBRATED_ON))
     all_folds = tuple(fold.number for fold in chosen.folds)
-    shipped = {
-        mode: cross_validation.fit_calibration(
-            data, chosen, {number: each.in_mode(mode) for number, each in scores[chosen.name].items()}, all_folds
+    by_mode: dict[Mode, dict[str, Predictions]] = {}
+    shipped: dict[Mode, Calibration] = {}
+    for mode, file in predictions.FILES.items():
+        of_mode = {name: {number: each.in_mode(mode) for number, each in of.items()} for name, of in scores.items()}
+        predictions.write(
+            folder / file, {each.name: cross_validation.predictions(data, each, of_mode[each.name]) for each in kinds}
         )
-        for mode in manifest.MODES
-    }
+        by_mode[mode] = predictions.read(folder / file)  # figures are computed from the rounded numbers of the file
+        shipped[mode] = cross_validation.fit_calibration(data, chosen, of_mode[chosen.name], all_folds)
     min_similarity = calibration.similarity_threshold(
         np.concatenate([each.similarity for each in scores[chosen.name].values()])
     )
     parameters = svm.search(experiment.vectors, data.labels, data.groups, config.svm, config.seed)
-    differences, curve = _export(experiment, parameters, folder)
     content: dict[str, Any] = {
         "dataset": {
             "name": "GTZAN",
@@ -117,47 +111,33 @@ def _train(options: argparse.Namespace, folder: Path) -> None:
             "config": asdict(config),
             "svm": asdict(parameters),
             "svm_by_fold": {name: [asdict(each.parameters) for each in of.values()] for name, of in scores.items()},
-            "vgg19": asdict(curve),
-            "vgg19_by_fold": {name: [asdict(each.curve) for each in of.values()] for name, of in scores.items()},
         },
         "min_similarity": round(min_similarity, 4),
-        **figures.of_predictions(by_mode),
+        **metrics.of_predictions(by_mode),
         "robustness": {
             "protocol": chosen.name,
             **robustness.measure(experiment, chosen, shipped["accurate"], options.clips),
         },
-        "export": {**differences, "int8": _int8(experiment, kinds[-1], shipped["accurate"].vgg19_scale)},
+        "export": {
+            **_export(experiment, parameters, folder),
+            "int8": _int8(experiment, kinds[-1], shipped["accurate"].vgg19_scale),
+        },
     }
     for protocol in kinds:
         protocols.write(folder / f"folds_{protocol.name}.txt", data, protocol)
     shutil.copyfile(options.config, folder / "config.toml")
-    served = _manifest(options.version, folder, shipped, figures.thresholds(content), min_similarity)
+    served = _manifest(options.version, folder, shipped, metrics.thresholds(content), min_similarity)
     (folder / "manifest.json").write_text(json.dumps(served, indent=1) + "\n")
-    content["export"]["cost"] = _cost(folder)
     content["nonmusic"] = {} if options.no_nonmusic else robustness.measure_nonmusic(Classifier.load(folder))
     (folder / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "MODEL_CARD.md").write_text(card(options.version, content))
 
 
-def _write_predictions(
-    folder: Path, experiment: Experiment, kinds: list[Protocol], scores: dict[str, dict[int, Scores]], mode: Mode
-) -> dict[str, Predictions]:
-    """Writes a mode's predictions and reads them back: figures are computed from the rounded numbers of the file."""
-    of_mode = {
-        protocol.name: cross_validation.predictions(
-            experiment.data, protocol, {number: each.in_mode(mode) for number, each in scores[protocol.name].items()}
-        )
-        for protocol in kinds
-    }
-    predictions.write(folder / predictions.FILES[mode], of_mode)
-    return predictions.read(folder / predictions.FILES[mode])
-
-
-def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> tuple[dict[str, Any], LossCurve]:
+def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> dict[str, Any]:
     """Trains on all tracks and writes the filter banks and both ONNX files into ``folder``.
 
     Returns:
-        How far the files' scores are from the trained models', and what decided the epochs of VGG19's head.
+        How far the files' scores are from the trained models'.
 
     Raises:
         RuntimeError: if they are too far.
@@ -166,7 +146,7 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     data, config = experiment.data, experiment.config
     machine = svm.train(experiment.vectors, experiment.copies, data.labels, config.svm, parameters)
     all_tracks = np.arange(len(data.tracks))
-    trained, curve = vgg19.train(experiment.training_split(all_tracks, config.seed))
+    trained = experiment.train_vgg19(all_tracks, config.seed)
     logger.info("exporting")
     network = trained.network(config.vgg19, experiment.weights)
     svm_onnx = onnx_export.svm_to_onnx(machine, experiment.vectors.shape[1]).SerializeToString()
@@ -179,12 +159,11 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     compared = calibration_tiles[:COMPARED_TILES]
     margins, similarity = SvmModel(svm_onnx).scores_and_similarity(experiment.vectors)
     logits = OnnxModel(float32.SerializeToString(), threads=2).scores(compared)
-    differences = {
+    return {
         "svm_difference": onnx_export.check_same("SVM", margins, svm.scores(machine, experiment.vectors)),
         "similarity_difference": float(np.abs(similarity - svm.similarity(machine, experiment.vectors)).max()),
         "vgg19_difference": onnx_export.check_same("VGG19", logits, network.predict(compared, verbose=0)),
     }
-    return differences, curve
 
 
 def _int8(experiment: Experiment, protocol: Protocol, scale: float) -> dict[str, Any]:
@@ -206,25 +185,6 @@ def _one_tile_each(experiment: Experiment, tracks: Integers) -> Floats:
     """The first tile of some tracks, which int8 is calibrated on: shape (n, 128, 128), float32, 0 to 255."""
     chosen = np.random.default_rng(experiment.config.seed).permutation(tracks)[:CALIBRATION_TILES]
     return np.array([tiles(experiment.data.mels[i].astype(np.float32))[0] for i in chosen])
-
-
-def _cost(folder: Path) -> dict[str, Any]:
-    """Median time of each stage of an answer about 30 s of noise, in milliseconds; the model page shows it."""
-    samples = np.random.default_rng(0).normal(0, 0.1, (1, 30 * SAMPLE_RATE_HZ)).astype(np.float32)
-    clip = encoded(samples)
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.exists() else []
-    times_ms = {}
-    for mode in manifest.MODES:
-        classifier = Classifier.load(folder, mode=mode)
-        runs = [classifier.classify(clip).timings_ms for _ in range(COST_RUNS + 2)][2:]
-        times_ms[mode] = {stage: round(statistics.median(run[stage] for run in runs), 2) for stage in runs[0]}
-    return {
-        "machine": names[0] if names else platform.machine(),
-        "runs": COST_RUNS,
-        "milliseconds": times_ms["accurate"],
-        "milliseconds_fast": times_ms["fast"],
-    }
 
 
 def _manifest(

@@ -1,10 +1,10 @@
 """``python -m training.evaluate --data GTZAN``: checks a version's figures against its predictions and the data.
 
-Recomputes every figure that the predictions determine and compares it with metrics.json and the manifest, makes the
-card anew and compares it with MODEL_CARD.md, and checks tracks, labels and folds against the data. Ends with status 1
-if anything is stale. ``--refit PROTOCOL/FOLD`` also trains that fold again and compares the accuracies. All folds share
-the low-rank convolutions, which are fitted to tracks, without their genres, of which some may be on this fold's test
-side; ``--own-convolutions`` fits them to the fold's training side alone.
+Recomputes accuracy, calibration, confusion and coverage from the predictions, compares them with metrics.json and the
+manifest, makes the card anew, and checks tracks, labels and folds against the data. Ends with status 1 if anything is
+stale. ``--refit PROTOCOL/FOLD`` also trains that fold again, with the settings of ``--config``, and compares the
+accuracies. All folds share the low-rank convolutions, which are fitted to tracks, without their genres, of which some
+may be on this fold's test side; ``--own-convolutions`` fits them to the fold's training side alone.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from training import config
 from training import experiment as experiments
 from training.data import dataset, protocols
 from training.data.dataset import Dataset
-from training.evaluation import cross_validation, figures, predictions
+from training.evaluation import cross_validation, metrics, predictions
 from training.evaluation.calibration import Calibration
 from training.evaluation.card import card
 from training.evaluation.predictions import Predictions
@@ -68,7 +68,7 @@ def read(folder: Path) -> dict[Mode, dict[str, Predictions]]:
 def compare(folder: Path, by_mode: dict[Mode, dict[str, Predictions]]) -> list[str]:
     """Names what in a version's folder differs from what its predictions give; prints the accuracies."""
     stored = json.loads((folder / "metrics.json").read_text())
-    computed = json.loads(json.dumps(figures.of_predictions(by_mode)))
+    computed = json.loads(json.dumps(metrics.of_predictions(by_mode)))
     for mode, of_mode in (("accurate", computed["protocols"]), ("fast", computed["fast"]["protocols"])):
         for name, of_protocol in of_mode.items():
             rates = [
@@ -79,7 +79,7 @@ def compare(folder: Path, by_mode: dict[Mode, dict[str, Predictions]]) -> list[s
             print(f"{mode}, {name}, n = {of_protocol['n']}: {', '.join(rates)}")
     stale = [f"metrics.json, {path}" for path in _differences(computed, {key: stored.get(key) for key in computed})]
     modes = manifest.load(folder).modes
-    for mode, threshold in figures.thresholds(computed).items():
+    for mode, threshold in metrics.thresholds(computed).items():
         if abs(modes[mode].uncertain_below - threshold) > TOLERANCE:
             stale.append(f"manifest.json, /modes/{mode}/uncertain_below")
     if card(folder.name, {**stored, **computed}) != (folder / "MODEL_CARD.md").read_text():
@@ -138,13 +138,7 @@ def refit(options: argparse.Namespace, folder: Path, by_protocol: dict[str, Pred
         raise SystemExit(f"--refit {options.refit}: there are {', '.join(by_protocol)}, each with folds from 0")
     fold, before = folds[number], by_protocol[name]
     experiment = experiments.prepare(options, fold.train if options.own_convolutions else None)
-    numbers = manifest.load(folder).modes["accurate"]
-    calibration = Calibration(
-        svm_scale=numbers.scales["svm"],
-        vgg19_scale=numbers.scales["vgg19"],
-        svm_weight=numbers.weights["svm"],
-        vgg19_weight=numbers.weights["vgg19"],
-    )
+    calibration = Calibration.of_mode(manifest.load(folder).modes["accurate"])
     scores = cross_validation.score_fold(experiment, fold)
     labels, inside, stale = data.labels[fold.test], before.fold == fold.number, []
     for model, rows in calibration.apply(scores.svm, scores.vgg19).items():

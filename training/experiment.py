@@ -1,7 +1,6 @@
 """What every command of the training needs first: the data and the models' inputs, computed once and stored."""
 
 import argparse
-import hashlib
 import inspect
 import logging
 from collections.abc import Callable
@@ -13,17 +12,16 @@ import joblib
 import numpy as np
 
 from tonearm.constants import WINDOW_TILES
-from tonearm.features.svm_features import NAMES
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
 from training import config as settings
 from training.config import Config
 from training.data import dataset, protocols
 from training.data.dataset import Dataset
-from training.models import convolutions, covariance_pooling, low_rank
+from training.models import convolutions, covariance_pooling, low_rank, vgg19
 from training.models.convolutions import Weights
 from training.models.tile_statistics import TileStatistics, all_tiles
-from training.models.vgg19 import TrainingSplit
+from training.models.vgg19 import TrainedVgg19
 
 logger = logging.getLogger("training")
 
@@ -40,8 +38,7 @@ class Experiment:
         copies: those of corrupted copies, shape (n, n_copies, 1246), float32.
         statistics: what VGG19's head sees.
         weights: VGG19's convolutions.
-        svm_folder: where the SVMs of finished folds are stored.
-        vgg19_folder: where the heads of finished folds are stored.
+        svm_folder, vgg19_folder: where the models of finished folds are stored.
     """
 
     data: Dataset
@@ -54,9 +51,9 @@ class Experiment:
     svm_folder: Path
     vgg19_folder: Path
 
-    def training_split(self, tracks: Integers, seed: int) -> TrainingSplit:
-        """What VGG19's head learns from when it is trained on the tracks of these indices."""
-        return TrainingSplit(self.statistics, self.data.labels, self.data.groups, tracks, self.config.vgg19, seed)
+    def train_vgg19(self, tracks: Integers, seed: int) -> TrainedVgg19:
+        """Trains VGG19's head on the tracks of these indices."""
+        return vgg19.train(self.statistics, self.data.labels, tracks, self.config.vgg19, seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -64,16 +61,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="GTZAN's folder (audio, or mels.npz and the CSV)")
     parser.add_argument("--config", type=Path, default=settings.DEFAULT, help="the settings (default: %(default)s)")
     parser.add_argument("--work", type=Path, default=Path(".training"), help="where unfinished work is stored")
-    parser.add_argument("--weights", type=Path, help="VGG19's convolutions (default: ImageNet's, fetched once)")
 
 
 def prepare(options: argparse.Namespace, fitted_on: Integers | None = None) -> Experiment:
     """Loads the data and computes the models' inputs, or takes those that were computed before from the same.
 
-    Args:
-        options: those of :func:`add_options`.
-        fitted_on: indices of the tracks that low-rank convolutions may be fitted to; by default those of the filtered
-            split's first training side, if there is one, so that its test side decides nothing.
+    ``fitted_on`` are indices of the tracks that low-rank convolutions may be fitted to; by default those of the
+    filtered split's first training side, if there is one, so that its test side decides nothing.
 
     Raises:
         FileNotFoundError: if the data's folder holds no GTZAN.
@@ -81,42 +75,32 @@ def prepare(options: argparse.Namespace, fitted_on: Integers | None = None) -> E
     """
     config = settings.read(options.config)
     data = dataset.load(options.data)
-    folder: Path = options.work / digest(
-        data.mels.tobytes(),
-        options.weights.read_bytes() if options.weights else b"",
+    # Folders are named by what their content depends on, so that nothing computed from anything else is used.
+    of_tiles = (
         config.seed,
-        config.vgg19.low_rank,
-        b"" if fitted_on is None or config.vgg19.low_rank is None else fitted_on.tobytes(),
-        config.vgg19.copies,
-        config.vgg19.layers,
-        config.vgg19.covariance_layer,
-        *map(inspect.getsource, (convolutions, low_rank, covariance_pooling)),
-        # What augmentation makes of a track: if that changes, everything is computed anew.
-        all_tiles(data.mels[0], config.vgg19.copies, np.random.default_rng(config.seed)).tobytes(),
+        (config.vgg19.ranks, config.vgg19.low_rank_tiles, fitted_on),
+        (config.vgg19.copies, config.vgg19.layers, config.vgg19.covariance_layer),
+        [inspect.getsource(module) for module in (convolutions, low_rank, covariance_pooling)],
+        all_tiles(data.mels[0], config.vgg19.copies, np.random.default_rng(config.seed)),
     )
+    folder: Path = options.work / joblib.hash((data.mels, *of_tiles))
     logger.info("%d tracks from %s; unfinished work is stored in %s", len(data.tracks), data.source, folder)
-    weights: Weights = cached(folder, "convolutions", lambda: _convolutions(data, options, config, fitted_on))
+    weights: Weights = cached(folder, "convolutions", lambda: _convolutions(data, options.data, config, fitted_on))
     statistics = TileStatistics.compute(data.mels, folder, config.vgg19, config.seed, weights)
     vectors, copies = data.vectors(), data.corrupted_vectors(config.svm.copies, config.seed)
-    groups = data.groups.tobytes()
-    of_svm = digest(config.svm, config.seed, vectors.tobytes(), copies.tobytes(), groups, NAMES)
-    of_vgg19 = digest(config.vgg19, config.seed, groups)
-    return Experiment(
-        data, options.data, config, vectors, copies, statistics, weights, folder / of_svm, folder / of_vgg19
-    )
+    svm_folder = folder / joblib.hash((config.svm, config.seed, vectors, copies, data.groups))
+    vgg19_folder = folder / joblib.hash((config.vgg19, config.seed, data.groups))
+    return Experiment(data, options.data, config, vectors, copies, statistics, weights, svm_folder, vgg19_folder)
 
 
-def _convolutions(data: Dataset, options: argparse.Namespace, config: Config, fitted_on: Integers | None) -> Weights:
-    whole = convolutions.imagenet(options.weights)
-    if config.vgg19.low_rank is None:
-        return whole
+def _convolutions(data: Dataset, data_folder: Path, config: Config, fitted_on: Integers | None) -> Weights:
     if fitted_on is None:
-        split = protocols.filtered(data, options.data)
+        split = protocols.filtered(data, data_folder)
         fitted_on = split.folds[0].train if split else np.arange(len(data.tracks))
     rng = np.random.default_rng(config.seed)
-    chosen = rng.permutation(np.sort(fitted_on))[: config.vgg19.low_rank.tiles]
+    chosen = rng.permutation(np.sort(fitted_on))[: config.vgg19.low_rank_tiles]
     one_each = np.array([tiles(data.mels[i].astype(np.float32))[n % WINDOW_TILES] for n, i in enumerate(chosen)])
-    return low_rank.low_rank(whole, one_each, config.vgg19.low_rank)
+    return low_rank.low_rank(convolutions.imagenet(), one_each, config.vgg19.ranks)
 
 
 def cached(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
@@ -133,11 +117,3 @@ def cached(folder: Path, name: str | None, compute: Callable[[], Any]) -> Any:
         joblib.dump(compute(), unfinished)
         unfinished.rename(file)
     return joblib.load(file)
-
-
-def digest(*parts: object) -> str:
-    """Names what stored work depends on, so that nothing computed from anything else is taken for it."""
-    content = hashlib.sha256()
-    for part in parts:
-        content.update(part if isinstance(part, bytes) else repr(part).encode())
-    return content.hexdigest()[:12]

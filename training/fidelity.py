@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tonearm import ensemble
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from tonearm.decoding.audio import AudioReader
@@ -19,10 +18,7 @@ from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats
 from training.data import dataset
-from training.evaluation import calibration
-
-FAR = 0.1
-"""Standard deviations from which on a track's column is counted."""
+from training.evaluation.calibration import Calibration
 
 
 def main() -> None:
@@ -42,20 +38,18 @@ def main() -> None:
         same.append(classifier.classify(file).genre == answer(classifier, vectors[row], published.mels[row]))
     print(f"{len(same)} tracks; mels: mean {np.mean(mel_errors):.2%} of range, worst track {np.max(mel_errors):.2%}")
     print(f"{sum(same)} of {len(same)} answers are the same ({classifier.model_version}, {classifier.mode})")
-    print(f"{'column':28} {'mean':>6} {'median':>6} {'worst':>6}  tracks beyond {FAR}")
+    print(f"{'column':28} {'mean':>6} {'median':>6} {'worst':>6}  tracks beyond 0.1")
     for name, errors in zip(svm_features.LIBROSA_NAMES, np.transpose(column_errors), strict=True):
-        far = int((errors > FAR).sum())
+        far = int((errors > 0.1).sum())
         print(f"{name:28} {errors.mean():6.3f} {np.median(errors):6.3f} {errors.max():6.3f}  {far or ''}")
 
 
 def answer(classifier: Classifier, vector: Floats, mel: np.ndarray) -> str:
     """The genre of a row of the tables: feature vector (1246,), float32; mel spectrogram (128, n_columns), uint8."""
-    numbers = classifier.numbers
     margins, _ = classifier.svm.scores_and_similarity(vector[None])
-    logits = classifier.vgg19.scores(tiles(mel.astype(np.float32), numbers.tiles))
-    svm = ensemble.calibrated(margins, numbers.scales["svm"])
-    vgg19 = calibration.tile_mean(logits[None], numbers.scales["vgg19"])
-    return GENRES[int(np.argmax(ensemble.pooled(svm, vgg19, numbers.weights)))]
+    logits = classifier.vgg19.scores(tiles(mel.astype(np.float32), classifier.numbers.tiles))
+    probabilities = Calibration.of_mode(classifier.numbers).apply(margins, logits[None])
+    return GENRES[int(probabilities["ensemble"].argmax())]
 
 
 if __name__ == "__main__":

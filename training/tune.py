@@ -10,13 +10,14 @@ import logging
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
+from tqdm import tqdm
 
 from tonearm import manifest
 from tonearm.classification import Mode
 from training import experiment as experiments
 from training.data import protocols
-from training.data.protocols import Fold
-from training.evaluation import calibration, cross_validation, metrics
+from training.data.protocols import Fold, Protocol
+from training.evaluation import cross_validation, metrics
 from training.experiment import Experiment
 
 FOLDS = 5
@@ -48,18 +49,15 @@ def report(experiment: Experiment, n_splits: int = 1) -> dict[Mode, dict[str, fl
     rows: dict[Mode, list[dict[str, float]]] = {mode: [] for mode in manifest.MODES}
     for split in range(n_splits):
         splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=experiment.config.seed + split)
-        scores, tested = [], []
-        for number, (inside, outside) in enumerate(splitter.split(tracks, data.labels[tracks], data.groups[tracks])):
-            scores.append(cross_validation.score_fold(experiment, Fold(number, tracks[inside], tracks[outside], ())))
-            tested.append(tracks[outside])
-            print(f"split {split}, fold {number}: {scores[-1].parameters}, {scores[-1].curve}", flush=True)
-        labels = data.labels[np.concatenate(tested)]
+        parts = splitter.split(tracks, data.labels[tracks], data.groups[tracks])
+        folds = [Fold(i, tracks[train], tracks[test], tuple(range(FOLDS))) for i, (train, test) in enumerate(parts)]
+        scores = {fold.number: cross_validation.score_fold(experiment, fold) for fold in tqdm(folds, unit="fold")}
         for mode in manifest.MODES:
-            svm = np.concatenate([each.svm for each in scores])
-            vgg19 = np.concatenate([each.in_mode(mode).vgg19 for each in scores])
+            of_mode = {number: each.in_mode(mode) for number, each in scores.items()}
+            predictions = cross_validation.predictions(data, Protocol("tune", tuple(folds)), of_mode)
             row: dict[str, float] = {}
-            for model, probabilities in calibration.fit(svm, vgg19, labels).apply(svm, vgg19).items():
-                figures = metrics.of_model(probabilities, labels)
+            for model, probabilities in predictions.probabilities.items():
+                figures = metrics.of_model(probabilities, predictions.labels)
                 row |= {model: figures["accuracy"], f"{model}_loss": figures["negative_log_likelihood"]}
             rows[mode].append(row)
     means = {

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from tonearm.constants import GENRES, MEL_BANDS, WINDOW_COLUMNS
 from tonearm.decoding.audio import AudioReader
 from tonearm.errors import AudioError
-from tonearm.features import mel_statistics, svm_features
+from tonearm.features import svm_features
+from tonearm.features.mel_statistics import mel_statistics
 from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats, Integers
 from training.data import augmentation, feature_shift, filter_banks
@@ -52,14 +53,15 @@ class Dataset:
 
     def vectors(self) -> Floats:
         """The SVM's feature vectors, by the core's own code: shape (n, 1246), float32."""
-        mel_part = _parallel(_mel_statistics, list(self.mels), "SVM features")
+        dct = filter_banks.make().dct
+        mel_part = parallel(lambda mel: mel_statistics(mel.astype(np.float32), dct), self.mels, "SVM features")
         return svm_features.combine(self.statistics, np.array(mel_part))
 
     def corrupted_vectors(self, n_copies: int, seed: int) -> Floats:
         """Feature vectors of corrupted copies of each track: shape (n, n_copies, 1246), float32."""
         rows = zip(self.mels, self.statistics, strict=True)
         jobs = [(mel, statistics, n_copies, (seed, index)) for index, (mel, statistics) in enumerate(rows)]
-        return np.array(_parallel(_corrupted_vectors, jobs, "SVM copies"))
+        return np.array(parallel(_corrupted_vectors, jobs, "SVM copies"))
 
 
 def load(folder: Path) -> Dataset:
@@ -108,7 +110,7 @@ def _read_audio(folder: Path) -> tuple[list[str], np.ndarray, Floats]:
             f"{folder} holds neither mels.npz nor audio named like blues/blues.00000.wav. "
             "Give the folder of GTZAN, for example its genres_original."
         )
-    rows = [row for row in _parallel(extract, files, "Audio") if row is not None]
+    rows = [row for row in parallel(extract, files, "Audio") if row is not None]
     tracks, mels, statistics = zip(*rows, strict=True)
     return list(tracks), np.array(mels), np.array(statistics)
 
@@ -133,20 +135,16 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
     return file.stem, mel, svm_features.librosa_statistics(columns)
 
 
-def _mel_statistics(mel: np.ndarray) -> Floats:
-    return mel_statistics.mel_statistics(mel.astype(np.float32), filter_banks.make().dct)
-
-
 def _corrupted_vectors(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
     mel, statistics, n_copies, seed = job
     dct, rng, original = filter_banks.make().dct, np.random.default_rng(seed), mel.astype(np.float32)
     corrupted = [augmentation.corrupted_db(original, rng) for _ in range(n_copies)]
     rows = [feature_shift.shifted(statistics, augmentation.to_db(original), each) for each in corrupted]
-    mel_part = [mel_statistics.mel_statistics(augmentation.scaled(each), dct) for each in corrupted]
+    mel_part = [mel_statistics(augmentation.scaled(each), dct) for each in corrupted]
     return svm_features.combine(np.array(rows), np.array(mel_part))
 
 
-def _parallel(function: Callable[[Any], Any], jobs: Sequence[Any], description: str) -> list[Any]:
+def parallel(function: Callable[[Any], Any], jobs: Sequence[Any] | np.ndarray, description: str) -> list[Any]:
     """The results in order, computed on all cores under a progress bar."""
     results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(function)(job) for job in jobs)
     return list(tqdm(results, total=len(jobs), desc=description, unit="track"))

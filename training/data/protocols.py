@@ -42,13 +42,9 @@ class Protocol:
 
 
 def protocols(dataset: Dataset, folder: Path, n_folds: int, seed: int) -> list[Protocol]:
-    """All protocols that the data allow.
+    """All protocols that the data and their folder allow.
 
-    Args:
-        dataset: all tracks.
-        folder: the data's folder, for the filtered split.
-        n_folds: of the random and the artist protocol; a genre needs at least as many tracks and groups.
-        seed: of both.
+    ``n_folds`` and ``seed`` are of the random and the artist protocol. A genre needs as many groups as folds.
     """
     made = [_cross_validation(dataset, RANDOM, n_folds, seed), _cross_validation(dataset, ARTIST, n_folds, seed)]
     of_files = filtered(dataset, folder)

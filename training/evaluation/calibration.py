@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from tonearm.ensemble import LogProbabilities, calibrated, log_softmax
+from tonearm.manifest import ModeNumbers
 from tonearm.types import Floats, Integers
 
 SELECTIVE_ACCURACY = 0.9
@@ -24,6 +26,12 @@ class Calibration:
     vgg19_scale: float
     svm_weight: float
     vgg19_weight: float
+
+    @classmethod
+    def of_mode(cls, numbers: ModeNumbers) -> Self:
+        """The calibration in a version's manifest."""
+        scales, weights = numbers.scales, numbers.weights
+        return cls(scales["svm"], scales["vgg19"], weights["svm"], weights["vgg19"])
 
     def apply(self, svm: Floats, vgg19: Floats) -> dict[str, NDArray[np.float64]]:
         """Probabilities of each model and of the ensemble, shape (n, 10), float64.

@@ -1,9 +1,9 @@
 """MODEL_CARD.md from metrics.json, so that no figure is typed by hand."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tonearm.constants import GENRES
-from training.evaluation.predictions import MODELS
 
 NAMES = {"svm": "SVM", "vgg19": "VGG19", "ensemble": "Ensemble"}
 Row = list[str]
@@ -16,17 +16,23 @@ def card(version: str, metrics: dict[str, Any]) -> str:
         _INTENDED_USE,
         "## Accuracy",
         _ACCURACY.format(version=version, **metrics["dataset"]),
-        _table(["protocol", "mode", "n", *NAMES.values()], _by_mode(metrics, lambda f: str(f["n"]), _accuracies)),
+        _table(
+            ["protocol", "mode", "n", *NAMES.values()],
+            _by_mode(metrics, lambda f: [str(f["n"]), *(_accuracy(f[model]) for model in NAMES)]),
+        ),
         "## Confusion, ensemble, accurate mode",
         "Rows are the true genre, columns the answer.",
         *(_confusion(name, figures) for name, figures in metrics["protocols"].items()),
         "## Calibration",
         "Expected calibration error: the mean distance of confidence and accuracy over 15 bins.",
-        _table(["protocol", "mode", *NAMES.values()], _by_mode(metrics, _calibration_errors)),
+        _table(
+            ["protocol", "mode", *NAMES.values()],
+            _by_mode(metrics, lambda f: [f"{f[model]['expected_calibration_error']:.3f}" for model in NAMES]),
+        ),
         "## Uncertain answers",
         *_uncertain(metrics),
         "## Training",
-        _training(metrics["settings"]),
+        _TRAINING.format(**metrics["settings"]["svm"]),
         "## Robustness",
         *_robustness(metrics["robustness"]),
         "## Export",
@@ -37,15 +43,13 @@ def card(version: str, metrics: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _by_mode(metrics: dict[str, Any], *cells: Any) -> list[Row]:
-    """A row per protocol and mode: both names, then what each of ``cells`` makes of the figures, one or several."""
-    rows = []
-    for name in metrics["protocols"]:
-        for mode, of_mode in (("accurate", metrics["protocols"]), ("fast", metrics["fast"]["protocols"])):
-            made = [cell(of_mode[name]) for cell in cells]
-            flat = [each for cell in made for each in (cell if isinstance(cell, list) else [cell])]
-            rows.append([f"`{name}`", mode, *flat])
-    return rows
+def _by_mode(metrics: dict[str, Any], cells: Callable[[dict[str, Any]], Row]) -> list[Row]:
+    """A row per protocol and mode: both names, then what ``cells`` makes of the figures."""
+    return [
+        [f"`{name}`", mode, *cells(of_mode[name])]
+        for name in metrics["protocols"]
+        for mode, of_mode in (("accurate", metrics["protocols"]), ("fast", metrics["fast"]["protocols"]))
+    ]
 
 
 def _table(head: Row, rows: list[Row]) -> str:
@@ -63,14 +67,6 @@ def _accuracy(figures: dict[str, Any]) -> str:
     return f"{_percent(figures['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _accuracies(figures: dict[str, Any]) -> Row:
-    return [_accuracy(figures[model]) for model in NAMES]
-
-
-def _calibration_errors(figures: dict[str, Any]) -> Row:
-    return [f"{figures[model]['expected_calibration_error']:.3f}" for model in NAMES]
-
-
 def _confusion(name: str, figures: dict[str, Any]) -> str:
     confusion = figures["ensemble"]["confusion"]
     rows = []
@@ -82,7 +78,7 @@ def _confusion(name: str, figures: dict[str, Any]) -> str:
 
 
 def _uncertain(metrics: dict[str, Any]) -> list[str]:
-    rows = _by_mode(metrics, lambda f: _percent(f["certain"]["coverage"]), lambda f: _accuracy(f["certain"]))
+    rows = _by_mode(metrics, lambda f: [_percent(f["certain"]["coverage"]), _accuracy(f["certain"])])
     parts = [
         _UNCERTAIN.format(**metrics, fast_below=metrics["fast"]["uncertain_below"]),
         _table(["protocol", "mode", "certain (by confidence)", "right among these"], rows),
@@ -96,19 +92,6 @@ def _uncertain(metrics: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _training(settings: dict[str, Any]) -> str:
-    """The shipped parameters, and the least and most epochs over all folds."""
-    curves = [each for of_protocol in settings["vgg19_by_fold"].values() for each in of_protocol]
-
-    def epochs(stage: str, offset: int) -> str:
-        shipped, *folds = (each[stage].index(min(each[stage])) + offset for each in (settings["vgg19"], *curves))
-        return f"{shipped} (folds: {min(folds)} to {max(folds)})"
-
-    text = _TRAINING.format(**settings["svm"], head=epochs("head", 1))
-    # Versions up to 2026.11.6 went on with block 5 of the convolutions.
-    return f"{text}\n{_FINE_TUNING.format(fine=epochs('fine', 0))}" if "fine" in settings["vgg19"] else text
-
-
 def _robustness(figures: dict[str, Any]) -> list[str]:
     if "damages" not in figures:
         return ["Not measured: the data hold no audio."]
@@ -118,7 +101,7 @@ def _robustness(figures: dict[str, Any]) -> list[str]:
     ]
     return [
         _CORRUPTIONS.format(**figures),
-        _table(["corruption", "same answer", *(f"{NAMES[model]} right" for model in MODELS)], rows),
+        _table(["corruption", "same answer", *(f"{name} right" for name in NAMES.values())], rows),
     ]
 
 
@@ -159,11 +142,7 @@ _UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_bel
 training track is below {min_similarity}, which holds for 1 % of the music by unheard artists."""
 
 _TRAINING = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} / number of features, searched as in each fold.
-VGG19's head was trained for {head} epochs: as many as had the least loss on held-out
-tracks of the training side, on all of which it was then trained anew. The loss curves are in `metrics.json`, all other
-settings in `config.toml`."""
-
-_FINE_TUNING = """Block 5 was then trained with it for {fine} epochs."""
+All other settings are in `config.toml`."""
 
 _CORRUPTIONS = """{clips} clips as audio, judged by the `{protocol}` models of the fold that left them out, with one
 corruption at a time (`training/data/corruptions.py`):"""

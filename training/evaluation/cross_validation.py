@@ -18,7 +18,7 @@ from training.evaluation.predictions import Predictions
 from training.experiment import Experiment, cached
 from training.models import svm, vgg19
 from training.models.svm import SvmParameters
-from training.models.vgg19 import LossCurve, TrainedVgg19
+from training.models.vgg19 import TrainedVgg19
 
 TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
 """How many tiles of a window VGG19 sees in each mode, at most; a single one is the middle one."""
@@ -33,14 +33,12 @@ class Scores:
         similarity: shape (n,), float32, 0 to 1.
         vgg19: logits, shape (n, n_tiles, 10), float32.
         parameters: the SVM's, as searched.
-        curve: what decided the epochs of VGG19's head.
     """
 
     svm: Floats
     similarity: Floats
     vgg19: Floats
     parameters: SvmParameters
-    curve: LossCurve
 
     def in_mode(self, mode: Mode) -> Self:
         """The same, of the tiles that this mode sees."""
@@ -65,8 +63,8 @@ def score_fold(experiment: Experiment, fold: Fold, name: str | None = None) -> S
         name: under which models and scores are stored, and found again; by default they are not stored.
     """
     margins, similarity, parameters, _ = cached(experiment.svm_folder, name, lambda: _svm(experiment, fold))
-    logits, curve, *_ = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
-    return Scores(margins, similarity, logits, parameters, curve)
+    logits, *_ = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
+    return Scores(margins, similarity, logits, parameters)
 
 
 def models_of(experiment: Experiment, protocol: Protocol, fold: Fold) -> tuple[Pipeline, TrainedVgg19]:
@@ -87,20 +85,16 @@ def _svm(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, SvmParamet
     return svm.scores(machine, test), svm.similarity(machine, test), parameters, machine
 
 
-def _vgg19(experiment: Experiment, fold: Fold) -> tuple[Floats, LossCurve, Floats, list[Floats]]:
-    trained, curve = vgg19.train(experiment.training_split(fold.train, experiment.config.seed + fold.number))
-    return trained.logits(experiment.statistics, fold.test), curve, trained.components, trained.head.get_weights()
+def _vgg19(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, list[Floats]]:
+    trained = experiment.train_vgg19(fold.train, experiment.config.seed + fold.number)
+    return trained.logits(experiment.statistics, fold.test), trained.components, trained.head.get_weights()
 
 
 def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) -> Predictions:
     """Calibrated probabilities of the reported tracks, in the order of folds."""
     reported = [fold for fold in protocol.folds if fold.reported]
-    parts = [
-        fit_calibration(data, protocol, scores, fold.calibrated_on).apply(
-            scores[fold.number].svm, scores[fold.number].vgg19
-        )
-        for fold in reported
-    ]
+    fitted = [fit_calibration(data, protocol, scores, fold.calibrated_on) for fold in reported]
+    parts = [each.apply(scores[f.number].svm, scores[f.number].vgg19) for each, f in zip(fitted, reported, strict=True)]
     tested = np.concatenate([fold.test for fold in reported])
     return Predictions(
         fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in reported]),

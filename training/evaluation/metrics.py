@@ -1,5 +1,6 @@
-"""Figures of a protocol, from its predictions alone: accuracy with its interval, calibration, confusion."""
+"""Figures from predictions alone: accuracy with its interval, calibration, confusion, coverage."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,22 +8,21 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
+from tonearm.classification import Mode
 from tonearm.constants import GENRES
 from tonearm.types import Integers
-from training.evaluation.calibration import negative_log_likelihood
+from training.data import protocols
+from training.evaluation.calibration import confidence_threshold, negative_log_likelihood
 from training.evaluation.predictions import Predictions
 
+CALIBRATED_ON = protocols.ARTIST
+"""The kind of protocol whose calibration ships: new recordings are mostly by artists that were not trained on."""
 ECE_BINS = 15
 LEAST_PROBABILITY = 1e-5
 
 
 def of_protocol(predictions: Predictions, uncertain_below: float) -> dict[str, Any]:
-    """All figures of a protocol, for metrics.json.
-
-    Args:
-        predictions: of its tracks.
-        uncertain_below: the confidence below which an answer is uncertain.
-    """
+    """All figures of a protocol; answers are uncertain below that confidence."""
     ensemble = predictions.probabilities["ensemble"]
     certain = ensemble.max(axis=1) >= uncertain_below
     return {
@@ -48,11 +48,9 @@ def of_model(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, 
 
 
 def accuracy(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, Any]:
-    """How many of n answers are right, with the exact 95 % interval (Clopper & Pearson, 1934); None without tracks.
+    """How many answers are right, with the exact 95 % interval (Clopper & Pearson, 1934); None without tracks.
 
-    Args:
-        probabilities: shape (n, 10), float64.
-        labels: shape (n,), intp.
+    From probabilities (n, 10) and labels (n,).
     """
     if not len(labels):
         return {"n": 0, "right": 0, "accuracy": None, "interval_95": None}
@@ -94,3 +92,22 @@ def _binned(
     confidence = probabilities.max(axis=1)
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return confidence, probabilities.argmax(axis=1) == labels, bins
+
+
+def of_predictions(predictions: Mapping[Mode, Mapping[str, Predictions]]) -> dict[str, Any]:
+    """All figures that predictions determine: of the accurate mode at the top, of the fast mode below ``fast``."""
+    return {**_of_mode(predictions["accurate"]), "fast": _of_mode(predictions["fast"])}
+
+
+def thresholds(figures: Mapping[str, Any]) -> dict[Mode, float]:
+    """The confidence below which an answer is uncertain, by mode, from these figures or metrics.json."""
+    return {"accurate": figures["uncertain_below"], "fast": figures["fast"]["uncertain_below"]}
+
+
+def _of_mode(predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    chosen = next(each for name, each in predictions.items() if name.startswith(CALIBRATED_ON))
+    uncertain_below = round(confidence_threshold(chosen.probabilities["ensemble"], chosen.labels), 4)
+    return {
+        "uncertain_below": uncertain_below,
+        "protocols": {name: of_protocol(each, uncertain_below) for name, each in predictions.items()},
+    }

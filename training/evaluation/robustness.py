@@ -5,7 +5,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from tqdm import tqdm
 
@@ -34,24 +33,15 @@ Answers = dict[str, np.ndarray]
 def measure(experiment: Experiment, protocol: Protocol, calibration: Calibration, n_clips: int) -> dict[str, Any]:
     """For each corruption: the share answered as the unchanged clip is, and the share answered right.
 
-    Every clip is judged by the models of the fold that left it out.
-
-    Args:
-        experiment: the data; clips are those of its tracks whose audio is in its folder.
-        protocol: whose folds, finished before.
-        calibration: the shipped one.
-        n_clips: how many clips at most, spread over all.
-
-    Returns:
-        For metrics.json; empty if no audio is there.
+    The clips are at most ``n_clips`` of the tracks whose audio is in the data's folder; without any the result is
+    empty. Each is judged by the models of the protocol's fold that left it out.
     """
     indices = {track: index for index, track in enumerate(experiment.data.tracks)}
     files = [file for file in dataset.audio_files(experiment.data_folder) if file.stem in indices]
     if not files:
         return {}
     files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, n_clips).astype(int))]
-    results = joblib.Parallel(n_jobs=-1, return_as="generator")(joblib.delayed(_inputs)(file) for file in files)
-    inputs = list(tqdm(results, total=len(files), desc="Corrupted clips", unit="clip"))
+    inputs = dataset.parallel(_inputs, files, "Corrupted clips")
     tracks = np.array([indices[file.stem] for file in files])
     answers = _answers(experiment, protocol, calibration, tracks, inputs)
     labels, unchanged = experiment.data.labels[tracks], answers[UNCHANGED]

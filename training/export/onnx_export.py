@@ -100,9 +100,6 @@ def _renamed(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return model
 
 
-# skl2onnx's converter of :class:`~training.models.svm.OneVsRestSvm`.
-
-
 def _parse(scope: Any, model: OneVsRestSvm, inputs: list[Any], custom_parsers: Any = None) -> Any:  # noqa: ARG001
     operator = scope.declare_local_operator("TonearmOneVsRestSvm", model)
     operator.inputs = inputs

@@ -42,7 +42,6 @@ def imagenet(file: Path | None = None) -> Weights:
     return weights
 
 
-@keras.saving.register_keras_serializable(package="tonearm")
 class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Feature maps (batch, bands, columns, channels) to log(1 + x) of statistics, (batch, 2 · channels), float32.
 
@@ -59,16 +58,10 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
 
 
 def pooled(config: Vgg19Config, weights: Weights, components: Floats | None = None) -> Any:
-    """The Keras model of the convolutions with their pooling.
+    """The Keras model of the convolutions with the pooling of the layers that the settings name.
 
-    Args:
-        config: names the layers that are pooled.
-        weights: of the convolutions.
-        components: between which covariances are taken, shape (channels, n), float32; by default all channels.
-
-    Returns:
-        A model of tiles (batch, 128, 128), float32, 0 to 255, to covariances (batch, n_covariances) and statistics
-        (batch, n_statistics), float32.
+    It takes tiles (batch, 128, 128), float32, 0 to 255, and gives covariances (batch, n_covariances) and statistics
+    (batch, n_statistics), float32. Covariances are between ``components`` (channels, n), or else between all channels.
     """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
     maps, covariances, statistics = mel - TILE_MEAN, None, []
@@ -94,18 +87,10 @@ def convolution(maps: Any, name: str, weights: Sequence[np.ndarray]) -> Any:
 
 
 def packed_convolution(mel: Any, name: str, weights: Sequence[np.ndarray]) -> Any:
-    """The first convolution, of four neighbouring columns at once: the same answers, four times as fast in int8.
+    """The first convolution, of tiles (batch, bands, columns) to maps (batch, bands, columns, channels).
 
-    A kernel of one channel makes ONNX Runtime gather single bytes at each of 16,384 positions. With four columns as
-    channels there are a quarter of the positions, and whole words to gather.
-
-    Args:
-        mel: tiles less their mean, shape (batch, bands, columns).
-        name: of the convolution.
-        weights: kernel (3, 3, 1, channels) and bias (channels,).
-
-    Returns:
-        Maps (batch, bands, columns, channels), after the rectifier.
+    A kernel of one channel makes ONNX Runtime gather single bytes at each of 16,384 positions. Four neighbouring
+    columns as channels leave a quarter of the positions, and whole words to gather. The answers are the same.
     """
     kernel, bias = weights
     _, bands, columns = mel.shape

@@ -41,14 +41,9 @@ class CovariancePooling(layers.Layer):  # type: ignore[misc]  # Keras has no typ
 
 
 def principal_components(covariances: Floats, n_components: int) -> Floats:
-    """The directions in which the channels vary most within tiles.
+    """The directions in which the channels vary most within tiles: shape (channels, n_components), float32.
 
-    Args:
-        covariances: of tiles, as :class:`CovariancePooling` gives them: (n_tracks, n_tiles, n · (n + 1) / 2), float16.
-        n_components: at most the number of channels.
-
-    Returns:
-        Shape (channels, n_components), float32.
+    From covariances of all channels, shape (n_tracks, n_tiles, channels · (channels + 1) / 2), float16.
     """
     mean = np.mean([_matrices(of_track).mean(axis=0) for of_track in covariances], axis=0)
     ordered = np.linalg.eigh(mean)[1][:, ::-1]
@@ -56,14 +51,9 @@ def principal_components(covariances: Floats, n_components: int) -> Floats:
 
 
 def of_components(covariances: Floats, components: Floats) -> Floats:
-    """Covariances of all channels to those of components.
+    """Covariances of all channels to those of components (channels, n), float32.
 
-    Args:
-        covariances: shape (n_tracks, n_tiles, channels · (channels + 1) / 2), float16.
-        components: shape (channels, n), float32.
-
-    Returns:
-        Shape (n_tracks, n_tiles, n · (n + 1) / 2), float16.
+    From shape (n_tracks, n_tiles, channels · (channels + 1) / 2) to (n_tracks, n_tiles, n · (n + 1) / 2), float16.
     """
     channels, n = components.shape
     made = []

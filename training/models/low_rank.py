@@ -6,13 +6,12 @@ to the answers of all channels (after Kim et al., 2016; for the last two, Zhang 
 layer, by least squares, to the whole network's answers, from what the low-rank layers before them give.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from keras import ops
 
 from tonearm.types import Floats
-from training.config import LowRankConfig
 from training.models.convolutions import BLOCKS, TILE_MEAN, Weights
 
 RIDGE = 1e-3
@@ -20,19 +19,19 @@ RIDGE = 1e-3
 BATCH = 4
 
 
-def low_rank(whole: Weights, tiles: Floats, config: LowRankConfig) -> Weights:
+def low_rank(whole: Weights, tiles: Floats, ranks: Mapping[str, Sequence[int]]) -> Weights:
     """The convolutions that the settings name, in low rank, and the others unchanged.
 
     Args:
         whole: kernel and bias of each convolution.
         tiles: what they are fitted to, shape (n, 128, 128), float32, 0 to 255.
-        config: the ranks of each convolution.
+        ranks: of each convolution's input and output, by name.
 
     Raises:
         ValueError: if the settings name an unknown convolution, or the first.
     """
     _, *others = (name for block in BLOCKS for name in block)
-    if unknown := config.ranks.keys() - set(others):
+    if unknown := ranks.keys() - set(others):
         raise ValueError(f"no convolutions to make low-rank: {', '.join(sorted(unknown))}")
     made: dict[str, Sequence[np.ndarray]] = {}
     of_whole = of_made = tiles[..., None] - np.float32(TILE_MEAN)
@@ -40,8 +39,7 @@ def low_rank(whole: Weights, tiles: Floats, config: LowRankConfig) -> Weights:
         for name in block:
             kernel, bias = whole[name]
             wanted = _convolved(of_whole, kernel, bias)
-            ranks = config.ranks.get(name)
-            made[name] = _fitted(kernel, bias, of_made, wanted, *ranks) if ranks else [kernel, bias]
+            made[name] = _fitted(kernel, bias, of_made, wanted, *ranks[name]) if name in ranks else [kernel, bias]
             for each in zip(made[name][::2], made[name][1::2], strict=True):
                 of_made = _convolved(of_made, *each)
             of_whole, of_made = np.maximum(wanted, 0), np.maximum(of_made, 0)
@@ -54,13 +52,8 @@ def _fitted(
 ) -> list[np.ndarray]:
     """Kernel and bias of each of the three convolutions, float32.
 
-    Args:
-        kernel: of the whole convolution, shape (3, 3, channels in, channels out).
-        bias: of the whole convolution, shape (channels out,).
-        seen: its input, shape (n, height, width, channels in).
-        wanted: its answers in the whole network, shape (n, height, width, channels out).
-        input_rank: components of its input.
-        output_rank: components of its answers.
+    The kernel (3, 3, channels in, channels out) and bias are the whole convolution's, ``seen`` its input and ``wanted``
+    its answers in the whole network, both of shape (n, height, width, channels).
     """
     # Pooling takes logarithms, so that quiet channels count for more than their variance.
     deviations = wanted.std(axis=(0, 1, 2), dtype=np.float64)

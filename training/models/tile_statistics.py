@@ -1,6 +1,6 @@
 """What the convolutions make of every track's tiles: computed once, stored, and learnt from many times."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -33,14 +33,9 @@ class TileStatistics:
 
     @classmethod
     def compute(cls, mels: np.ndarray, folder: Path, config: Vgg19Config, seed: int, weights: Weights) -> Self:
-        """Computes and stores them; a second call continues where the first was stopped.
+        """Computes them from mels (n, 128, n_columns), uint8, 0 to 255, and stores them in the folder.
 
-        Args:
-            mels: shape (n, 128, n_columns), uint8, 0 to 255.
-            folder: where they are stored.
-            config: the settings.
-            seed: of the augmented copies.
-            weights: of the convolutions.
+        A second call continues where the first was stopped. ``seed`` is that of the augmented copies.
         """
         folder.mkdir(parents=True, exist_ok=True)
         progress = folder / "tracks_done.txt"
@@ -63,14 +58,13 @@ class TileStatistics:
             progress.write_text(str(batch.stop))
         return cls(statistics, covariances, n_tiles - config.copies)
 
-    def with_components(self, components: Floats) -> Self:
-        """The same, the covariances between components (channels, n) in front of the statistics: the head's input."""
-        covariances = covariance_pooling.of_components(self.covariances, components)
-        return replace(self, statistics=np.concatenate([covariances, self.statistics], axis=-1))
+    def inputs(self, tracks: Integers, components: Floats, n_tiles: int | None = None) -> np.ndarray:
+        """What the head sees of some tracks' first ``n_tiles``: covariances between components, then statistics.
 
-    def served(self, tracks: Integers) -> Floats:
-        """Of the served tiles of the tracks of these indices: shape (n_tracks, n_served, n_statistics), float32."""
-        return np.asarray(self.statistics[tracks, : self.n_served], np.float32)
+        Shape (n_tracks, n_tiles, n_inputs), float16, for indices of tracks and components (channels, n), float32.
+        """
+        covariances = covariance_pooling.of_components(self.covariances[tracks, :n_tiles], components)
+        return np.concatenate([covariances, self.statistics[tracks, :n_tiles]], axis=-1)
 
 
 def all_tiles(mel: np.ndarray, n_copies: int, rng: np.random.Generator) -> Floats:

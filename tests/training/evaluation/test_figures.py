@@ -10,7 +10,6 @@ from training import evaluate
 from training.evaluation import calibration, cross_validation, metrics, predictions
 from training.evaluation.predictions import Predictions
 from training.models.svm import SvmParameters
-from training.models.vgg19 import LossCurve
 
 
 def some_predictions(n: int = 200) -> Predictions:
@@ -74,7 +73,7 @@ def test_the_fast_mode_sees_the_middle_tile() -> None:
     middle = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
     svm, parameters = np.zeros((60, 10), np.float32), SvmParameters(C=1, gamma_a_feature=1, accuracy=1)
     logits = np.stack([outer, middle, outer], axis=1)
-    scores = cross_validation.Scores(svm, np.ones(60, np.float32), logits, parameters, LossCurve((1.0,)))
+    scores = cross_validation.Scores(svm, np.ones(60, np.float32), logits, parameters)
     fitted = {}
     for mode in manifest.MODES:
         of_mode = scores.in_mode(mode)

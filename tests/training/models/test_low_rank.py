@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from training.config import LowRankConfig
 from training.models import low_rank
 from training.models.convolutions import BLOCKS, TILE_MEAN, Weights
 
@@ -55,8 +54,8 @@ def answers(weights: Weights, tiles: np.ndarray) -> list[np.ndarray]:
     return last
 
 
-def ranks(n_in: int, n_out: int) -> LowRankConfig:
-    return LowRankConfig(16, dict.fromkeys(OTHERS, (n_in, n_out)))
+def ranks(n_in: int, n_out: int) -> dict[str, list[int]]:
+    return {name: [n_in, n_out] for name in OTHERS}
 
 
 def test_convolutions_of_low_rank_lose_nothing(whole: Weights, tiles: np.ndarray) -> None:
@@ -87,7 +86,7 @@ def test_higher_ranks_cost_more_and_are_closer(whole: Weights, tiles: np.ndarray
 
 
 def test_convolutions_that_are_not_named_stay_whole(whole: Weights, tiles: np.ndarray) -> None:
-    made = low_rank.low_rank(whole, tiles[:4], LowRankConfig(4, {"block2_conv2": (4, 4)}))
+    made = low_rank.low_rank(whole, tiles[:4], {"block2_conv2": [4, 4]})
     assert [name for name in OTHERS if len(made[name]) == 2] == [name for name in OTHERS if name != "block2_conv2"]
     assert all(
         old is new for name in OTHERS if len(made[name]) == 2 for old, new in zip(whole[name], made[name], strict=True)
@@ -97,4 +96,4 @@ def test_convolutions_that_are_not_named_stay_whole(whole: Weights, tiles: np.nd
 @pytest.mark.parametrize("name", [FIRST, "block3_conv9"])
 def test_unknown_convolutions_are_named_in_the_error(whole: Weights, tiles: np.ndarray, name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        low_rank.low_rank(whole, tiles[:1], LowRankConfig(1, {name: (4, 4)}))
+        low_rank.low_rank(whole, tiles[:1], {name: [4, 4]})
