@@ -119,9 +119,8 @@ class Classifier:
         All of it is classified, 30 s at a time, in bounded memory. Silent windows do not count and have no segment.
 
         Args:
-            source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``, where
-                the samples are an array of shape (n,) or (n, channels): floats with full scale 1, or integers of any
-                width with the full scale of their type.
+            source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an
+                array of shape (n,) or (n, channels): floats with full scale 1, or integers with that of their type.
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
             preview: a new builder that gathers a small mel spectrogram of the whole recording.
@@ -227,9 +226,8 @@ def classify(
     """Names the genre of a recording by the default model, which is loaded at the first call and stays in memory.
 
     Args:
-        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)``, where the
-            samples are an array of shape (n,) or (n, channels): floats with full scale 1, or integers of any width with
-            the full scale of their type.
+        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an array
+            of shape (n,) or (n, channels): floats with full scale 1, or integers with the full scale of their type.
         mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
         result_id: the result's id; by default a new random one.
         max_duration_s: longer recordings are refused.

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,19 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return READER_GONE
 
 
-class _Version(argparse.Action):
-    """Looks the version up only when asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"tonearm {version('tonearm')}")
-        parser.exit()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tonearm", description="Names the genre of a recording.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('tonearm')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     classify = commands.add_parser(
         "classify",

@@ -22,11 +22,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, slots=True)
 class ModeNumbers:
-    """The numbers of one mode, each fitted to what the models say in it.
+    """The calibration of one mode; :mod:`tonearm.ensemble` says how the numbers are used.
 
-    VGG19 looks at ``tiles`` of a window, at most. ``scales`` turn each model's ten scores into probabilities,
-    softmax(scale · scores); ``weights`` pool the two, softmax(Σ weight · log p); an answer is uncertain if its
-    confidence is below ``uncertain_below``.
+    VGG19 looks at ``tiles`` of a window at most. ``scales`` and ``weights`` are by model, "svm" and "vgg19".
     """
 
     tiles: int

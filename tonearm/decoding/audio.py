@@ -414,16 +414,12 @@ def _readable(frame: AudioFrame) -> list[AudioFrame]:
 
 
 def _layout(frame: AudioFrame) -> _Layout:
-    return _checked(_Layout(frame.sample_rate, frame.layout.nb_channels))
-
-
-def _checked(layout: _Layout) -> _Layout:
-    if not LOWEST_RATE_HZ <= layout.rate_hz <= HIGHEST_RATE_HZ:
+    if not LOWEST_RATE_HZ <= frame.sample_rate <= HIGHEST_RATE_HZ:
         raise AudioError(
             "unsupported_format",
-            f"Its sample rate of {layout.rate_hz} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
+            f"Its sample rate of {frame.sample_rate} Hz is outside {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz.",
         )
-    return layout
+    return _Layout(frame.sample_rate, frame.layout.nb_channels)
 
 
 def _mono(frame: AudioFrame) -> Samples:

@@ -5,6 +5,7 @@ bands are averaged in pairs, and columns merged so that there are at most 600.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +46,8 @@ class PreviewSpectrogram:
     levels: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """What is new in a window, from ``start_s`` to ``end_s``, as its columns have it.
-
-    ``edges_s`` (n + 1,), which may begin earlier; ``energy`` (n, 64): power times seconds between two of them.
-    """
+class _Columns(NamedTuple):
+    """A window's columns: ``energy`` (n, 64) is power times seconds between two of ``edges_s`` (n + 1,)."""
 
     start_s: float
     end_s: float
