@@ -7,34 +7,33 @@ is finished is not repeated after a restart.
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from azure.core import PipelineClient
-from azure.core.exceptions import AzureError, DecodeError
+from azure.core.exceptions import DecodeError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from local.host_settings import HostSettings
-from local.queue_trigger import TIMEOUTS_S, Outage, pause, send
+from local.queue_trigger import TIMEOUTS_S, create_queue, pause, retry
 from local.worker import Function, Worker
 
 logger = logging.getLogger(__name__)
 
 LIST_INTERVAL_S = 0.25
 LIST_INTERVAL_MAX_S = 5.0
-LIST_REST = 40
-"""The container is listed again after this many times the processor time of a listing, within the limits above."""
+LIST_REST = 10
+"""So many times the time that listing the container took, the next listing comes later."""
 RETRY_DELAY_MAX_S = 60
 PAGE_SIZE = 5_000
 """Blobs in one answer of storage; its own limit."""
@@ -85,7 +84,6 @@ class BlobTrigger:
     poison_queue: QueueClient
     receipts: Receipts
     settings: HostSettings
-    outage: Outage
 
     def __post_init__(self) -> None:
         # It signs requests as the container's own client does.
@@ -97,13 +95,17 @@ class BlobTrigger:
     async def run(self, stopping: asyncio.Event) -> None:
         """List the container a few times a second until ``stopping`` is set, then wait for the functions that run."""
         self._stopping = stopping
-        listed, used_s = await self.outage.retry(self._list)
-        listed_s = time.monotonic()
-        self.receipts.shorten(listed)
-        known: set[Version] = set()
+        await retry(partial(create_queue, self.poison_queue))
+        known: set[Version] | None = None
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
-                tries = {version: self.receipts.tries(version) for version in listed if version not in known}
+                listed_s = time.monotonic()
+                listed = await retry(partial(list_versions, self._client, self.container.url))
+                # In a container that takes long to list, less often.
+                interval_s = min(LIST_INTERVAL_S + LIST_REST * (time.monotonic() - listed_s), LIST_INTERVAL_MAX_S)
+                if known is None:
+                    self.receipts.shorten(listed)
+                tries = {version: self.receipts.tries(version) for version in listed if version not in (known or ())}
                 known = set(listed)
                 # What an earlier process began and did not finish may be what it died of. It runs first, and alone, so
                 # that no other blob loses its tries with it.
@@ -116,17 +118,7 @@ class BlobTrigger:
                     task = tasks.create_task(self._process(version))
                     if tries[version] > 0:
                         await asyncio.wait({task})
-                interval_s = min(max(LIST_INTERVAL_S, LIST_REST * used_s), LIST_INTERVAL_MAX_S)
                 await pause(stopping, listed_s + interval_s - time.monotonic())
-                listed_s = time.monotonic()
-                with contextlib.suppress(AzureError):
-                    listed, used_s = await self.outage.call(self._list)
-
-    def _list(self) -> tuple[list[Version], float]:
-        """All versions in the container, and the processor time of listing them. Raises AzureError."""
-        started_s = time.thread_time()
-        versions = list(list_versions(self._client, self.container.url))
-        return versions, time.thread_time() - started_s
 
     async def _process(self, version: Version) -> None:
         """Try until the version is finished. The caller has acquired the slot of the first try."""
@@ -169,27 +161,26 @@ class BlobTrigger:
         message = {"Type": "BlobTrigger", "FunctionId": f"Host.Functions.{self.function.name}"}
         message |= {"BlobType": "BlockBlob", "ContainerName": container, "BlobName": name, "ETag": etag}
         text = base64.b64encode(json.dumps(message).encode()).decode()
-        await self.outage.retry(lambda: send(self.poison_queue, text))
+        await retry(lambda: self.poison_queue.send_message(text))
 
 
-def list_versions(client: Client, url: str) -> Iterator[Version]:
+def list_versions(client: Client, url: str) -> list[Version]:
     """The blobs of the container at ``url``. Raises AzureError.
 
     ``ContainerClient.list_blobs`` makes an object of fifty fields of each blob, which takes eight times as long.
     """
+    versions: list[Version] = []
     marker: str | None = ""
     while marker is not None:
         query = {"restype": "container", "comp": "list", "maxresults": str(PAGE_SIZE), "marker": marker}
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": STORAGE_API_VERSION}
         response = client.send_request(HttpRequest("GET", url, params=query, headers=headers))
-        if response.status_code == HTTPStatus.NOT_FOUND:  # somebody deleted the container
-            return
         response.raise_for_status()
         try:
             page = ElementTree.fromstring(response.content)  # noqa: S314 - from our own storage
         except ElementTree.ParseError as error:
             raise DecodeError("storage sent a listing that is not XML", error=error) from error
-        for blob in page.iterfind("Blobs/Blob"):
-            name, etag = blob.findtext("Name", ""), blob.findtext("Properties/Etag", "")
-            yield name, etag.strip('"')
+        blobs = page.iterfind("Blobs/Blob")
+        versions += [(each.findtext("Name", ""), each.findtext("Properties/Etag", "").strip('"')) for each in blobs]
         marker = page.findtext("NextMarker") or None
+    return versions

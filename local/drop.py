@@ -23,7 +23,7 @@ from local import azurite
 
 POLL_INTERVAL_S = 0.5
 PATIENCE_S = 300.0
-"""How long to wait for the next result before giving up on the rest."""
+"""The longest wait for the next result."""
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from local.blob_trigger import BlobTrigger, Receipts
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
 from local.processes import ADDRESS
-from local.queue_trigger import CLIENT_OPTIONS, Outage, QueueTrigger
+from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, retry
 from local.worker import AppError, Worker
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,6 @@ CONTAINERS = ("uploads", "results", "feedback")
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 GRACE_S = 5
-BACKLOG = 512
-"""Connections that the system holds until they are accepted."""
 
 
 def main() -> int:
@@ -73,7 +71,7 @@ def _without_query(record: logging.LogRecord) -> bool:
 async def _serve(app_dir: Path, port: int, state: Path) -> None:
     """Run everything until SIGTERM or SIGINT, which end this process. Raises AppError and OSError."""
     settings = HostSettings.read(app_dir, os.environ)
-    listening = socket.create_server((ADDRESS, port), backlog=BACKLOG)
+    listening = socket.create_server((ADDRESS, port), backlog=512)
     # Connections inherit it: without it a small answer waits 40 ms for the client to acknowledge the part before.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stopping = asyncio.Event()
@@ -81,8 +79,7 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
 
     worker = await Worker.start(app_dir)
-    outage = Outage()
-    triggers = _triggers(worker, settings, state, outage)
+    triggers = _triggers(worker, settings, state)
     config = uvicorn.Config(
         HttpTriggers(worker, settings).application(),
         http="httptools",
@@ -95,7 +92,7 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]  # they stop the triggers too
     if triggers:
-        await outage.retry(_create_containers)
+        await retry(_create_containers)
     async with asyncio.TaskGroup() as tasks:
         for trigger in triggers:
             tasks.create_task(trigger.run(stopping))
@@ -109,7 +106,7 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
     os._exit(0)
 
 
-def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outage) -> list[QueueTrigger | BlobTrigger]:
+def _triggers(worker: Worker, settings: HostSettings, state: Path) -> list[QueueTrigger | BlobTrigger]:
     """The blob and queue triggers of the app. Raises AppError for a binding that this host does not have."""
     triggers: list[QueueTrigger | BlobTrigger] = []
     for function in worker.functions.values():
@@ -127,7 +124,7 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outag
             # As in Azure, a poison queue has none of its own: its messages are the last record of what went wrong.
             poison_queue = None if name.endswith("-poison") else queues.get_queue_client(f"{name}-poison")
             queue = queues.get_queue_client(name)
-            triggers.append(QueueTrigger(worker, function, queue, poison_queue, settings, outage))
+            triggers.append(QueueTrigger(worker, function, queue, poison_queue, settings))
         else:
             blobs = BlobServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
             container_name, _, pattern = trigger["path"].partition("/")
@@ -136,7 +133,7 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path, outage: Outag
             container = blobs.get_container_client(container_name)
             poison_queue = queues.get_queue_client(POISON_QUEUE)
             receipts = Receipts(state / f"{function.name}.receipts")
-            triggers.append(BlobTrigger(worker, function, container, poison_queue, receipts, settings, outage))
+            triggers.append(BlobTrigger(worker, function, container, poison_queue, receipts, settings))
     return triggers
 
 

@@ -1,8 +1,8 @@
 """The queue trigger: runs a function on each message, with retries, then moves the message to the poison queue.
 
 As in Azure, storage counts the tries: a message is hidden while its function runs, and its dequeue count rises each
-time it is received. So the tries of a message count over a crash of this process too. `Outage`, `pause` and `send` are
-the blob trigger's too.
+time it is received. So the tries of a message count over a crash of this process too. `pause`, `call` and
+`retry` are the blob trigger's too.
 """
 
 import asyncio
@@ -11,9 +11,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.queue import QueueClient, QueueMessage
 
 from local.host_settings import HostSettings
@@ -37,31 +38,27 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
-class Outage:
-    """Whether storage answers, as all triggers see it: one log line when an outage begins, one when it ends."""
+async def call[T](function: Callable[[], T]) -> T:
+    """Run a storage call in a thread and return its result; log AzureError and wait a second before raising it."""
+    try:
+        return await asyncio.to_thread(function)
+    except AzureError as error:
+        logger.warning("storage does not answer: %s: %s", type(error).__name__, error)
+        await asyncio.sleep(OUTAGE_DELAY_S)
+        raise
 
-    _out = False
 
-    async def call[T](self, function: Callable[[], T]) -> T:
-        """Run a storage call in a thread and return its result; wait a second before raising AzureError."""
-        try:
-            result = await asyncio.to_thread(function)
-        except AzureError as error:
-            if not self._out:
-                logger.warning("storage does not answer, retrying: %s: %s", type(error).__name__, error)
-            self._out = True
-            await asyncio.sleep(OUTAGE_DELAY_S)
-            raise
-        if self._out:
-            logger.info("storage answers again")
-        self._out = False
-        return result
+async def retry[T](function: Callable[[], T]) -> T:
+    """Run a storage call until it succeeds."""
+    while True:
+        with contextlib.suppress(AzureError):
+            return await call(function)
 
-    async def retry[T](self, function: Callable[[], T]) -> T:
-        """Run a storage call until it succeeds."""
-        while True:
-            with contextlib.suppress(AzureError):
-                return await self.call(function)
+
+def create_queue(queue: QueueClient) -> None:
+    """Create the queue unless it exists. Raises AzureError."""
+    with contextlib.suppress(ResourceExistsError):
+        queue.create_queue()
 
 
 @dataclass(eq=False)
@@ -74,10 +71,12 @@ class QueueTrigger:
     poison_queue: QueueClient | None
     """None: a message is retried for as long as it lives."""
     settings: HostSettings
-    outage: Outage
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Receive messages until ``stopping`` is set, then wait for the functions that run."""
+        for queue in (self.queue, self.poison_queue):
+            if queue is not None:
+                await retry(partial(create_queue, queue))
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
@@ -85,20 +84,13 @@ class QueueTrigger:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 message: QueueMessage | None = None
                 with contextlib.suppress(AzureError):
-                    message = await self.outage.call(self._receive)
+                    message = await call(lambda: self.queue.receive_message(visibility_timeout=HIDDEN_S))
                 if message is None:
                     await pause(stopping, POLL_INTERVAL_S)
                     continue
                 task = tasks.create_task(self._process(message))
                 running.add(task)
                 task.add_done_callback(running.discard)
-
-    def _receive(self) -> QueueMessage | None:
-        try:
-            return self.queue.receive_message(visibility_timeout=HIDDEN_S)
-        except ResourceNotFoundError:  # at the first start
-            self.queue.create_queue()
-            return None
 
     async def _process(self, message: QueueMessage) -> None:
         """Run the function once; then delete the message, hide it until the next try, or move it to the poison queue.
@@ -111,17 +103,17 @@ class QueueTrigger:
             work = asyncio.create_task(self._call_function(message, tries))
             while not (await asyncio.wait({work}, timeout=RENEW_INTERVAL_S))[0]:
                 with contextlib.suppress(AzureError):
-                    await self.outage.call(lambda: self._hide(message, HIDDEN_S))
+                    await call(lambda: self._hide(message, HIDDEN_S))
             error = work.exception()
         with contextlib.suppress(AzureError):
             if error is not None:
                 logger.error("%s: try %d failed: %s: %s", self.function.name, tries, type(error).__name__, error)
                 if poison_queue is None or tries < self.settings.queue_tries:
-                    await self.outage.call(lambda: self._hide(message, self.settings.queue_retry_delay_s))
+                    await call(lambda: self._hide(message, self.settings.queue_retry_delay_s))
                     return
                 logger.error("%s: a message goes to the poison queue", self.function.name)
-                await self.outage.call(lambda: send(poison_queue, message.content))
-            await self.outage.call(lambda: self.queue.delete_message(message))
+                await call(lambda: poison_queue.send_message(message.content))
+            await call(lambda: self.queue.delete_message(message))
 
     async def _call_function(self, message: QueueMessage, tries: int) -> None:
         text = base64.b64decode(message.content, validate=True).decode()
@@ -131,10 +123,3 @@ class QueueTrigger:
     def _hide(self, message: QueueMessage, seconds: int) -> None:
         updated = self.queue.update_message(message, content=message.content, visibility_timeout=seconds)
         message.pop_receipt = updated.pop_receipt
-
-
-def send(queue: QueueClient, content: str) -> None:
-    """Put a message into a queue, which is created where it is missing. Raises AzureError."""
-    with contextlib.suppress(ResourceExistsError):
-        queue.create_queue()
-    queue.send_message(content)

@@ -1,6 +1,6 @@
 """Runs the whole system on this machine: storage, the functions host, the web app. This is what ``make run`` starts.
 
-    python -m local [--once]
+    python -m local
 
 When all is up, a made-up clip is dropped into ``uploads`` and its result printed; then the system stays up until
 Ctrl-C, SIGTERM, or the end of the process that started this one. What ends by itself is restarted. Data and logs are in
@@ -30,9 +30,8 @@ READY_TIMEOUT_S = 120
 CHECK_INTERVAL_S = 0.2
 RESTART_DELAY_S = 1.0
 RESTART_DELAY_MAX_S = 30.0
-"""The delay doubles up to here, and begins anew with a process that ran longer than this."""
+"""The delay doubles up to here, and begins anew when nothing ended for as long."""
 PROOF_NAME = "proof/sample-clip.wav"
-PROOF_PATIENCE_S = 120
 BAR_WIDTH = 40
 PORTS = azurite.PORTS | {"FUNCTIONS_PORT": 7071, "WEB_PORT": 8501}
 """The variable of each port, and its default."""
@@ -43,7 +42,7 @@ class StopRequestedError(Exception):
 
 
 class Supervisor:
-    """Starts processes in order, restarts those that end, and stops all of them in reverse order."""
+    """Starts processes in order, and restarts those that end."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
@@ -73,37 +72,30 @@ class Supervisor:
 
     def keep_running(self) -> None:
         """Restart what ends, after growing delays. Raises StopRequestedError, at some time, and RunError."""
-        launched_s = dict.fromkeys(self.children, time.monotonic())
-        delay_s = dict.fromkeys(self.children, RESTART_DELAY_S)
-        due_s: dict[Child, float] = {}
+        delay_s, restarted_s = RESTART_DELAY_S, 0.0
         while True:
-            self.check()
-            now_s = time.monotonic()
+            self._pause(CHECK_INTERVAL_S)
             for child in self.children:
-                if child in due_s:
-                    if now_s >= due_s[child]:
-                        child.kill()  # what is left of its session
-                        child.launch()
-                        launched_s[child] = now_s
-                        del due_s[child]
-                elif not child.alive:
-                    if now_s - launched_s[child] > RESTART_DELAY_MAX_S:
-                        delay_s[child] = RESTART_DELAY_S
+                if not child.alive:
+                    if time.monotonic() - restarted_s > RESTART_DELAY_MAX_S:
+                        delay_s = RESTART_DELAY_S
                     print(f"{child.name} ended ({child.ending}); restarting it. Log: {child.log_path}", flush=True)
-                    due_s[child] = now_s + delay_s[child]
-                    delay_s[child] = min(2 * delay_s[child], RESTART_DELAY_MAX_S)
-            time.sleep(CHECK_INTERVAL_S)
+                    self._pause(delay_s)
+                    child.kill()  # what is left of its session
+                    child.launch()
+                    restarted_s = time.monotonic()
+                    delay_s = min(2 * delay_s, RESTART_DELAY_MAX_S)
 
-    def stop(self) -> None:
-        """Stop what was started last first, so that nothing misses what it depends on."""
-        for child in reversed(self.children):
-            child.stop()
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check()
+            time.sleep(CHECK_INTERVAL_S)
 
 
 def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description="Runs Tonearm on this machine.")
-    parser.add_argument("--once", action="store_true", help="end after the proof")
     parser.add_argument("--app", type=Path, default=REPOSITORY, help="folder of function_app.py and frontend/app.py")
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".tonearm", help="folder for data and logs")
     arguments = parser.parse_args()
@@ -120,8 +112,7 @@ def main() -> int:
             supervisor.start(storage)
             supervisor.start(functions, web)
             print(f"{_prove(ports, supervisor, functions)}\n\n{_directions(ports, state)}", flush=True)
-            if not arguments.once:
-                supervisor.keep_running()
+            supervisor.keep_running()
         except BlockingIOError:
             print(f"Tonearm is already running here (data in {state}). End that first.", file=sys.stderr)
             return 1
@@ -131,7 +122,8 @@ def main() -> int:
             print(error, file=sys.stderr, flush=True)
             return 1
         finally:
-            supervisor.stop()
+            for child in reversed(supervisor.children):  # so that nothing misses what it depends on
+                child.stop()
     return 0
 
 
@@ -197,7 +189,7 @@ def _prove(ports: Mapping[str, int], supervisor: Supervisor, functions: Child) -
     try:
         service = drop.connect(azurite.connection_string(list(ports.values())[:3]))
         drop.put(service, PROOF_NAME, sample_clip.wav())
-        results = dict(drop.results(service, [PROOF_NAME], supervisor.check, patience_s=PROOF_PATIENCE_S))
+        results = dict(drop.results(service, [PROOF_NAME], supervisor.check))
     except AzureError as error:
         raise RunError(f"Storage does not take the clip that should prove the system: {error}") from error
     took_s = time.monotonic() - started_s

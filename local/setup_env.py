@@ -63,7 +63,7 @@ def find_uv() -> str:
     """The uv of this version, below .tools/; installs it first if it is missing."""
     folder = TOOLS / ("uv-" + UV_VERSION)
     if not (folder / "bin" / "uv").exists():
-        say("installing uv " + UV_VERSION)
+        print("set-up: installing uv", UV_VERSION, flush=True)
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==" + UV_VERSION]
         run([str(folder / "bin" / "python"), *install])
     return str(folder / "bin" / "uv")
@@ -91,7 +91,7 @@ def install_checkov(uv: str, python: str) -> None:
     """Checkov as checkov.txt has it, in an environment of its own: its pins clash with ours."""
     lock, folder = CHECKS / "checkov.txt", TOOLS / "checkov"
     if not is_done(folder / ".installed", lock):
-        say("installing checkov")
+        print("set-up: installing checkov", flush=True)
         run([uv, "venv", "--quiet", "--clear", "--python", python, str(folder)])
         run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(folder / "bin" / "python"), str(lock)])
         (folder / ".installed").write_text(lock.read_text())
@@ -103,7 +103,7 @@ def install_npm(folder: Path, what: str) -> None:
     if not is_done(done, lock):
         if int(output(["node", "--version"]).lstrip("v").partition(".")[0] or 0) < OLDEST_NODE:
             raise SetupError(f"Node {OLDEST_NODE} or newer with npm is needed for {what}")
-        say("installing " + what)
+        print("set-up: installing", what, flush=True)
         # No package may run scripts of its own while it is installed; none of these needs any.
         run(["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"], cwd=folder)
         done.write_text(lock.read_text())
@@ -117,7 +117,7 @@ def is_done(done: Path, lock: Path) -> bool:
 def apt_install_browser() -> None:
     """Debian's Chromium, for root, unless a browser is here."""
     if not find_browser() and shutil.which("apt-get") and os.geteuid() == 0:
-        say("installing Chromium")
+        print("set-up: installing Chromium", flush=True)
         for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
             output(["apt-get", "-qq", *command], DEBIAN_FRONTEND="noninteractive")
 
@@ -125,7 +125,7 @@ def apt_install_browser() -> None:
 def download_browser() -> None:
     """Playwright's own Chromium, unless a browser is here. Raises SetupError when its host cannot be reached."""
     if not find_browser():
-        say("downloading Chromium")
+        print("set-up: downloading Chromium", flush=True)
         command = [str(ROOT / ".venv" / "bin" / "playwright"), "install", "--no-shell", "chromium"]
         output(command, PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT="5000")
         if not find_browser():
@@ -164,11 +164,6 @@ def output(command: list[str], **environment: str) -> str:
         return subprocess.run(command, text=True, check=False, **quiet).stdout
     except OSError:
         return ""
-
-
-def say(text: str) -> None:
-    """Tell what takes a while."""
-    print("set-up: " + text, flush=True)
 
 
 if __name__ == "__main__":

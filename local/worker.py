@@ -78,7 +78,7 @@ class Worker:
         sys.path.insert(0, str(app_dir))
         request = _request("worker_init_request", capabilities={}, function_app_directory=str(app_dir))
         answer = await runtime.worker_init_request(request)
-        if answer.result.status != _StatusResult.Success:
+        if answer.result.status != _Message.Success:
             failure = answer.result.exception
             raise AppError(f"the function app in {app_dir} cannot be loaded: {failure.message}\n{failure.stack_trace}")
         listing = await runtime.functions_metadata_request(_request("functions_metadata_request"))
@@ -90,8 +90,8 @@ class Worker:
 
     async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
         """Run an HTTP function. Raises InvocationError."""
-        http = _Message(**asdict(request) | {"body": _TypedData(bytes=request.body)})
-        answer = await self._invoke(name, _TypedData(http=http), {})
+        http = _Message(**asdict(request) | {"body": _Message(bytes=request.body)})
+        answer = await self._invoke(name, _Message(http=http), {})
         if not hasattr(answer, "http"):  # a function may return a plain string instead of an HttpResponse
             return HttpResponse(200, {"content-type": "text/plain; charset=utf-8"}, answer.string.encode())
         response = answer.http
@@ -105,59 +105,43 @@ class Worker:
         trigger = self.functions[name].trigger
         reference = {"Connection": trigger["connection"], "ContainerName": container, "BlobName": blob_name}
         content = {"content_type": "application/json", "content": json.dumps(reference).encode()}
-        blob = _TypedData(model_binding_data=_Message(version="1.0", source="AzureStorageBlobs", **content))
-        await self._invoke(name, blob, {"BlobTrigger": _TypedData(string=f"{container}/{blob_name}")})
+        blob = _Message(model_binding_data=_Message(version="1.0", source="AzureStorageBlobs", **content))
+        await self._invoke(name, blob, {"BlobTrigger": _Message(string=f"{container}/{blob_name}")})
 
     async def invoke_queue(self, name: str, body: str, *, message_id: str = "", dequeue_count: int = 1) -> None:
         """Run a queue function on a message's decoded text. Raises InvocationError."""
-        metadata = {"Id": _TypedData(string=message_id), "DequeueCount": _TypedData(json=str(dequeue_count))}
-        await self._invoke(name, _TypedData(string=body), metadata)
+        metadata = {"Id": _Message(string=message_id), "DequeueCount": _Message(json=str(dequeue_count))}
+        await self._invoke(name, _Message(string=body), metadata)
 
-    async def _invoke(self, name: str, data: "_TypedData", trigger_metadata: dict[str, "_TypedData"]) -> Any:
+    async def _invoke(self, name: str, data: "_Message", trigger_metadata: dict[str, "_Message"]) -> Any:
         function = self.functions[name]
         request = _request(
             "invocation_request",
             invocation_id=str(uuid.uuid4()),
             function_id=function.function_id,
-            input_data=[_ParameterBinding(name=function.trigger["name"], data=data)],
+            input_data=[_Message(data=data, name=function.trigger["name"])],
             trigger_metadata=trigger_metadata,
             trace_context=_Message(trace_parent="", trace_state="", attributes={}),
             retry_context=_Message(retry_count=0, max_retry_count=0, exception=None),
         )
         answer = await runtime.invocation_request(request)
-        if answer.result.status != _StatusResult.Success:
+        if answer.result.status != _Message.Success:
             failure = answer.result.exception
             raise InvocationError(f"{name}: {failure.message}\n{failure.stack_trace}")
         return answer.return_value
 
 
 class _Message(SimpleNamespace):
-    """A protobuf message by shape: fields by keyword."""
+    """Any protobuf message, by shape: fields by keyword. Of a oneof, the field given first is the one that is set."""
 
-
-class _TypedData(_Message):
-    """A oneof: exactly one of ``string``, ``json``, ``bytes``, ``http``, ``model_binding_data`` … is set."""
+    Failure, Success = 0, 1  # of StatusResult
+    undefined, out, inout = 0, 1, 2  # of BindingInfo: no data type, and directions
 
     def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 (protobuf's name)
         return next(iter(vars(self)), None)
 
 
-class _ParameterBinding(_Message):
-    def WhichOneof(self, _group: str) -> str:  # noqa: N802 (protobuf's name)
-        return "data"
-
-
-class _StatusResult(_Message):
-    Failure, Success = 0, 1
-
-
-class _BindingInfo(_Message):
-    undefined, out, inout = 0, 1, 2  # no data type given, and directions
-
-
-class _Protos(SimpleNamespace):
-    BindingInfo, ParameterBinding, StatusResult, TypedData = _BindingInfo, _ParameterBinding, _StatusResult, _TypedData
-
+class _Protos:
     def __getattr__(self, _name: str) -> type[_Message]:
         return _Message
 

@@ -16,7 +16,7 @@ from azure.storage.queue import QueueServiceClient
 
 from local import blob_trigger, queue_trigger
 from local.blob_trigger import Receipts
-from local.queue_trigger import Outage, QueueTrigger
+from local.queue_trigger import QueueTrigger, retry
 from local.worker import Function, Worker
 from tests.conftest import Storage
 from tests.local.conftest import Sample, wait_until
@@ -130,16 +130,12 @@ def test_an_outage_of_storage_loses_nothing(fed: Sample) -> None:
     names = ["working.wav", *(f"waiting-{number}.wav" for number in range(8))]
     for name in names[1:]:
         fed.upload(name)
-    log_before = len(fed.log_path.read_text())
     fed.storage.stop()
     time.sleep(OUTAGE_S)
     assert fed.alive
     fed.storage.start()
     wait_until(lambda: 0 not in counts(fed, "ended", names), "the end of all functions")
     assert counts(fed, "ended", names) == [1] * len(names)
-    log = fed.log_path.read_text()[log_before:]
-    assert log.count("storage does not answer") == 1
-    assert log.count("storage answers again") == 1
 
 
 def test_at_the_end_all_is_finished_and_the_next_start_forgets_what_is_gone(fed: Sample) -> None:
@@ -171,8 +167,8 @@ def test_listings_are_as_the_client_has_them(azurite: Storage, monkeypatch: pyte
     expected = {(blob.name, blob.etag.strip('"')) for blob in container.list_blobs()}
     assert len(expected) == 7
     assert set(blob_trigger.list_versions(client, container.url)) == expected
-    missing = service.get_container_client("missing")
-    assert list(blob_trigger.list_versions(client, missing.url)) == []
+    with pytest.raises(AzureError):
+        blob_trigger.list_versions(client, service.get_container_client("missing").url)
 
 
 def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +186,7 @@ def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkey
 
     async def listen() -> None:
         settings: Any = SimpleNamespace(queue_messages_at_once=2, queue_tries=5, function_timeout_s=None)
-        trigger = QueueTrigger(cast("Worker", Slow()), Function("f", "1", ()), queue, None, settings, Outage())
+        trigger = QueueTrigger(cast("Worker", Slow()), Function("f", "1", ()), queue, None, settings)
         stopping = asyncio.Event()
         task = asyncio.create_task(trigger.run(stopping))
         while queue.get_queue_properties().approximate_message_count:
@@ -211,4 +207,4 @@ def test_an_outage_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
             raise failures.pop()
         return "answer"
 
-    assert asyncio.run(Outage().retry(call)) == "answer"
+    assert asyncio.run(retry(call)) == "answer"
