@@ -80,7 +80,7 @@ class ResultFilter:
         ),
         "cursor": ("The next_cursor of the page before.", {"type": "string"}),
         "prefix": ("Only results whose id begins with this.", {"type": "string"}),
-        "search": ("Only results with this in their file's name or path, in either case.", {"type": "string"}),
+        "search": ("Only results with this in the file's name or path; case is ignored.", {"type": "string"}),
         "genre": ("Only results of this genre.", {"type": "string", "enum": list(get_args(Genre))}),
         "uncertain": ("Only results that are uncertain, or are not; failed ones are neither.", {"type": "boolean"}),
         "status": ("Only results of this status.", {"type": "string", "enum": list(get_args(Status))}),

@@ -34,7 +34,7 @@ async def begun(gate: Gate, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_as_many_at_once_as_allowed_and_in_order() -> None:
+def test_the_number_at_once_and_the_order() -> None:
     async def many() -> list[int]:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(9)]
@@ -50,7 +50,7 @@ def test_as_many_at_once_as_allowed_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"max_requests": 3}, {"max_bytes": 30}])
-def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[str, int]) -> None:
+def test_too_many_requests_or_bytes_are_refused(limits: dict[str, int]) -> None:
     async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=1, **limits), Gate()
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 10)) for number in range(3)]
@@ -67,7 +67,7 @@ def test_too_many_and_too_much_are_sent_away_until_there_is_room(limits: dict[st
     asyncio.run(many())
 
 
-def test_where_each_takes_long_fewer_may_wait() -> None:
+def test_slow_requests_lower_the_number_that_may_wait() -> None:
     async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
         limiter._mean_s = 10
@@ -87,7 +87,7 @@ def test_a_single_request_may_exceed_the_limits() -> None:
     assert asyncio.run(limiter.run(lambda: "done", 1_000)) == "done"
 
 
-def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
+def test_failed_and_cancelled_work_is_released() -> None:
     async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=1, max_requests=2), Gate()
         for _ in range(5):
@@ -109,7 +109,7 @@ def test_work_that_fails_or_is_given_up_makes_room_too() -> None:
     asyncio.run(many())
 
 
-def test_a_busy_app_says_when_to_come_back(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
+def test_a_busy_app_answers_retry_after(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
     full = ConcurrencyLimiter(n_threads=1, max_requests=1)
     full._requests = 1
     monkeypatch.setattr(classify, "limiter", full)
