@@ -9,13 +9,11 @@ from typing import cast
 from azure.functions import BlobSource
 
 from tonearm.classification import Mode
-from tonearm.constants import MIN_DURATION_S
+from tonearm.constants import FORMATS, MIN_DURATION_S
 from tonearm.errors import TonearmError
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
 """Name of the storage connection. The host, the triggers and these functions share one account."""
-FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff")
-"""As in the core's error messages; listed here too, because importing those imports FFmpeg."""
 
 
 class SettingsError(TonearmError):

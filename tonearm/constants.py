@@ -11,6 +11,9 @@ from tonearm.classification import Genre
 
 GENRES: tuple[Genre, ...] = get_args(Genre)
 
+FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff")
+"""Names of the formats that are decoded; the decoder goes by content."""
+
 SAMPLE_RATE_HZ = 22_050
 
 # One short-time Fourier transform for both models.

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tonearm.classification import Audio
 from tonearm.constants import (
+    FORMATS,
     MIN_DURATION_S,
     MIN_SAMPLES,
     SAMPLE_RATE_HZ,
@@ -53,7 +54,7 @@ DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_
 MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
-FORMATS_HINT = "Send wav, mp3, flac, ogg, opus, m4a, aac, webm, wma, au or aiff."
+FORMATS_HINT = f"Send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
 NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
