@@ -1,8 +1,8 @@
 """The colour of each genre, the same in every chart.
 
 A search chose these ten so that the smallest distance between two is as large as possible, with and without colour
-blindness, at a contrast of at least 3:1 to both backgrounds of the theme. ``tests/frontend/test_palette.py`` checks it.
-Not everybody can tell ten colours apart, so whatever is coloured is named in words too.
+blindness, at a contrast of at least 3:1 to both backgrounds of the theme. Not everybody can tell ten colours apart, so
+whatever is coloured is named in words too.
 """
 
 COLOURS = {

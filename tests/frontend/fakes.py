@@ -83,11 +83,11 @@ def shares(**given: float) -> dict[str, float]:
     return {genre: round(given.get(genre, rest), 6) for genre in GENRES}
 
 
-def segments(*stretches: tuple[float, float, str, float]) -> list[Segment]:
-    """Stretches: from, to, genre and its probability."""
+def segments(*spans: tuple[float, float, str, float]) -> list[Segment]:
+    """Segments: from, to, genre and its probability."""
     return [
         {"start_s": start_s, "end_s": end_s, "genre": genre, "probabilities": shares(**{genre: share})}
-        for start_s, end_s, genre, share in stretches
+        for start_s, end_s, genre, share in spans
     ]
 
 
@@ -142,18 +142,9 @@ def failure(
 
 
 def spectrogram(duration_s: float = 90.0, columns: int = 300) -> PreviewSpectrogram:
-    """A preview spectrogram of a melody with overtones over a beat."""
+    """A preview spectrogram in which every level occurs."""
     bands_hz = [700 * (math.exp(mel / 1127) - 1) for mel in (2840 * (n + 1) / (BANDS + 1) for n in range(BANDS))]
-    levels = bytearray()
-    for band in range(BANDS):
-        for column in range(columns):
-            time_s = duration_s * column / columns
-            quiet = 40 < time_s < 60
-            beat = 90 * math.exp(-((time_s * 4) % 1) * 4)
-            note = 18 + 6 * math.sin(time_s / 5) + 4 * ((time_s // 3) % 3)
-            tone = sum(110 * math.exp(-(((band - note * h**0.6) / 1.4) ** 2)) for h in (1, 2, 3, 4))
-            level = 0 if quiet else 30 + beat + tone - band * 0.9
-            levels.append(max(0, min(255, round(level))))
+    levels = bytes(number % 256 for number in range(BANDS * columns))
     return {
         "schema": "tonearm.picture/1",
         "id": "7f3a/Évening *session* [live].mp3",
@@ -164,7 +155,7 @@ def spectrogram(duration_s: float = 90.0, columns: int = 300) -> PreviewSpectrog
         "n_columns": columns,
         "min_db": -80.0,
         "max_db": 0.0,
-        "levels": base64.b64encode(bytes(levels)).decode(),
+        "levels": base64.b64encode(levels).decode(),
     }
 
 
@@ -367,7 +358,7 @@ class Catalogue(Service):
 def recording(result_id: str, service_url: str) -> dict[str, Any]:
     return {
         "id": result_id,
-        "url": f"{service_url}/kept?sig={SECRET}",
+        "url": f"{service_url}/blobs?sig={SECRET}",
         "expires_at": "2099-01-01T00:00:00Z",
         "size_bytes": 5,
         "content_type": "audio/mpeg",
@@ -386,7 +377,7 @@ def feedback(result_id: str, genre: str) -> dict[str, Any]:
 
 
 class Browser:
-    """The browser's side of the drop zone: holds files, and sends those that it is told to when a test says so."""
+    """The browser's side of the drop zone: holds files, and sends those that it should when a test says so."""
 
     def __init__(self) -> None:
         self.held: list[BrowserFile] = []
@@ -458,9 +449,9 @@ def words(page: AppTest) -> str:
     assert not page.exception
     kinds: tuple[Any, ...] = (page.title, page.header, page.subheader, page.markdown, page.caption, page.code)
     boxes: tuple[Any, ...] = (page.error, page.warning, page.info)
-    said = [element.value for kind in kinds + boxes for element in kind]
+    texts = [element.value for kind in kinds + boxes for element in kind]
     tables = [str(cell) for table in page.table for row in table.value.to_numpy() for cell in row]
-    return "\n".join([*said, *tables]).replace("\N{NO-BREAK SPACE}", " ")
+    return "\n".join([*texts, *tables]).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def chart_texts(page: AppTest) -> list[str]:

@@ -45,10 +45,10 @@ def test_the_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_icon_is_of_this_server(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, object] = {}
-    monkeypatch.setattr(st, "set_page_config", lambda **options: told.update(options))
+    given: dict[str, object] = {}
+    monkeypatch.setattr(st, "set_page_config", lambda **options: given.update(options))
     AppTest.from_file(FOLDER / "main.py", default_timeout=60).run()
-    icon = told["page_icon"]
+    icon = given["page_icon"]
     assert isinstance(icon, Path)
     assert icon.is_file(), "an emoji or a symbol would be fetched from elsewhere"
 

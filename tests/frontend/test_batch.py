@@ -70,12 +70,6 @@ def test_what_cannot_be_taken_fails_at_once() -> None:
     assert not too_large.retryable
 
 
-def test_without_limits_only_an_empty_one_fails() -> None:
-    batch = Batch()
-    batch.add([BrowserFile(1, "a", 0), BrowserFile(2, "b", 10**12)], None)
-    assert states(batch) == [State.FAILED, State.WAITING]
-
-
 def test_a_recording() -> None:
     batch = Batch()
     source = io.BytesIO(b"RIFF")
@@ -92,14 +86,6 @@ def test_a_file_that_was_stored_before_is_only_asked_for() -> None:
     batch.add([BrowserFile(1, "a.wav", 0, "x/a.wav")], None)
     (entry,) = batch.entries
     assert (entry.state, entry.result_id, entry.stored) == (State.CLASSIFYING, "x/a.wav", True)
-
-
-def test_a_genre() -> None:
-    entry = Entry(1, "a.wav", 1, State.CLASSIFYING)
-    entry.finish(done())
-    assert (entry.state, entry.result, entry.reason) == (State.DONE, done(), None)
-    assert not entry.unfinished
-    assert not entry.retryable
 
 
 def test_no_audio_is_final() -> None:
@@ -135,10 +121,3 @@ def test_clearing_keeps_what_is_unfinished() -> None:
     batch.clear()
     assert batch.entries == [third]
     assert batch.add(chosen(3), None) == []
-
-
-def test_counts() -> None:
-    batch = Batch()
-    first, *_ = batch.add(chosen(3), None)
-    first.cancel()
-    assert batch.counts == {State.CANCELLED: 1, State.WAITING: 2}

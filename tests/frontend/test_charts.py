@@ -16,9 +16,9 @@ def traces(figure: go.Figure, kind: str) -> list[Any]:
     return [trace for trace in figure.data if trace.type == kind]
 
 
-def seconds(places: Sequence[str]) -> list[float]:
+def seconds(dates: Sequence[str]) -> list[float]:
     """Where on the time axis. Of a number instead of a date plotly would make a year, if it has four digits or two."""
-    return [(datetime.fromisoformat(place) - datetime(1970, 1, 1)).total_seconds() for place in places]
+    return [(datetime.fromisoformat(date) - datetime(1970, 1, 1)).total_seconds() for date in dates]
 
 
 def over_time(result: Classification, *, with_spectrogram: bool = True) -> go.Figure:
@@ -32,7 +32,7 @@ def over_time(result: Classification, *, with_spectrogram: bool = True) -> go.Fi
 FIGURES = {
     "probabilities": charts.probabilities({"Ensemble": shares(jazz=0.9), "SVM": shares(blues=0.5)}),
     "over time": over_time(classification()),
-    "without a picture": over_time(classification(), with_spectrogram=False),
+    "without a spectrogram": over_time(classification(), with_spectrogram=False),
     "counts": charts.genre_counts({"jazz": 4, "rock": 2}),
 }
 
@@ -92,8 +92,8 @@ def test_frequencies_are_told_where_they_are_between_the_bands() -> None:
         "2 kHz",
         "5 kHz",
     ]
-    for place, hz in zip(axis.tickvals, (100, 500, 1000, 2000, 5000), strict=True):
-        assert given["bands_hz"][int(place)] <= hz <= given["bands_hz"][int(place) + 1]
+    for index, hz in zip(axis.tickvals, (100, 500, 1000, 2000, 5000), strict=True):
+        assert given["bands_hz"][int(index)] <= hz <= given["bands_hz"][int(index) + 1]
     assert list(axis.tickvals) == sorted(axis.tickvals)
 
 
@@ -103,13 +103,6 @@ def test_picture_and_genres_share_one_time_axis() -> None:
     assert seconds(figure.layout.xaxis.range) == [0, 90]
     assert list(figure.layout.xaxis.ticktext) == ["0:00", "0:15", "0:30", "0:45", "1:00", "1:15", "1:30"]
     assert seconds(figure.layout.xaxis.tickvals) == [15 * number for number in range(7)]
-
-
-@pytest.mark.parametrize("duration_s", [1.0, 7.3, 30.0, 61.0, 600.0, 3599.0, 3600.0, 14_400.0])
-def test_there_are_few_enough_times_to_read_on_a_phone(duration_s: float) -> None:
-    figure = charts.over_time(segments((0, duration_s, "jazz", 0.9)), duration_s, None)
-    assert 2 <= len(figure.layout.xaxis.tickvals) <= charts.MAX_TIME_TICKS + 1
-    assert len(set(figure.layout.xaxis.ticktext)) == len(figure.layout.xaxis.ticktext)
 
 
 def test_each_span_of_one_genre_is_a_bar() -> None:
@@ -136,10 +129,10 @@ def test_gaps_without_a_segment() -> None:
 
 
 def test_neighbours_of_one_genre_are_one_run() -> None:
-    stretches = segments((0, 10, "jazz", 0.9), (10, 20, "jazz", 0.5), (25, 30, "jazz", 0.9), (30, 40, "rock", 0.9))
-    runs = [(each["start_s"], each["end_s"], each["genre"]) for each in charts.merged(stretches)]
+    given = segments((0, 10, "jazz", 0.9), (10, 20, "jazz", 0.5), (25, 30, "jazz", 0.9), (30, 40, "rock", 0.9))
+    runs = [(each["start_s"], each["end_s"], each["genre"]) for each in charts.merged(given)]
     assert runs == [(0, 20, "jazz"), (25, 30, "jazz"), (30, 40, "rock")]
-    assert stretches[0]["end_s"] == 10, "what was given is left alone"
+    assert given[0]["end_s"] == 10, "what was given is left alone"
 
 
 def test_the_most_frequent_genre_is_on_top() -> None:

@@ -28,16 +28,16 @@ def test_one_result_as_json_is_what_the_service_said() -> None:
     assert json.loads(export.result_json(classification())) == classification()
 
 
-def test_one_result_as_csv_has_the_whole_the_models_and_the_stretches() -> None:
+def test_one_result_as_csv_has_the_whole_the_models_and_the_segments() -> None:
     result = classification()
-    whole, svm, vgg19, *stretches = rows(export.result_csv(result))
+    whole, svm, vgg19, *segments = rows(export.result_csv(result))
     assert [each["part"] for each in (whole, svm, vgg19)] == ["whole", "svm", "vgg19"]
     assert (whole["genre"], float(whole["probability"]), float(whole["end_s"])) == ("jazz", 0.92, 90.0)
     assert (svm["genre"], float(svm["blues"])) == ("blues", 0.55)
-    assert len(stretches) == len(result["segments"])
-    last = stretches[-1]
+    assert len(segments) == len(result["segments"])
+    last = segments[-1]
     assert (last["start_s"], last["end_s"], last["genre"], last["hiphop"]) == ("75.0", "90.0", "hiphop", "0.44")
-    assert all(sum(float(each[genre]) for genre in GENRES) == pytest.approx(1, abs=1e-4) for each in stretches)
+    assert all(sum(float(each[genre]) for genre in GENRES) == pytest.approx(1, abs=1e-4) for each in segments)
 
 
 def test_many_results_as_csv_are_a_line_a_file() -> None:

@@ -51,7 +51,7 @@ def web(backend: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def storage(backend: Service) -> Service:
-    """The service and its storage, with nothing asked of them yet; places have the files' names as ids."""
+    """The service and its storage, with nothing asked of them yet; uploads have the files' names as ids."""
     backend.asked.clear()
     backend.id_of = lambda filename: filename
     backend.results, backend.results_of = [Answer(200, done())], {}
@@ -88,10 +88,10 @@ def drop(page: Page, *paths: Path) -> None:
     box = page.get_by_role("heading", name="Tonearm").bounding_box()
     assert box is not None
     session = page.context.new_cdp_session(page)
-    place = {"x": box["x"] + 20, "y": box["y"] + 20}
+    position = {"x": box["x"] + 20, "y": box["y"] + 20}
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
-        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+        session.send("Input.dispatchDragEvent", {"type": kind, **position, "data": data})
         if kind == "dragOver":
             expect(page.locator(".zone.over")).to_be_visible()
     expect(page.locator(".zone.over")).to_have_count(0)
@@ -132,13 +132,6 @@ def test_files_and_folders_dropped_anywhere(page: Page, storage: Service, folder
     }
 
 
-def test_the_same_file_can_be_chosen_again(page: Page, storage: Service, folder: Path) -> None:
-    for times in (1, 2):
-        choose(page, folder / "a.wav")
-        wait_until(lambda times=times: len(storage.paths("PUT")) == times, "the upload")
-        expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
-
-
 def test_what_nobody_heard_is_said_again(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:
     page = browser.new_page()
     unheard: list[object] = []
@@ -161,25 +154,25 @@ def test_what_nobody_heard_is_said_again(browser: BrowserContext, web: Web, stor
 
 
 class Line:
-    """The connection between page and server, which a test can delay: what the server says is then kept back."""
+    """The connection between page and server, which a test can delay: messages of the server then wait."""
 
     def __init__(self, page: Page) -> None:
         self.delayed = False
-        self.kept: list[str | bytes] = []
+        self.waiting: list[str | bytes] = []
         self._say: Callable[[str | bytes], None] = lambda message: None
         page.route_web_socket(re.compile("/_stcore/stream"), self._connect)
 
     def catch_up(self) -> None:
-        """Say what was kept back."""
+        """Deliver what waits."""
         self.delayed = False
-        for message in self.kept:
+        for message in self.waiting:
             self._say(message)
-        self.kept.clear()
+        self.waiting.clear()
 
     def _connect(self, socket: WebSocketRoute) -> None:
         server = socket.connect_to_server()
         self._say = socket.send
-        server.on_message(lambda message: self.kept.append(message) if self.delayed else socket.send(message))
+        server.on_message(lambda message: self.waiting.append(message) if self.delayed else socket.send(message))
 
 
 def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder: Path) -> None:
@@ -193,7 +186,7 @@ def test_a_click_just_as_the_last_file_ends(page: Page, storage: Service, folder
     del storage.results_of["b.mp3"]
     ended = b"2 of 2 done"
     wait_until(
-        lambda: page.evaluate("true") and any(ended in message for message in line.kept), "the server's last word"
+        lambda: page.evaluate("true") and any(ended in message for message in line.waiting), "the server's last word"
     )
     page.get_by_role("radio", name="Failed").click()
     line.catch_up()
@@ -217,7 +210,7 @@ def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, fold
     line.delayed = True
     storage.results_of["a.wav"] = Answer(200, {**problem, "id": "a.wav"})
     wait_until(
-        lambda: page.evaluate("true") and any(b"2 failed, 1 classifying" in message for message in line.kept),
+        lambda: page.evaluate("true") and any(b"2 failed, 1 classifying" in message for message in line.waiting),
         "a row above",
     )
     # The first and only row, and in it the button, which is painted.
@@ -250,20 +243,6 @@ def test_cancelled_in_the_middle_and_sent_again(page: Page, storage: Service, fo
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Jazz")).to_be_visible()
     assert bodies(storage)["large.wav"] == LARGE
-
-
-def test_another_page_meanwhile(page: Page, storage: Service, folder: Path) -> None:
-    storage.reads.clear()
-    choose(page, folder / "large.wav", folder / "a.wav")
-    expect(page.get_by_text("2 uploading")).to_be_visible()
-    page.get_by_test_id("stExpandSidebarButton").click()
-    page.get_by_role("link", name="About").click()
-    expect(page.get_by_role("heading", name="About")).to_be_visible()
-    storage.reads.set()
-    wait_until(lambda: len(storage.paths("PUT")) == 2, "both uploads")
-    page.go_back()
-    expect(page.get_by_text("2 of 2 done")).to_be_visible()
-    assert bodies(storage) == {"large.wav": LARGE, "a.wav": (folder / "a.wav").read_bytes()}
 
 
 class BarePage:

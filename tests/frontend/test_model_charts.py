@@ -33,12 +33,12 @@ def test_accuracies_have_their_intervals() -> None:
     figure = FIGURES["protocols"]
     for key, title in model_charts.MODELS.items():
         trace = named(figure)[title]
-        for place, protocol in enumerate(NAMES):
+        for index, protocol in enumerate(NAMES):
             found = PROTOCOLS[protocol][key]
             low, high = found["interval_95"]
-            assert trace.x[place] == found["accuracy"]
-            assert trace.x[place] - trace.error_x.arrayminus[place] == pytest.approx(low)
-            assert trace.x[place] + trace.error_x.array[place] == pytest.approx(high)
+            assert trace.x[index] == found["accuracy"]
+            assert trace.x[index] - trace.error_x.arrayminus[index] == pytest.approx(low)
+            assert trace.x[index] + trace.error_x.array[index] == pytest.approx(high)
 
 
 def test_a_model_that_a_version_lacks_is_left_out() -> None:

@@ -48,10 +48,6 @@ def test_protocol_and_model_can_be_chosen(catalogue: Catalogue) -> None:
     assert f"calibration error is {100 * error:.1f} %" in words(page)
 
 
-def test_one_version_needs_no_switch(catalogue: Catalogue) -> None:
-    assert not drawn().selectbox
-
-
 def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
     older = copy.deepcopy(METRICS)
     older["protocols"]["artist10"]["n"] = 77

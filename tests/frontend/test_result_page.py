@@ -13,7 +13,6 @@ from tests.frontend.fakes import (
     classification,
     failure,
     screen,
-    segments,
     shares,
     words,
 )
@@ -40,12 +39,6 @@ def test_a_recording_has_its_genre_large_and_how_sure_that_is(catalogue: Catalog
     assert "Not sure" not in text
     assert not page.error
     assert not page.warning
-
-
-def test_the_fast_mode_is_told(catalogue: Catalogue) -> None:
-    catalogue.add(classification(id="quick", mode="fast"))
-    assert ", fast mode" in plain_words(opened("quick"))
-    assert "fast mode" not in plain_words(opened())
 
 
 def test_the_models_own_doubt_is_said(catalogue: Catalogue) -> None:
@@ -76,21 +69,6 @@ def test_a_page_drawn_anew_while_it_opens_has_all_of_it(catalogue: Catalogue, mo
         page = opened()
     assert not page.header
     assert chart_texts(page.run())[1].startswith("Mel spectrogram")
-
-
-def test_a_long_recording_is_told_in_few_words_and_whole_in_the_table(catalogue: Catalogue) -> None:
-    stretches = [(10.0 * n, 10.0 * n + 10, GENRES[n % 2], 0.8) for n in range(40)]
-    audio = {**classification()["audio"], "duration_s": 400.0, "analysed_s": 400.0}
-    catalogue.add(classification(id="a", segments=segments(*stretches), audio=audio))
-    page = opened("a")
-    assert "and 28 more in the table below" in chart_texts(page)[1]
-    table = page.dataframe[0].value
-    assert len(table) == 40
-    assert table.iloc[39].to_dict() == {"from": "6:30", "to": "6:40", "genre": "Classical", "probability": "80\xa0%"}
-
-
-def test_silence_is_blank_and_that_is_said(catalogue: Catalogue) -> None:
-    assert "Blank: 0:20 in total, silent, not classified." in words(opened())
 
 
 def test_without_a_picture_there_is_still_the_genre_over_time(catalogue: Catalogue) -> None:
@@ -155,12 +133,6 @@ def test_a_failed_one_says_why_and_what_to_do(catalogue: Catalogue) -> None:
     assert page.code
 
 
-def test_a_fault_that_this_page_does_not_know_is_shown_as_it_is(catalogue: Catalogue) -> None:
-    catalogue.add(failure("melted", "It melted", "![x](http://evil.example/x.png) :red[*a*] $b$"))
-    (error,) = opened("7f3a/short.wav").error
-    assert error.value == r"\!\[x\](http\://evil.example/x.png) \:red\[\*a\*\] \$b\$"
-
-
 def test_a_pending_one_waits_and_is_shown_when_it_comes(catalogue: Catalogue) -> None:
     catalogue.stored["soon"] = None
     page = opened("soon")
@@ -191,12 +163,6 @@ def test_one_that_is_not_there(catalogue: Catalogue, result_id: str) -> None:
     assert not page.error
 
 
-def test_no_id_at_all(catalogue: Catalogue) -> None:
-    page = screen("result").run()
-    assert "has no result id" in page.info[0].value
-    assert not catalogue.asked
-
-
 def test_the_service_away_then_back(catalogue: Catalogue) -> None:
     catalogue.down = True
     page = opened()
@@ -216,13 +182,6 @@ def test_what_could_not_be_loaded_is_said_and_the_rest_is_shown(catalogue: Catal
     page = opened()
     assert page.header[0].value == "Jazz"
     assert page.warning[0].value.startswith("A part of this result could not be loaded.")
-
-
-def test_it_is_asked_for_once_however_often_the_page_is_drawn(catalogue: Catalogue) -> None:
-    page = opened()
-    before = [path for path in catalogue.paths() if "recordings" not in path]
-    page.run()
-    assert [path for path in catalogue.paths() if "recordings" not in path] == before
 
 
 def test_right(catalogue: Catalogue) -> None:
@@ -246,15 +205,6 @@ def test_wrong_and_which(catalogue: Catalogue) -> None:
     assert "Your feedback: **Hip-hop**" in words(page)
     page.button(key="feedback-undo").click().run()
     assert not page.pills, "it is asked anew"
-
-
-def test_undo(catalogue: Catalogue) -> None:
-    page = opened()
-    page.button(key="feedback-right").click().run()
-    page.button(key="feedback-undo").click().run()
-    assert catalogue.feedback == {}
-    assert "**Is this right?**" in words(page)
-    assert [button.label for button in page.button] == ["Right", "Wrong"]
 
 
 def test_what_was_said_is_shown_when_the_result_is_opened_again(catalogue: Catalogue) -> None:
@@ -306,14 +256,6 @@ def test_an_undo_that_was_not_stored_can_be_tried_again(catalogue: Catalogue) ->
 def test_models_that_agree_are_not_mentioned() -> None:
     agreeing = {"genre": "jazz", "probabilities": shares(jazz=0.9)}
     assert result_page.disagreement(classification(models={"svm": agreeing, "vgg19": agreeing})) is None
-
-
-def test_models_that_disagree_are() -> None:
-    said = result_page.disagreement(classification())
-    assert said is not None
-    assert said.replace("\N{NO-BREAK SPACE}", " ") == (
-        "The models disagree: SVM says blues (55 %) and VGG19 says jazz (over 99 %)."
-    )
 
 
 def of_kind(name: str, codec: str) -> Classification:

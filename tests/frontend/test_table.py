@@ -66,7 +66,7 @@ def test_a_row_a_file(page: AppTest) -> None:
     assert page.dataframe[0].proto.alt.startswith("4 files with genre, confidence")
 
 
-def test_reasons_are_told_in_full(page: AppTest) -> None:
+def test_reasons_are_shown(page: AppTest) -> None:
     assert [error.value for error in page.error] == ["**short.wav**: The recording is too short. It lasts 0.3 s."]
 
 
@@ -133,8 +133,8 @@ def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
 
 def test_a_button_is_its_files_whatever_stands_in_its_row_by_now() -> None:
     files = [*entries(), entry("recording.wav", classification(id="r"), number=-4)]
-    for place, file in enumerate(files):
-        click = {"row": (place + 1) % len(files), "label": button(file)}
+    for index, file in enumerate(files):
+        click = {"row": (index + 1) % len(files), "label": button(file)}
         assert clicked(click, files) is file
         assert clicked(click, [each for each in files if each is not file]) is None
     assert clicked(None, files) is None

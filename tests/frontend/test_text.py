@@ -34,10 +34,6 @@ def test_percent(share: float, expected: str) -> None:
     assert spaced(percent(share)) == expected
 
 
-def test_a_number_and_its_unit_stay_on_one_line() -> None:
-    assert " " not in percent(0.5) + exact_percent(0.5) + hertz(440)
-
-
 def test_exact_percent() -> None:
     assert spaced(exact_percent(0.7638)) == "76.4 %"
 

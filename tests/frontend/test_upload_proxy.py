@@ -105,28 +105,12 @@ class TestUploads:
         assert (again.status_code, again.json()) == (404, {"error": upload_proxy.EXPIRED})
         assert len(service.asked) == 1
 
-    def test_a_file_that_was_not_taken_can_be_sent_again(self, server: str, service: Service) -> None:
-        session = offered(blob_url(service))
-        service.put = Answer(500, b"internal words")
-        answer = put(server, session.token)
-        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_REFUSED})
-        assert (session.stage, session.reason) == (Stage.FAILED, errors.STORAGE_REFUSED)
-        service.put = Answer(201)
-        assert put(server, session.token).status_code == 201
-        assert (session.stage, session.reason) == (Stage.STORED, None)
-
     @pytest.mark.parametrize("token", ["", "unknown", "../audio/x"])
     def test_unknown(self, server: str, token: str) -> None:
         assert put(server, token).status_code in (404, 405)
 
     def test_expired(self, server: str, service: Service) -> None:
         assert put(server, offered(blob_url(service), for_s=-1).token).status_code == 404
-        assert not service.asked
-
-    def test_withdrawn(self, server: str, service: Service) -> None:
-        session = offered(blob_url(service))
-        session.withdraw()
-        assert put(server, session.token).status_code == 404
         assert not service.asked
 
     def test_too_large(self, server: str, service: Service) -> None:
@@ -141,12 +125,6 @@ class TestUploads:
         assert (answer.status_code, answer.json()) == (411, {"error": upload_proxy.LENGTH_MISSING})
         assert not service.asked
 
-    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-    def test_only_put(self, server: str, service: Service, method: str) -> None:
-        answer = httpx.request(method, server + upload_proxy.uploads_path() + offered(blob_url(service)).token)
-        assert answer.status_code == 405
-        assert not service.asked
-
     @pytest.mark.parametrize(
         ("answer", "sentence"),
         [
@@ -156,14 +134,14 @@ class TestUploads:
             (Answer(302, b"", {"Location": "http://elsewhere.example/"}), errors.STORAGE_REFUSED),
         ],
     )
-    def test_the_storages_words_stay_here(
+    def test_the_storages_error_is_not_passed_on(
         self, server: str, service: Service, caplog: pytest.LogCaptureFixture, answer: Answer, sentence: str
     ) -> None:
         caplog.set_level(logging.DEBUG)
         service.put = answer
-        said = put(server, offered(blob_url(service)).token)
-        assert (said.status_code, said.json()) == (502, {"error": sentence})
-        assert SECRET not in said.text + str(said.headers) + caplog.text
+        answered = put(server, offered(blob_url(service)).token)
+        assert (answered.status_code, answered.json()) == (502, {"error": sentence})
+        assert SECRET not in answered.text + str(answered.headers) + caplog.text
 
     def test_storage_away(self, server: str, away_url: str, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
@@ -172,13 +150,6 @@ class TestUploads:
         assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
         assert session.reason == errors.STORAGE_AWAY
         assert SECRET not in caplog.text
-
-    def test_a_token_is_long_and_in_no_log(self, service: Service) -> None:
-        session = offered(blob_url(service))
-        assert len(session.token) >= 43
-        assert offered(blob_url(service)).token != session.token
-        assert session.token not in repr(session)
-        assert SECRET not in repr(session)
 
     def test_sessions_that_have_ended_are_forgotten(self, service: Service) -> None:
         stored, sending, waiting, expired = (offered(blob_url(service)) for _ in range(4))
@@ -263,17 +234,6 @@ class TestInterrupted:
         assert body_until_closed(connection) == len(CONTENT)
         assert sender.connection.getresponse().status == 502
         assert session.stage is Stage.WITHDRAWN
-
-    def test_by_a_browser_that_falls_silent(
-        self, server: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(upload_proxy, "IDLE_LIMIT_S", 0.2)
-        session = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
-        sender.send(CONTENT)
-        assert body_until_closed(storage.connected()) == len(CONTENT)
-        assert sender.connection.getresponse().status == 502
-        assert session.reason == upload_proxy.INTERRUPTED
 
     def test_by_the_storage(self, server: str, storage: Storage) -> None:
         session = offered(storage.url)
@@ -402,12 +362,6 @@ class TestPlayer:
         answer = httpx.get(url)
         assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.EXPIRED})
 
-    def test_the_service_away(self, player: Callable[..., str], away_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        url = player(for_s=-1)
-        monkeypatch.setenv("TONEARM_API_URL", away_url)
-        answer = httpx.get(url)
-        assert (answer.status_code, answer.json()) == (502, {"error": errors.AWAY})
-
     def test_storage_away(self, server: str, service: Service, away_url: str, player: Callable[..., str]) -> None:
         service.others["/api/recordings/c.wav"] = Answer(
             200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
@@ -417,10 +371,6 @@ class TestPlayer:
 
     def test_unknown(self, server: str, service: Service) -> None:
         assert httpx.get(f"{server}/{upload_proxy.AUDIO}/unknown").status_code == 404
-
-    @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-    def test_only_reading(self, player: Callable[..., str], method: str) -> None:
-        assert httpx.request(method, player()).status_code == 405
 
     def test_a_listener_who_stops_ends_the_reading(
         self, server: str, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch

@@ -77,16 +77,6 @@ class TestUploadQueue:
         assert queue.sending == {}
         assert [asked.method for asked in service.asked] == ["POST", "PUT", "GET"]
 
-    def test_the_share_is_what_the_proxy_passed_on(self, queue: UploadQueue) -> None:
-        browser = Page(queue)
-        browser.step()
-        (token,) = queue.sending
-        session = upload_proxy._uploads[token]
-        session.start(100)
-        session.sent_bytes = 43
-        browser.step()
-        assert queue.batch.entries[0].share == 0.43
-
     def test_three_at_a_time(self, queue: UploadQueue, service: Service) -> None:
         browser = Page(queue, 5)
         service.results = [LONG_PENDING]
@@ -286,27 +276,6 @@ class TestUploadQueue:
         assert queue.batch.entries[0].reason == sentence
         assert queue.batch.entries[0].retryable
 
-    def test_the_limit_of_the_upload_url_counts(self, queue: UploadQueue, service: Service) -> None:
-        service.max_bytes = 9
-        assert Page(queue).step() == [State.FAILED]
-        assert queue.batch.entries[0].reason == errors.too_large(10, 9)
-
-    def test_a_storage_that_refuses_is_tried_again_with_a_new_link(self, queue: UploadQueue, service: Service) -> None:
-        service.put = Answer(403)
-        service.results = [Answer(200, done())]
-        browser = Page(queue)
-        browser.step()
-        browser.send()
-        assert browser.step() == [State.FAILED]
-        (entry,) = queue.batch.entries
-        assert entry.reason == errors.LINK_EXPIRED
-        service.put = Answer(201)
-        queue.retry([entry])
-        browser.step()
-        browser.send()
-        assert browser.step() == [State.DONE]
-        assert len(service.paths("POST")) == len(service.paths("PUT")) == 2
-
     def test_a_connection_that_broke_off(self, queue: UploadQueue) -> None:
         browser = Page(queue)
         browser.step()
@@ -368,22 +337,6 @@ class TestUploadQueue:
         assert sessions[1] is queue._jobs[second].session
         assert len(service.paths("POST")) == 4
 
-    def test_cancelling_while_a_result_is_waited_for(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
-        browser = Page(queue)
-        wait_until(lambda: browser.step() == [State.UPLOADING], "an upload URL")
-        browser.send()
-        service.results = [Answer(200, done())]
-        browser.step()
-        queue.cancel(queue.batch.entries)
-        wait_until(lambda: service.paths("GET"), "the request for the result")
-        assert browser.step() == [State.CANCELLED]
-        queue.retry(queue.batch.entries)
-        wait_until(lambda: browser.step() == [State.DONE], "the answer")
-        assert len(service.paths("PUT")) == 1
-
     def test_another_session_of_the_same_browser_page(self, queue: UploadQueue, service: Service) -> None:
         service.results_of["x/1.wav"] = Answer(200, done(id="x/1.wav"))
         queue.batch.add([BrowserFile(1, "1.wav", 10, "x/1.wav"), BrowserFile(2, "2.wav", 10)], None)
@@ -400,15 +353,3 @@ class TestUploadQueue:
         assert post.body == b'{"filename":"Recording.wav"}'
         assert put.body == b"RIFF and so on"
         assert queue.sending == {}
-
-    def test_a_recording_that_the_storage_refuses(self, queue: UploadQueue, service: Service) -> None:
-        service.put = Answer(403)
-        entry = queue.batch.add_recording("Recording.wav", io.BytesIO(b"RIFF"), None)
-        queue.step(None)
-        queue.step(None)
-        assert (entry.state, entry.reason) == (State.FAILED, errors.LINK_EXPIRED)
-        service.put, service.results = Answer(201), [Answer(200, done())]
-        queue.retry([entry])
-        while queue.batch.unfinished:
-            queue.step(None)
-        assert entry.state is State.DONE
