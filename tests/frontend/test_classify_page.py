@@ -135,21 +135,6 @@ class TestEmpty:
         assert not visitor.page.toast
         assert not visitor.texts("error")
 
-    def test_a_slow_service_does_not_hold_the_page_up(
-        self, visitor: Visitor, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
-        service.answers.clear()
-        del visitor.page.session_state[classify_page.VISIT]
-        visitor.look()
-        assert visitor.zone["hint"] == "The accepted formats and sizes are not known yet."
-        assert not visitor.texts("warning")
-        assert classify_page._outside(visitor.visit)[0] == upload_queue.STEP_S
-        monkeypatch.setattr(upload_queue, "SLOW_AFTER_S", 0)
-        visitor.look()
-        assert visitor.texts("warning") == [f"{errors.SERVICE_SLOW} Still trying."]
-        service.answers.set()
-
 
 class TestOneFile:
     def test_from_drop_to_result(self, visitor: Visitor, service: Service) -> None:
@@ -334,12 +319,3 @@ class TestManyFiles:
         assert clicker.page.header[0].value == "Rock"
         clicker.click("Clear")
         assert not clicker.page.header
-
-    def test_two_visitors_do_not_see_one_another(self, visitor: Visitor) -> None:
-        visitor.drop("a.wav", "b.wav")
-        other = AppTest.from_file(Path(frontend.__file__).parent / "main.py", default_timeout=60)
-        visitor.browser.held.clear()
-        other.run()
-        assert not other.exception
-        assert not other.dataframe
-        assert len(visitor.entries) == 2

@@ -3,7 +3,6 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from frontend import errors
-from frontend.api import Pending
 from frontend.api_types import Classification
 from frontend.screens import result_page
 from tests.frontend.fakes import (
@@ -143,17 +142,6 @@ def test_a_pending_one_waits_and_is_shown_when_it_comes(catalogue: Catalogue) ->
     page.run()
     assert page.header[0].value == "Jazz"
     assert not page.status
-
-
-def test_what_keeps_a_pending_one_is_told(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue.stored["soon"] = None
-    page = opened("soon")
-    assert not page.warning
-    catalogue.broken = {"results"}
-    monkeypatch.setattr(result_page, "_open", lambda result_id: Pending(1))
-    page.run()
-    assert page.status[0].label.startswith("The recording is being classified")
-    assert page.warning[0].value == f"{errors.INTERNAL} Still trying."
 
 
 @pytest.mark.parametrize("result_id", ["nowhere", "7f3a/../x", "<script>", "a\nb"])

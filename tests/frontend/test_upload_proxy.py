@@ -18,7 +18,6 @@ import psutil
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from streamlit import config
 
 from frontend import errors, upload_proxy
 from frontend.api import Upload
@@ -235,16 +234,6 @@ class TestInterrupted:
         assert sender.connection.getresponse().status == 502
         assert session.stage is Stage.WITHDRAWN
 
-    def test_by_the_storage(self, server: str, storage: Storage) -> None:
-        session = offered(storage.url)
-        sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
-        sender.send(CONTENT)
-        storage.connected().close()
-        with contextlib.suppress(ConnectionError):
-            sender.send(bytes(3_000_000 - len(CONTENT)))
-        wait_until(lambda: session.stage is Stage.FAILED, "the end")
-        assert session.reason == errors.STORAGE_AWAY
-
 
 def test_whether_the_storage_or_the_browser_is_to_act(server: str, storage: Storage) -> None:
     session = offered(storage.url)
@@ -356,12 +345,6 @@ class TestPlayer:
         assert upload_proxy.audio_path("a.wav") is None
         assert httpx.get(url).status_code == 404
 
-    def test_a_blob_that_is_gone(self, player: Callable[..., str], service: Service) -> None:
-        url = player()
-        service.others["/blobs/a.wav"] = Answer(404, b"<Error>BlobNotFound</Error>")
-        answer = httpx.get(url)
-        assert (answer.status_code, answer.json()) == (404, {"error": upload_proxy.EXPIRED})
-
     def test_storage_away(self, server: str, service: Service, away_url: str, player: Callable[..., str]) -> None:
         service.others["/api/recordings/c.wav"] = Answer(
             200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
@@ -388,19 +371,6 @@ class TestPlayer:
             answer.close()
             with pytest.raises(OSError, match=r"reset|pipe"):
                 connection.sendall(bytes(9_000_000 - 1000))
-
-
-def test_the_base_path_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = config.get_option("server.baseUrlPath")
-    config.set_option("server.baseUrlPath", "/music/")
-    try:
-        assert upload_proxy.uploads_path() == "/music/tonearm/uploads/"
-        assert [route.path for route in upload_proxy.routes()] == [
-            "/music/tonearm/uploads/{token}",
-            "/music/tonearm/audio/{result_id:path}",
-        ]
-    finally:
-        config.set_option("server.baseUrlPath", before)
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ def patient(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 30)
 
 
+type Later = Callable[[float], None]
+
+
 class Page(Browser):
     """A browser with so many files, and the page's steps."""
 
@@ -49,17 +52,27 @@ def queue() -> UploadQueue:
     return UploadQueue(Batch())
 
 
-def soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets the queue's time pass without waiting."""
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets time pass without waiting."""
     passed_s = 0.0
     for module in (upload_queue, upload_proxy):
         monkeypatch.setattr(module, "now_s", lambda: time.monotonic() + passed_s)
 
-    def later(seconds: float) -> None:
+    def pass_by(seconds: float) -> None:
         nonlocal passed_s
         passed_s += seconds
 
-    return later
+    return pass_by
+
+
+@pytest.fixture
+def browser(queue: UploadQueue) -> "Page":
+    """A browser with one file, which was just sent."""
+    browser = Page(queue)
+    browser.step()
+    browser.send()
+    return browser
 
 
 class TestUploadQueue:
@@ -99,14 +112,8 @@ class TestUploadQueue:
         assert queue.batch.counts == {State.DONE: 10, State.FAILED: 2}
         assert queue.batch.entries[2].reason == "No audio format known here. Text."
 
-    def test_retry_after_is_respected(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        later = soon(monkeypatch)
+    def test_retry_after_is_respected(self, queue: UploadQueue, browser: Page, service: Service, later: Later) -> None:
         service.results = [LONG_PENDING]
-        browser = Page(queue)
-        browser.step()
-        browser.send()
         for _ in range(3):
             assert browser.step() == [State.CLASSIFYING]
         assert len(service.paths("GET")) == 1
@@ -115,13 +122,9 @@ class TestUploadQueue:
         assert len(service.paths("GET")) == 2
 
     def test_a_second_is_not_waited_for_at_first(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, queue: UploadQueue, browser: Page, service: Service, later: Later
     ) -> None:
-        later = soon(monkeypatch)
         service.results = [Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "1"})]
-        browser = Page(queue)
-        browser.step()
-        browser.send()
         asked = []
         for after_s in (0.0, upload_queue.STEP_S, upload_queue.EAGER_FOR_S, upload_queue.STEP_S):
             later(after_s)
@@ -130,12 +133,14 @@ class TestUploadQueue:
         assert asked == [1, 2, 3, 3]
 
     def test_temporary_errors_are_tried_again(
-        self, queue: UploadQueue, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
+        self,
+        queue: UploadQueue,
+        browser: Page,
+        service: Service,
+        away_url: str,
+        later: Later,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        later = soon(monkeypatch)
-        browser = Page(queue)
-        browser.step()
-        browser.send()
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         for _ in range(20):
             assert browser.step() == [State.CLASSIFYING]
@@ -152,9 +157,8 @@ class TestUploadQueue:
         assert browser.step() == [State.DONE]
 
     def test_a_service_that_is_silent_for_long_is_reported(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, queue: UploadQueue, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        later = soon(monkeypatch)
         monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
         browser = Page(queue)
         service.answers.clear()
@@ -178,10 +182,7 @@ class TestUploadQueue:
         service.answers.set()
         wait_until(lambda: browser.step() == [State.DONE], "the answer")
 
-    def test_a_storage_that_is_silent_for_long_is_reported(
-        self, queue: UploadQueue, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        later = soon(monkeypatch)
+    def test_a_storage_that_is_silent_for_long_is_reported(self, queue: UploadQueue, later: Later) -> None:
         browser = Page(queue)
         browser.step()
         (token,) = queue.sending
@@ -196,9 +197,8 @@ class TestUploadQueue:
         assert queue.trouble is None
 
     def test_a_recording_that_the_storage_is_slow_to_take(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, queue: UploadQueue, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        later = soon(monkeypatch)
         monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
         service.reads.clear()
         service.results = [Answer(200, done())]
@@ -219,14 +219,10 @@ class TestUploadQueue:
         assert browser.step() == [State.FAILED, State.CLASSIFYING, State.CLASSIFYING]
 
     def test_a_long_wait_ends_and_can_go_on(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, queue: UploadQueue, browser: Page, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        later = soon(monkeypatch)
         monkeypatch.setenv("TONEARM_RESULT_WAIT_S", "50")
         service.results = [LONG_PENDING]
-        browser = Page(queue)
-        browser.step()
-        browser.send()
         browser.step()
         later(49)
         assert browser.step() == [State.CLASSIFYING]
@@ -239,10 +235,7 @@ class TestUploadQueue:
         assert browser.step() == [State.DONE]
         assert len(service.paths("PUT")) == 1
 
-    def test_an_upload_url_is_requested_three_times(
-        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        later = soon(monkeypatch)
+    def test_an_upload_url_is_requested_three_times(self, queue: UploadQueue, service: Service, later: Later) -> None:
         service.upload = Answer(500)
         browser = Page(queue)
         assert browser.step() == [State.WAITING]
@@ -299,25 +292,6 @@ class TestUploadQueue:
         assert queue.batch.entries[0].reason == upload_queue.LOST
         assert not queue.batch.entries[0].retryable
         assert len(service.paths("POST")) == 1
-
-    def test_before_the_browser_reports_nothing_is_sent(self, queue: UploadQueue, service: Service) -> None:
-        Page(queue)
-        queue.step(None)
-        assert states(queue.batch) == [State.WAITING]
-        assert not service.asked
-
-    def test_an_upload_that_was_deleted_is_uploaded_again(self, queue: UploadQueue, service: Service) -> None:
-        service.results = [NOT_FOUND]
-        browser = Page(queue)
-        browser.step()
-        browser.send()
-        assert browser.step() == [State.FAILED]
-        assert queue.batch.entries[0].reason == errors.UNKNOWN_RESULT
-        service.results = [Answer(200, done())]
-        queue.retry(queue.batch.entries)
-        assert browser.step() == [State.UPLOADING]
-        browser.send()
-        assert browser.step() == [State.DONE]
 
     def test_cancelling(self, queue: UploadQueue, service: Service) -> None:
         browser = Page(queue, 5)

@@ -69,9 +69,3 @@ def test_the_figures_of_the_model(visit: Visit) -> None:
         expect(page.get_by_role("figure", name=name)).to_be_visible()
     page.get_by_text("Model card").click()
     expect(page.get_by_text("GTZAN").last).to_be_visible()
-
-
-def test_what_the_app_says_of_itself(visit: Visit) -> None:
-    visit.open("/about")
-    for name in ("What it can do", "What it cannot do", "Where your audio goes"):
-        expect(visit.page.get_by_role("heading", name=name)).to_be_visible()

@@ -33,19 +33,6 @@ def test_the_link_to_a_result_opens_it_again(visit: Visit, tmp_path: Path) -> No
     expect(other.get_by_label("The recording kept é.ogg")).to_be_visible()
 
 
-def test_results_are_reached_after_a_reload(visit: Visit, tmp_path: Path) -> None:
-    name = f"{uuid4().hex[:12]}.flac"
-    visit.open()
-    visit.choose(recording(tmp_path, name))
-    expect(visit.verdict).to_be_visible()
-    visit.page.reload()
-    visit.page.get_by_role("link", name="History").click()
-    visit.page.get_by_role("link", name=name).click()
-    expect(visit.verdict).to_be_visible()
-    visit.page.reload()
-    expect(visit.verdict).to_be_visible()
-
-
 def test_feedback_is_kept_and_can_be_taken_back(visit: Visit, result_id: str) -> None:
     page = visit.page
     visit.open(visit.website.result_address(result_id))
