@@ -139,13 +139,13 @@ def upload(client: Client, uploads: ContainerClient, results: ContainerClient, n
 
 
 @pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
+def large_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload counts as large: it is read to disk, and checked before and after."""
     monkeypatch.setattr(process_upload, "_SMALL_BYTES", 10_000)
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def slow_classification(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every upload takes so long that it is checked again before its result is written."""
     monkeypatch.setattr(process_upload, "_ASSUMED_CURRENT_S", 0)
 

@@ -1,4 +1,4 @@
-"""``POST /api/classify``: every way to send audio, and every bad input's answer."""
+"""``POST /api/classify``: every way to send audio, and the answer to every bad input."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_a_form_is_the_same_audio(client: Client) -> None:
     "content_type",
     ["audio/mpeg", "image/png", "application/json", "text/plain", "application/x-www-form-urlencoded", "no;;/type", ""],
 )
-def test_the_content_type_of_raw_audio_counts_for_nothing(client: Client, content_type: str) -> None:
+def test_the_content_type_of_raw_audio_is_ignored(client: Client, content_type: str) -> None:
     assert client.classify(wav(), **{"content-type": content_type}).status == 200
 
 
@@ -88,7 +88,7 @@ NOT_NUMBERS = np.full(2 * 22_050, np.nan, np.float32)
 BAD_INPUTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "empty"),
     "text": (b"This is not music.\n" * 100, 415, "unsupported_format"),
-    "a picture": (png(), 415, "unsupported_format"),
+    "an image": (png(), 415, "unsupported_format"),
     "a video without sound": (video(), 422, "no_audio_stream"),
     "0.3 s": (wav(0.3), 422, "too_short"),
     "silence": (encode("wav", np.zeros(2 * 22_050, np.float32)), 422, "silent"),
@@ -129,7 +129,7 @@ def test_too_long(client: Client, configure: Configure) -> None:
     assert (answer.status, answer.code) == (422, "too_long")
 
 
-def test_side_by_side_answers_are_those_of_one_at_a_time(client: Client) -> None:
+def test_concurrent_answers_equal_single_ones(client: Client) -> None:
     sounds = [wav(seed=seed) for seed in range(6)]
     alone = [client.classify(sound).json["probabilities"] for sound in sounds]
     with ThreadPoolExecutor(6) as pool:
@@ -157,7 +157,7 @@ def test_a_bad_form_is_a_bad_request(client: Client, name: str) -> None:
     assert "curl" in answer.json["detail"]
 
 
-def test_parts_are_not_counted_to_the_end(client: Client) -> None:
+def test_a_form_with_many_parts(client: Client) -> None:
     answer = client.classify(form(*[("a.wav", b"")] * 100_000), **FORM)
     assert (answer.status, answer.code) == (400, "bad_request")
     assert "more than 8 parts" in answer.json["detail"]
@@ -188,7 +188,7 @@ def test_any_form_is_read_or_refused(body: bytes, boundary: str) -> None:
 
 @given(st.binary(max_size=2000))
 @pytest.mark.usefixtures("worker")
-def test_a_file_comes_out_of_a_form_as_it_went_in(content: bytes) -> None:
+def test_a_file_in_a_form_is_unchanged(content: bytes) -> None:
     boundary = "no-such-text-in-there"
     sent = post(
         form(("a.wav", content), boundary=boundary), **{"content-type": f"Multipart/Form-Data; boundary={boundary}"}

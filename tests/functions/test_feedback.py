@@ -61,14 +61,14 @@ class TestOnAStoredResult:
             client.give_feedback(result_id=answered["id"], genre=genre)
         assert client.feedback(answered["id"]).json["genre"] == "metal"
 
-    def test_undo(self, client: Client, answered: dict[str, Any]) -> None:
+    def test_delete(self, client: Client, answered: dict[str, Any]) -> None:
         client.give_feedback(result_id=answered["id"], genre="jazz")
         for _ in range(2):
             answer = client.give_feedback(result_id=answered["id"], genre=None)
             assert (answer.status, answer.body) == (204, b"")
             assert client.feedback(answered["id"]).code == "not_found"
 
-    def test_undo_when_the_result_is_gone(
+    def test_delete_when_the_result_is_gone(
         self, client: Client, answered: dict[str, Any], uploads: ContainerClient, results: ContainerClient
     ) -> None:
         client.give_feedback(result_id=answered["id"], genre="jazz")
@@ -109,12 +109,12 @@ class TestOnADirectResult:
         assert (answer.status, answer.code) == (400, "bad_request")
         assert "predicted" in answer.json["detail"]
 
-    def test_undo(self, client: Client) -> None:
+    def test_delete(self, client: Client) -> None:
         client.give_feedback(result_id=DIRECT, genre="jazz", predicted="pop", model_version="1")
         assert client.give_feedback(result_id=DIRECT, genre=None).status == 204
         assert client.feedback(DIRECT).status == 404
 
-    def test_what_only_looks_direct_is_looked_up(self, client: Client) -> None:
+    def test_similar_ids_are_not_direct(self, client: Client) -> None:
         for similar in (DIRECT + "0", DIRECT[:-1], DIRECT + "/a"):
             answer = client.give_feedback(result_id=similar, genre="jazz", predicted="pop", model_version="1")
             assert answer.status == 404

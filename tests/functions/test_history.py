@@ -1,4 +1,4 @@
-"""``GET /api/results``: paging and looking for results, on real storage in small pages."""
+"""``GET /api/results``: pages and filters, on real storage."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""``GET /api/limits`` tells what is enforced; the enforcing is tested with classify and process_upload."""
+"""``GET /api/limits``. The size limits are tested with classify and process_upload."""
 
 from tests.audio_samples import FORMATS as SAMPLES
 from tests.functions.client import Client, wav

@@ -54,7 +54,7 @@ def test_a_failure_carries_its_trace_on_the_same_line(caplog: pytest.LogCaptureF
         "SharedAccessSignature=abc%2Fdef",
     ],
 )
-def test_secrets_are_struck_out(text: str) -> None:
+def test_secrets_are_removed(text: str) -> None:
     assert "abc%2Fdef" in text
     assert "abc%2Fdef" not in logs.without_secrets(text)
 

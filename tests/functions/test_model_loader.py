@@ -87,7 +87,7 @@ def test_a_path_is_no_version(client: Client, several: Path) -> None:
 
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json"])
 def test_a_version_that_is_not_whole(client: Client, several: Path, name: str) -> None:
-    """A training that writes one, or a copy that was cut off; the version in service is answered all the same."""
+    """A version that is being written; the version in service is still answered."""
     rewrite(several / "2026.11.10" / name, "{")
     answer = client.model(version="2026.11.10")
     assert (answer.status, answer.code) == (503, "model_unavailable")

@@ -1,4 +1,4 @@
-"""The guard around every HTTP function: each error has its status and code, and nothing internal gets out."""
+"""Error handling: each error has its status and code, and nothing internal is shown."""
 
 import json
 import logging
@@ -89,7 +89,7 @@ def test_models_that_do_not_load() -> None:
         storage_error(403),
     ],
 )
-def test_storage_away(error: Exception, events: Events) -> None:
+def test_storage_unavailable(error: Exception, events: Events) -> None:
     assert is_storage_unavailable(error)
     response = answer_to(error)
     assert (response.status_code, json.loads(response.get_body())["code"]) == (503, "storage_unavailable")
@@ -124,13 +124,13 @@ def test_anything_else_is_internal(error: Exception, events: Events, caplog: pyt
     assert caplog.records[0].levelno == logging.ERROR
 
 
-def test_a_missing_blob_that_nobody_foresaw_is_our_mistake() -> None:
+def test_an_unexpected_missing_blob_is_internal() -> None:
     error = ResourceNotFoundError("x")
     error.status_code = 404
     assert not is_storage_unavailable(error)
 
 
-def test_the_host_still_sees_the_function_it_must_call() -> None:
+def test_the_host_sees_the_functions_name_and_parameters() -> None:
     @operation(answers={})
     def health(req: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse()

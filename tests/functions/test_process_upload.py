@@ -34,7 +34,7 @@ class TestUpload:
         self, upload: Upload, events: Events, size: str, request: pytest.FixtureRequest
     ) -> None:
         if size == "large":
-            request.getfixturevalue("large")
+            request.getfixturevalue("large_uploads")
         upload.put(wav())
         upload.process()
         first = upload.result_blob.get_blob_properties().etag

@@ -1,4 +1,4 @@
-"""How storage is reached: with the account's key, and as in the cloud, with a managed identity and no key at all."""
+"""Access to storage: with the account's key, and with a managed identity as in Azure."""
 
 import base64
 import contextlib
@@ -30,11 +30,11 @@ from tests.conftest import READY_TIMEOUT_S, free_ports
 from tests.functions.client import Client
 from tests.functions.conftest import Configure
 
-PATIENCE_S = 20
+MAX_WAIT_S = 20
 
 
 class TokenEndpoint(BaseHTTPRequestHandler):
-    """What an app in the cloud asks for tokens of its identity. Azurite looks into tokens but checks no signature."""
+    """Gives tokens of an identity, as in Azure. Azurite reads tokens but checks no signature."""
 
     asked_for: str = ""
 
@@ -70,7 +70,7 @@ class TokenEndpoint(BaseHTTPRequestHandler):
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """Storage that has all containers and takes no bookmark."""
+    """Storage that has all containers and refuses every listing."""
 
     def do_PUT(self) -> None:
         self.answer(409, "ContainerAlreadyExists")
@@ -92,7 +92,7 @@ class Refusing(BaseHTTPRequestHandler):
 
 
 def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a server that runs until the iterator goes on."""
+    """Yields the address of a running server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -112,11 +112,11 @@ def refusing() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Storage that takes identities."""
+    """Storage with identities."""
 
     url: str
     authority: Path
-    """Whose certificate it shows."""
+    """The certificate authority."""
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def with_identity(cloud: Cloud, token_endpoint: str, configure: Configure) -> None:
-    """The app as it is set up in the cloud."""
+    """The app with the settings it has in Azure."""
     configure(
         AzureWebJobsStorage=None,
         AzureWebJobsStorage__blobServiceUri=cloud.url,
@@ -219,9 +219,7 @@ class TestIdentity:
         assert put(upload_urls.signed_upload_url("a.wav")[0], cloud.authority) == 403
 
 
-def test_containers_are_made_where_they_are_missing(
-    client: Client, configure: Configure, blob_service: BlobServiceClient
-) -> None:
+def test_missing_containers_are_created(client: Client, configure: Configure, blob_service: BlobServiceClient) -> None:
     configure()
     blob_service.delete_container("feedback")
     assert client.feedback("a.wav").code == "not_found"
@@ -229,18 +227,18 @@ def test_containers_are_made_where_they_are_missing(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_bookmark_that_storage_refuses(refusing: str, configure: Configure) -> None:
+def test_a_cursor_that_storage_refuses(refusing: str, configure: Configure) -> None:
     key = base64.b64encode(b"key").decode()
     configure(AzureWebJobsStorage=f"AccountName=a;AccountKey={key};BlobEndpoint={refusing}/a;")
     with pytest.raises(ProblemError) as caught:
         history.page(1, history.ResultFilter(), "made up")
     assert caught.value.code == "bad_parameter"
-    # Without a bookmark the same refusal is no fault of the caller's.
+    # Without a cursor the same refusal is an error of the service.
     with pytest.raises(Exception, match="OutOfRangeInput"):
         history.page(1, history.ResultFilter())
 
 
-def test_storage_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_READ_TIMEOUT_S", 0.2)
     monkeypatch.setattr(storage, "_RETRIES", 0)
     key = base64.b64encode(b"key").decode()
@@ -252,6 +250,6 @@ def test_storage_that_keeps_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) 
         asked = pool.submit(client.get_service_properties)
         connection, _ = silent.accept()
         with connection, contextlib.suppress(TimeoutError):
-            asked.exception(PATIENCE_S)
+            asked.exception(MAX_WAIT_S)
     # Not that the connection was cut, as it is in the end.
     assert isinstance(asked.exception(), ServiceResponseTimeoutError)

@@ -19,13 +19,13 @@ NEWER = wav(0.3)
 class TestConcurrentChanges:
     """What happens to an upload while it is being processed."""
 
-    @pytest.fixture(params=["small", "slow", "large"])
+    @pytest.fixture(params=["small", "slow_classification", "large_uploads"])
     def how(self, request: pytest.FixtureRequest) -> str:
         if request.param != "small":
             request.getfixturevalue(request.param)
         return str(request.param)
 
-    @pytest.mark.usefixtures("slow")
+    @pytest.mark.usefixtures("slow_classification")
     def test_replaced(self, upload: Upload, interrupt: Interrupt, events: Events) -> None:
         """The old version's result is dropped, and the new version is processed."""
         upload.put(wav())
@@ -80,7 +80,7 @@ class TestConcurrentChanges:
         assert len(writes) > 1
         assert upload.stored()["problem"]["code"] == "too_short"
 
-    @pytest.mark.usefixtures("large")
+    @pytest.mark.usefixtures("large_uploads")
     def test_replaced_and_processed_before_the_read(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         """Between the opening of the upload and the reading of its stored result."""
         upload.put(wav())
@@ -104,7 +104,7 @@ class TestConcurrentChanges:
         assert last_events(events, 2) == ["upload_answered", "upload_answered_elsewhere"]
         assert upload.stored()["status"] == "done"
 
-    @pytest.mark.usefixtures("slow")
+    @pytest.mark.usefixtures("slow_classification")
     def test_deleted(self, upload: Upload, interrupt: Interrupt) -> None:
         upload.put(wav())
         interrupt(upload.blob.delete_blob)
@@ -112,7 +112,7 @@ class TestConcurrentChanges:
         assert not upload.result_blob.exists()
 
     @pytest.fixture
-    def after_opening(self, monkeypatch: pytest.MonkeyPatch, large: None) -> Interrupt:
+    def after_opening(self, monkeypatch: pytest.MonkeyPatch, large_uploads: None) -> Interrupt:
         """Calls a function each time an upload has been opened."""
 
         def arrange(interruption: Callable[[], object]) -> None:
