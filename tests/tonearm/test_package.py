@@ -39,7 +39,7 @@ def test_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     assert (result["genre"], result["uncertain"]) == ("rock", False)
     assert result["probabilities"] == pytest.approx(classify(sample_clip.wav()).probabilities, abs=1e-4)
     files = {path.name for path in (tmp_path / "env").rglob("site-packages/tonearm/data/models/*/*")}
-    assert {"manifest.json", "MODEL_CARD.md", "svm.onnx", "vgg19.onnx"} <= files
+    assert {"manifest.json", "MODEL_CARD.md", "svm.onnx", "vgg19.onnx", "filter_banks.npz"} <= files
 
 
 def test_import_loads_nothing_heavy() -> None:

@@ -82,9 +82,9 @@ def spectrum(samples: Samples, banks: FilterBanks) -> Spectrum:
     transform = frame_transform()
     for first in range(0, len(chosen), FRAMES_AT_ONCE):
         rows = slice(first, first + FRAMES_AT_ONCE)
-        some = starts[rows]
-        np.multiply(frames[some], _HANN, out=transform.frames[: len(some)])
-        np.abs(transform.spectra(len(some)), out=magnitude[rows])
+        batch = starts[rows]
+        np.multiply(frames[batch], _HANN, out=transform.frames[: len(batch)])
+        np.abs(transform.spectra(len(batch)), out=magnitude[rows])
         np.square(magnitude[rows], out=power[rows])
     mel_db = 10 * np.log10(np.maximum(banks.mel_power(power), _LEAST_POWER))
     loudest_db = float(mel_db.max())

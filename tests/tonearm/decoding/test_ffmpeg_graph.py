@@ -3,23 +3,18 @@
 import gc
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.audio_samples import FORMATS, encode, music
-from tonearm.classification import Audio
+from tests.tonearm.decoding.reading import Answer, answer, assert_same
 from tonearm.decoding import audio
 from tonearm.decoding.audio import AudioReader
 from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
-from tonearm.errors import AudioError
-
-Answer = tuple[str, np.ndarray | None, Audio | None]
 
 CHANNELS = {"au": 1}
 SHORT = {
@@ -45,16 +40,6 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return taken
 
 
-def answer(source: bytes | BinaryIO) -> Answer:
-    """What the reader makes of a file: an error's code, or the samples and facts."""
-    reader = AudioReader(source)
-    try:
-        samples = np.concatenate([window.samples for window in reader.windows()])
-    except AudioError as error:
-        return error.code, None, None
-    return "", samples, reader.facts()
-
-
 def by_packets(source: bytes) -> Answer:
     def unjoinable(*_: object) -> Any:
         raise GraphError
@@ -62,17 +47,6 @@ def by_packets(source: bytes) -> Answer:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio, "joined_frames", unjoinable)
         return answer(source)
-
-
-def assert_same(got: Answer, expected: Answer) -> None:
-    assert got[0] == expected[0]
-    if got[2] is not None and expected[2] is not None:
-        duration_s = got[2].duration_s
-        assert duration_s == pytest.approx(expected[2].duration_s, abs=0.0011)  # rounded to 0.001
-        assert replace(got[2], duration_s=0, analysed_s=0) == replace(expected[2], duration_s=0, analysed_s=0)
-    if expected[1] is not None and got[1] is not None:
-        # Where the rate is converted, soxr rounds differently by the length of the blocks that it gets.
-        np.testing.assert_allclose(got[1], expected[1], rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", FORMATS)
