@@ -143,10 +143,10 @@ def refit(options: argparse.Namespace, folder: Path, by_protocol: dict[str, Pred
     labels, inside, stale = data.labels[fold.test], before.fold == fold.number, []
     for model, rows in calibration.apply(scores.svm, scores.vgg19).items():
         again = float((rows.argmax(axis=1) == labels).mean())
-        once = float((before.probabilities[model][inside].argmax(axis=1) == before.labels[inside]).mean())
-        print(f"{options.refit}, n = {len(labels)}, {model}: {100 * once:.1f} % before, {100 * again:.1f} % again")
-        if not options.own_convolutions and abs(again - once) > LARGEST_DIFFERENCE + 1e-9:
-            stale.append(f"{options.refit}: {model} differs by {100 * abs(again - once):.1f} points")
+        first = float((before.probabilities[model][inside].argmax(axis=1) == before.labels[inside]).mean())
+        print(f"{options.refit}, n = {len(labels)}, {model}: {100 * first:.1f} % before, {100 * again:.1f} % again")
+        if not options.own_convolutions and abs(again - first) > LARGEST_DIFFERENCE + 1e-9:
+            stale.append(f"{options.refit}: {model} differs by {100 * abs(again - first):.1f} points")
     return stale
 
 

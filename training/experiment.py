@@ -52,7 +52,7 @@ class Experiment:
     vgg19_folder: Path
 
     def train_vgg19(self, tracks: Integers, seed: int) -> TrainedVgg19:
-        """Trains VGG19's head on the tracks of these indices."""
+        """Trains VGG19's head on the tracks of these indices, shape (n_tracks,), intp."""
         return vgg19.train(self.statistics, self.data.labels, tracks, self.config.vgg19, seed)
 
 
@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def prepare(options: argparse.Namespace, fitted_on: Integers | None = None) -> Experiment:
     """Loads the data and computes the models' inputs, or takes those that were computed before from the same.
 
-    ``fitted_on`` are indices of the tracks that low-rank convolutions may be fitted to; by default those of the
+    ``fitted_on`` are indices, intp, of the tracks that low-rank convolutions may be fitted to; by default those of the
     filtered split's first training side, if there is one, so that its test side decides nothing.
 
     Raises:

@@ -60,7 +60,7 @@ def scaled(db: Floats) -> Floats:
 
 
 def _cut_band(mel: Floats, rng: np.random.Generator) -> Floats:
-    """Levels in dB without the bands above a random one from 2 kHz on; half the time without those below 300 Hz too."""
+    """Levels in dB, same shape, float32, without high bands (from 2 kHz or more), or low ones (300 Hz) as well."""
     db = to_db(mel)
     if rng.random() < 0.5:
         top = rng.integers(66, 90)
@@ -73,7 +73,7 @@ def _cut_band(mel: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _noisy(mel: Floats, rng: np.random.Generator) -> Floats:
-    """Levels in dB with white noise 5 to 35 dB below the mean power of the bands.
+    """Levels in dB, same shape, float32, with white noise 5 to 35 dB below the mean power of the bands.
 
     librosa's mel filters have equal areas, so white noise is as loud in every band.
     """
@@ -84,12 +84,12 @@ def _noisy(mel: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _squeezed(mel: Floats, rng: np.random.Generator) -> Floats:
-    """Levels in dB with the smaller range of a compressor, or the larger one of an expander."""
+    """Levels in dB, same shape, float32, with the smaller range of a compressor or the larger one of an expander."""
     return to_db(mel) * np.float32(rng.uniform(0.7, 1.25))
 
 
 def _resampled(mel: Floats, bands: Floats, columns: Floats) -> Floats:
-    """Linear interpolation at fractional bands and columns: shape (len(bands), len(columns)); edges are repeated."""
+    """Linear interpolation at fractional bands (m,) and columns (n,): shape (m, n), float32; edges are repeated."""
 
     def along(values: Floats, at: Floats) -> Floats:
         low = np.clip(at.astype(np.intp), 0, len(values) - 2)
@@ -100,7 +100,7 @@ def _resampled(mel: Floats, bands: Floats, columns: Floats) -> Floats:
 
 
 def _masked(mel: Floats, rng: np.random.Generator) -> Floats:
-    """The same with up to two bands of rows and two of columns set to the mean."""
+    """The same, shape and float32, with up to two ranges of bands and two of columns set to the mean."""
     masked = mel.copy()
     mean = mel.mean()
     for rows in (masked, masked.T):

@@ -72,7 +72,7 @@ def fit(svm: Floats, vgg19: Floats, labels: Integers) -> Calibration:
 
 
 def pooling_weights(svm: LogProbabilities, vgg19: LogProbabilities, labels: Integers) -> tuple[float, float]:
-    """The weights of softmax(w₁ log p₁ + w₂ log p₂), by likelihood, from log-probabilities (n, 10) and labels (n,)."""
+    """w₁ and w₂ of softmax(w₁ log p₁ + w₂ log p₂), by likelihood, from log p (n, 10), float64, and labels (n,)."""
     found = minimize(
         lambda w: negative_log_likelihood(log_softmax(w[0] * svm + w[1] * vgg19), labels),
         (0.5, 0.5),
@@ -82,7 +82,7 @@ def pooling_weights(svm: LogProbabilities, vgg19: LogProbabilities, labels: Inte
 
 
 def negative_log_likelihood(log_probabilities: LogProbabilities, labels: Integers) -> float:
-    """The mean over tracks, in nats, from log-probabilities (n, 10) and labels (n,)."""
+    """The mean over tracks, in nats, from log-probabilities (n, 10), float64, and labels (n,), intp."""
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
@@ -104,5 +104,5 @@ def confidence_threshold(
 
 
 def similarity_threshold(similarity: Floats) -> float:
-    """The similarity, 0 to 1, that one in a hundred unseen tracks is below; ``similarity`` has shape (n,)."""
+    """The similarity, 0 to 1, that one in a hundred unseen tracks is below, from those of n: shape (n,), float32."""
     return float(np.quantile(similarity, UNFAMILIAR_SHARE))

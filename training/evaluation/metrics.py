@@ -36,7 +36,7 @@ def of_protocol(predictions: Predictions, uncertain_below: float) -> dict[str, A
 
 
 def of_model(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, Any]:
-    """One model's figures from probabilities (n, 10) and labels (n,)."""
+    """One model's figures from probabilities (n, 10), float64, and labels (n,), intp."""
     log_probabilities = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
     return {
         **accuracy(probabilities, labels),
@@ -50,7 +50,7 @@ def of_model(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, 
 def accuracy(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, Any]:
     """How many answers are right, with the exact 95 % interval (Clopper & Pearson, 1934); None without tracks.
 
-    From probabilities (n, 10) and labels (n,).
+    From probabilities (n, 10), float64, and labels (n,), intp.
     """
     if not len(labels):
         return {"n": 0, "right": 0, "accuracy": None, "interval_95": None}
@@ -65,7 +65,7 @@ def accuracy(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, 
 
 
 def reliability(probabilities: NDArray[np.float64], labels: Integers) -> list[dict[str, Any]]:
-    """Of each of 15 equal bins of confidence that has any of the n answers: how many, mean confidence, accuracy."""
+    """Size, confidence and accuracy of each of 15 bins, if not empty: probabilities (n, 10), float64; labels (n,)."""
     confidence, right, bins = _binned(probabilities, labels)
     return [
         {
@@ -79,7 +79,7 @@ def reliability(probabilities: NDArray[np.float64], labels: Integers) -> list[di
 
 
 def expected_calibration_error(probabilities: NDArray[np.float64], labels: Integers) -> float:
-    """Mean distance of confidence and accuracy over 15 equal bins, 0 to 1 (Naeini et al., 2015)."""
+    """Mean distance of confidence and accuracy over 15 equal bins, 0 to 1 (Naeini et al., 2015); arguments as above."""
     confidence, right, bins = _binned(probabilities, labels)
     gaps = np.bincount(bins, weights=right.astype(float) - confidence)
     return float(np.abs(gaps).sum() / len(labels))
@@ -88,7 +88,7 @@ def expected_calibration_error(probabilities: NDArray[np.float64], labels: Integ
 def _binned(
     probabilities: NDArray[np.float64], labels: Integers
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], Integers]:
-    """Confidence, whether right, and the bin of confidence, each of shape (n,)."""
+    """Confidence, float64, whether right, bool, and the bin of confidence, intp, each of shape (n,)."""
     confidence = probabilities.max(axis=1)
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return confidence, probabilities.argmax(axis=1) == labels, bins

@@ -74,7 +74,7 @@ def _answers(
     tracks: Integers,
     inputs: list[dict[str, tuple[Floats, Floats]]],
 ) -> dict[str, Answers]:
-    """Answers about the clips of these indices of tracks, by corruption."""
+    """Answers about n clips, by corruption; ``tracks`` are the clips' indices, shape (n,), intp."""
     answers: dict[str, Answers] = defaultdict(lambda: {model: np.zeros(len(tracks), int) for model in MODELS})
     for fold in tqdm(protocol.folds, desc="Corrupted clips judged", unit="fold"):
         inside = np.flatnonzero(np.isin(tracks, fold.test))

@@ -77,7 +77,7 @@ class _Tiles(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has n
 
 
 def check_same(what: str, exported: Floats, trained: Floats) -> float:
-    """The largest difference between scores (n, 10) of an exported and of the trained model, as a share of their range.
+    """The largest difference between two models' scores (n, 10), float32, as a share of their range.
 
     Raises:
         RuntimeError: if it exceeds 1e-4, or any best genre differs.

@@ -1,6 +1,6 @@
 """VGG19's convolutions, as ImageNet trained them or in low rank, and what is pooled of their answers to a tile.
 
-A tile has one channel. It takes the place of all three colours, minus ImageNet's channel means.
+A tile has one channel. It replaces all three colours, minus ImageNet's channel means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def pooled(config: Vgg19Config, weights: Weights, components: Floats | None = No
 
 
 def convolution(maps: Any, name: str, weights: Sequence[np.ndarray]) -> Any:
-    """A convolution, or several in a row, and the rectifier: same height and width."""
+    """One convolution or several, then ReLU: maps (batch, height, width, channels) to the same with others, float32."""
     for number, (kernel, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True), start=1):
         layer = layers.Conv2D(kernel.shape[-1], kernel.shape[:2], padding="same", name=f"{name}_{number}")
         maps = layer(maps)
@@ -87,7 +87,7 @@ def convolution(maps: Any, name: str, weights: Sequence[np.ndarray]) -> Any:
 
 
 def packed_convolution(mel: Any, name: str, weights: Sequence[np.ndarray]) -> Any:
-    """The first convolution, of tiles (batch, bands, columns) to maps (batch, bands, columns, channels).
+    """The first convolution, of tiles (batch, bands, columns) to maps (batch, bands, columns, channels), float32.
 
     A kernel of one channel makes ONNX Runtime gather single bytes at each of 16,384 positions. Four neighbouring
     columns as channels leave a quarter of the positions, and whole words to gather. The answers are the same.

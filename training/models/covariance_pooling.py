@@ -68,7 +68,7 @@ def of_components(covariances: Floats, components: Floats) -> Floats:
 
 
 def _upper(n: int) -> np.ndarray:
-    """Indices of the upper triangle in a flattened n · n matrix, int32."""
+    """Indices of the upper triangle in a flattened n · n matrix: shape (n · (n + 1) / 2), int32."""
     rows, columns = np.triu_indices(n)
     return np.asarray(rows * n + columns, np.int32)
 

@@ -91,7 +91,7 @@ def _moments(one: Floats, other: Floats) -> np.ndarray:
 
 
 def _ridged(moments: np.ndarray) -> np.ndarray:
-    """Moments (n, n) with a little added on the diagonal, so that they can be inverted: some channels never answer."""
+    """Moments (n, n), float64, that can be inverted, by a little more on the diagonal: some channels never answer."""
     diagonal = np.diag(moments)
     return moments + RIDGE * np.diag(diagonal + RIDGE * diagonal.mean())
 
