@@ -20,7 +20,7 @@ import av.error
 import av.logging
 import numpy as np
 import soxr
-from av.audio.frame import AudioFrame
+from av.audio.frame import AudioFrame, format_dtypes
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -60,14 +60,6 @@ NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
 # Four hours of the shortest AAC packets are under three million.
 MOST_STATED_SAMPLES = 4_000_000
-# FFmpeg's names of sample formats, without the "p" of those with a plane a channel.
-SAMPLE_TYPES: dict[str, np.dtype[Any]] = {
-    "u8": np.dtype(np.uint8),
-    "s16": np.dtype(np.int16),
-    "s32": np.dtype(np.int32),
-    "flt": np.dtype(np.float32),
-    "dbl": np.dtype(np.float64),
-}
 MOST_CHANNELS = 64
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
@@ -228,7 +220,7 @@ class AudioReader:
         self._file.seek(start)
         for first in range(0, n_samples, BLOCK_SAMPLES):
             content = self._file.read(2 * min(BLOCK_SAMPLES, n_samples - first))
-            yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), SAMPLE_TYPES["s16"])
+            yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), np.dtype(np.int16))
 
     def _from_ffmpeg(self) -> Iterator[tuple[_Layout, Samples]]:
         with _container(self._file) as container:
@@ -425,7 +417,7 @@ def _layout(frame: AudioFrame) -> _Layout:
 
 def _mono(frame: AudioFrame) -> Samples:
     """The mean of a frame's channels, full scale 1. Shape (n,), float32."""
-    dtype = SAMPLE_TYPES[frame.format.name.removesuffix("p")]
+    dtype = np.dtype(format_dtypes[frame.format.name])
     n_channels = frame.layout.nb_channels
     # Straight from FFmpeg's memory, without the copy that `to_ndarray` makes.
     if frame.format.is_packed:

@@ -67,8 +67,8 @@ class PreviewBuilder:
         self._newest: _Columns | None = None
         """Not in the slots yet: a recording of one window, as a clip is, is drawn from its own columns."""
         self._slot_s = _FIRST_SLOT_S
-        self._energy: Powers = np.zeros((0, BANDS))
-        """Of each slot, power times seconds; no slots while there is nothing in them."""
+        self._energy: Powers = np.zeros((_SLOTS, BANDS))
+        """Of each slot, power times seconds."""
 
     def add(self, window: Window, columns: Spectrum | None) -> None:
         """Adds what is new in a window.
@@ -115,25 +115,17 @@ class PreviewBuilder:
         return PreviewSpectrogram(self._end_s, _bands_hz(self._mel_bank), np.ascontiguousarray(levels.T))
 
     def _fill_slots(self) -> None:
-        """Put into the slots what is not in them yet."""
-        if not self._end_s:
-            return
-        if not len(self._energy):
-            self._energy = np.zeros((_SLOTS, BANDS))
+        """Puts into the slots what is not in them yet; makes them longer if it has to."""
         while self._end_s > _SLOTS * self._slot_s:
-            self._merge()
+            self._slot_s *= 2
+            merged = self._energy[0::2] + self._energy[1::2]
+            self._energy = np.concatenate([merged, np.zeros_like(merged)])
         if self._newest is None:
             return
         new, self._newest = self._newest, None
         first, last = int(new.start_s / self._slot_s), int(np.ceil(new.end_s / self._slot_s))
         slots_s = np.clip(np.arange(first, last + 1) * self._slot_s, new.start_s, new.end_s)
         self._energy[first:last] += _between(slots_s, new.edges_s, new.energy)
-
-    def _merge(self) -> None:
-        self._slot_s *= 2
-        merged = self._energy[0::2] + self._energy[1::2]
-        self._energy[: len(merged)] = merged
-        self._energy[len(merged) :] = 0
 
 
 def _between(times_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
