@@ -1,6 +1,6 @@
 """Azurite, Microsoft's storage emulator: pinned in package.json beside this file, installed by ``npm ci``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.processes import ADDRESS, Child, http_status
@@ -25,9 +25,7 @@ def connection_string(ports: Sequence[int]) -> str:
     return text
 
 
-def azurite(
-    data_dir: Path | None, log_path: Path, ports: Sequence[int], environment: Mapping[str, str] | None = None
-) -> Child:
+def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Child:
     """Azurite on ``ports`` with its data in ``data_dir``, not started yet. It needs ``node`` on the PATH.
 
     Ended by `Child.stop` it keeps its data; killed, it loses the last few seconds. Without ``data_dir`` it holds
@@ -43,5 +41,4 @@ def azurite(
         log_path=log_path,
         # Any answer will do, a refusal for want of a key too.
         probe=lambda: all(http_status(port, f"/{ACCOUNT}?comp=list") for port in ports),
-        environment=environment,
     )

@@ -110,9 +110,10 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path) -> list[Queue
     """The blob and queue triggers of the app. Raises AppError for a binding that this host does not have."""
     triggers: list[QueueTrigger | BlobTrigger] = []
     for function in worker.functions.values():
-        if unknown := {each["type"] for each in function.bindings} - KNOWN_BINDINGS:
-            raise AppError(f"function {function.name} has a binding that only `func start` has: {', '.join(unknown)}")
         trigger = function.trigger
+        unknown = {each["type"] for each in function.bindings} - KNOWN_BINDINGS
+        if unknown or not re.fullmatch(r"[^/]+/\{\w+\}", trigger.get("path", "container/{name}")):
+            raise AppError(f"function {function.name} has a binding that only `func start` has: {trigger}")
         if trigger["type"] == "httpTrigger":
             continue
         storage = os.environ.get(trigger["connection"])
@@ -127,10 +128,7 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path) -> list[Queue
             triggers.append(QueueTrigger(worker, function, queue, poison_queue, settings))
         else:
             blobs = BlobServiceClient.from_connection_string(storage, **CLIENT_OPTIONS)
-            container_name, _, pattern = trigger["path"].partition("/")
-            if not re.fullmatch(r"\{\w+\}", pattern):
-                raise AppError(f"function {function.name} has a path that only `func start` takes: {trigger['path']}")
-            container = blobs.get_container_client(container_name)
+            container = blobs.get_container_client(trigger["path"].partition("/")[0])
             poison_queue = queues.get_queue_client(POISON_QUEUE)
             receipts = Receipts(state / f"{function.name}.receipts")
             triggers.append(BlobTrigger(worker, function, container, poison_queue, receipts, settings))

@@ -101,6 +101,7 @@ def main() -> int:
     arguments = parser.parse_args()
     state: Path = arguments.state.absolute()
     (state / "storage").mkdir(parents=True, exist_ok=True)
+    os.environ[STATE_VARIABLE] = str(state)  # children inherit it
     supervisor = Supervisor()
     with (state / "lock").open("w") as lock:  # the lock ends with this process, however it ends
         try:
@@ -154,8 +155,7 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
     for log in logs.glob("*.log"):
         log.unlink()
     *storage_ports, functions_port, web_port = ports.values()
-    run = {STATE_VARIABLE: str(state)}
-    web_environment = run | {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
+    web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
     if key := os.environ.get("TONEARM_REQUIRE_KEY"):
         web_environment["TONEARM_API_KEY"] = key
     host = ["-m", "local.host", "--app", str(app_dir), "--port", str(functions_port), "--state", str(state)]
@@ -163,13 +163,13 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
     page += [f"--server.port={web_port}", "--server.headless=true", "--server.fileWatcherType=none"]
     page += ["--browser.gatherUsageStats=false"]
     return (
-        azurite.azurite(state / "storage", logs / "storage.log", storage_ports, run),
+        azurite.azurite(state / "storage", logs / "storage.log", storage_ports),
         Child(
             "Functions host",
             [sys.executable, *host],
             log_path=logs / "functions.log",
             probe=lambda: http_status(functions_port, "/") is not None,
-            environment=run | {azurite.VARIABLE: azurite.connection_string(storage_ports)},
+            environment={azurite.VARIABLE: azurite.connection_string(storage_ports)},
             cwd=REPOSITORY,
         ),
         Child(

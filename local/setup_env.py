@@ -25,12 +25,8 @@ UV_VERSION = "0.13.9"
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-NO_BROWSER = """the browser tests need Chromium or Chrome; none is here, and none could be installed.
+NO_BROWSER = """set-up: the browser tests need Chromium or Chrome; none is here, and none could be installed.
 Install one (on Debian: sudo apt-get install chromium), or name one in TONEARM_CHROMIUM"""
-
-
-class SetupError(Exception):
-    """Something is missing; the message says what to do."""
 
 
 def main() -> None:
@@ -55,7 +51,7 @@ def main() -> None:
                 done.result()
         if options.browser:
             download_browser()
-    except (SetupError, subprocess.CalledProcessError, OSError) as error:
+    except (subprocess.CalledProcessError, OSError) as error:
         sys.exit(f"set-up: {error}")
 
 
@@ -102,7 +98,7 @@ def install_npm(folder: Path, what: str) -> None:
     lock, done = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if not is_done(done, lock):
         if int(output(["node", "--version"]).lstrip("v").partition(".")[0] or 0) < OLDEST_NODE:
-            raise SetupError(f"Node {OLDEST_NODE} or newer with npm is needed for {what}")
+            raise SystemExit(f"set-up: Node {OLDEST_NODE} or newer with npm is needed for {what}")
         print("set-up: installing", what, flush=True)
         # No package may run scripts of its own while it is installed; none of these needs any.
         run(["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"], cwd=folder)
@@ -123,13 +119,13 @@ def apt_install_browser() -> None:
 
 
 def download_browser() -> None:
-    """Playwright's own Chromium, unless a browser is here. Raises SetupError when its host cannot be reached."""
+    """Playwright's own Chromium, unless a browser is here. Raises SystemExit when its host cannot be reached."""
     if not find_browser():
         print("set-up: downloading Chromium", flush=True)
         command = [str(ROOT / ".venv" / "bin" / "playwright"), "install", "--no-shell", "chromium"]
         output(command, PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT="5000")
         if not find_browser():
-            raise SetupError(NO_BROWSER)
+            raise SystemExit(NO_BROWSER)
 
 
 def find_browser() -> str:
@@ -139,7 +135,7 @@ def find_browser() -> str:
     """
     named = os.environ.get("TONEARM_CHROMIUM")
     if named and not runs(named):
-        raise SetupError("TONEARM_CHROMIUM names " + named + ", which is no Chromium that runs")
+        raise SystemExit("set-up: TONEARM_CHROMIUM names " + named + ", which is no Chromium that runs")
     cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
     fetched = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / cache / "ms-playwright")
     ours = [*fetched.glob("chromium-*/chrome-*/chrome"), *fetched.glob("chromium-*/chrome-*/*.app/Contents/MacOS/*")]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from local import setup_env
-from local.setup_env import SetupError
 
 
 class Machine:
@@ -74,7 +73,7 @@ def test_an_old_node_is_named(machine: Machine, tmp_path: Path) -> None:
     machine.command(machine.path / "npm", "")
     machine.command(machine.path / "node", "echo v18.0.0")
     (tmp_path / "package-lock.json").write_text("{}")
-    with pytest.raises(SetupError, match="Node 20 or newer with npm is needed for a tool"):
+    with pytest.raises(SystemExit, match="Node 20 or newer with npm is needed for a tool"):
         setup_env.install_npm(tmp_path, "a tool")
 
 
@@ -102,7 +101,7 @@ def test_the_browser_that_is_named_goes_first(machine: Machine, monkeypatch: pyt
     monkeypatch.setenv("TONEARM_CHROMIUM", str(named))
     assert setup_env.find_browser() == str(named)
     machine.command(named, "exit 1")
-    with pytest.raises(SetupError, match=r"TONEARM_CHROMIUM names .*my browser"):
+    with pytest.raises(SystemExit, match=r"TONEARM_CHROMIUM names .*my browser"):
         setup_env.find_browser()
 
 
@@ -120,7 +119,7 @@ def test_others_get_playwrights_or_are_told_what_to_install(machine: Machine, mo
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     machine.command(machine.path / "apt-get", machine.installs(machine.path / "chromium"))
     setup_env.apt_install_browser()
-    with pytest.raises(SetupError, match="apt-get install chromium"):
+    with pytest.raises(SystemExit, match="apt-get install chromium"):
         setup_env.download_browser()
     fetched = machine.cache / "chromium-1255" / "chrome-linux64" / "chrome"
     machine.command(machine.playwright, machine.installs(fetched))
