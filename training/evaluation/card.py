@@ -32,7 +32,7 @@ def card(version: str, metrics: dict[str, Any]) -> str:
         "## Uncertain answers",
         *_uncertain(metrics),
         "## Training",
-        _TRAINING.format(**metrics["settings"]["svm"]),
+        _TRAINING.format(**metrics["settings"]["svm"]) + (_UP_TO_2026_11_6 if "vgg19" in metrics["settings"] else ""),
         "## Robustness",
         *_robustness(metrics["robustness"]),
         "## Export",
@@ -128,14 +128,14 @@ in int8 in the served file; *Export* has the difference.
 
 - `random10`: ten random folds. An artist's tracks, and GTZAN's replicas of one recording, are on both sides. Most
   published figures are of this kind.
-- `artist10`: ten folds by artist, as far as artists are known ({tracks_of_unknown_artist} of {tracks} tracks have
-  none). The honest figure for artists that the models have not heard.
+- `artist10`: ten folds by artist, as far as artists are known ({tracks_of_unknown_artist} of {tracks} are not).
+  The honest figure for artists that the models have not heard.
 - `filtered`: the split of Kereliuk, Sturm and Larsen (2015), without replicas, wrong labels and distortions, and with
   nearly no artist on two sides. It has fewer tracks to learn from.
 
 VGG19 sees 3 tiles of 9.9 s of each 30 s in the accurate mode, and the middle one in the fast mode. Each mode has its
 own calibration. `python -m training.evaluate --data GTZAN --version {version}` recomputes these figures from
-`predictions.csv` and `predictions_fast.csv`; `python -m training --data GTZAN --version {version}` makes everything."""
+`predictions.csv` and `predictions_fast.csv`; `python -m training --data GTZAN --version NAME` makes a new version."""
 
 _UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_below}, in the fast mode below {fast_below}
 (above it, 90 % of the answers are right on the artist folds). It is also uncertain if the similarity to the closest
@@ -143,6 +143,10 @@ training track is below {min_similarity}, which holds for 1 % of the music by un
 
 _TRAINING = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} / number of features, searched as in each fold.
 All other settings are in `config.toml`."""
+
+_UP_TO_2026_11_6 = """
+The training of this version also stopped VGG19's heads early, fine-tuned block 5 in some folds, and rounded weights to
+int8 by GPTQ."""
 
 _CORRUPTIONS = """{clips} clips as audio, judged by the `{protocol}` models of the fold that left them out, with one
 corruption at a time (`training/data/corruptions.py`):"""

@@ -1,6 +1,5 @@
 """How answers hold for corrupted recordings, and for sounds that are no music."""
 
-import logging
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from training.evaluation.predictions import MODELS
 from training.experiment import Experiment
 from training.models import svm
 
-logger = logging.getLogger("training")
 UNCHANGED = next(iter(CORRUPTIONS))
 Answers = dict[str, np.ndarray]
 """The genre that each model names, by model: indices, shape (n_clips,), intp."""
@@ -97,15 +95,13 @@ def measure_nonmusic(classifier: Classifier) -> dict[str, dict[str, Any]]:
         FileNotFoundError: if espeak-ng is not installed.
     """
     caught: dict[str, list[bool]] = defaultdict(list)
-    for kind, name, samples in tqdm(list(nonmusic.sounds()), desc="No music", unit="sound"):
+    for kind, _, samples in tqdm(list(nonmusic.sounds()), desc="No music", unit="sound"):
         try:
             result = classifier.classify(encoded(samples[None]))
         except AudioError:
             caught[kind].append(True)
         else:
             caught[kind].append(result.uncertain)
-            if not result.uncertain:
-                logger.info("%s (%s) is called %s, %.2f", name, kind, result.genre, result.confidence)
     caught["all"] = [each for of_kind in list(caught.values()) for each in of_kind]
     return {
         kind: {"n": len(of_kind), "uncertain_or_refused": round(sum(of_kind) / len(of_kind), 4)}
