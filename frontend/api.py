@@ -157,18 +157,14 @@ class Api:
     def result(self, result_id: str) -> Result | Pending:
         """The result as it is now. Raises :class:`ApiError` with status 404 where the service knows no such upload."""
         answer = self._request("GET", f"/api/results/{quote(result_id)}")
-        match answer.status_code:
-            case 200:
-                body = errors.json_object(answer)
-                if body.get("schema") != RESULT_SCHEMA:
-                    raise ApiError(errors.NOT_TONEARM)
-                return cast("Result", body)
-            case 202:
-                return Pending(_retry_after_s(answer))
-            case 404:
-                raise ApiError(errors.UNKNOWN_RESULT, status=404)
-            case _:
-                raise errors.refusal(answer)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            return Pending(_retry_after_s(answer))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise ApiError(errors.UNKNOWN_RESULT, status=404)
+        body = _object(answer)
+        if body.get("schema") != RESULT_SCHEMA:
+            raise ApiError(errors.NOT_TONEARM)
+        return cast("Result", body)
 
     def results(
         self, *, cursor: str | None = None, limit: int = 50, **filters: str | bool | None

@@ -4,7 +4,6 @@ A file waits, is uploaded, is classified, and ends done, failed with a reason, o
 without being chosen again, because the browser holds it. A file that is stored already is not uploaded again.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,12 +16,12 @@ from frontend.api_types import Classification, Limits, Result
 class State(StrEnum):
     """How far a file is."""
 
-    WAITING = "waiting"
-    UPLOADING = "uploading"
-    CLASSIFYING = "classifying"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    UPLOADING = "uploading"
+    CLASSIFYING = "classifying"
+    WAITING = "waiting"
 
 
 UNFINISHED = frozenset({State.WAITING, State.UPLOADING, State.CLASSIFYING})
@@ -166,11 +165,6 @@ class Batch:
     def unfinished(self) -> bool:
         """Whether any file is unfinished."""
         return any(entry.unfinished for entry in self.entries)
-
-    @property
-    def counts(self) -> Counter[State]:
-        """How many files are in each state."""
-        return Counter(entry.state for entry in self.entries)
 
     def _add(self, new: list[Entry], limits: Limits | None) -> None:
         for entry in new:

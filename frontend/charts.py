@@ -5,6 +5,7 @@ one scrolls the page), and fit a phone.
 """
 
 import base64
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -90,17 +91,16 @@ def over_time(segments: Sequence[Segment], duration_s: float, spectrogram: Previ
 
     Each genre has a row, the one that lasts longest on top. Time without a segment stays blank.
     """
-    lengths_s: dict[str, float] = {}
+    lengths_s: dict[str, float] = defaultdict(float)
     for each in segments:
-        name = genre_name(each["genre"])
-        lengths_s[name] = lengths_s.get(name, 0.0) + each["end_s"] - each["start_s"]
+        lengths_s[genre_name(each["genre"])] += each["end_s"] - each["start_s"]
     rows = sorted(lengths_s, key=lambda name: -lengths_s[name])[::-1]  # plotly counts from below
     genres_px = ROW_PX * len(rows)
     inner_px = genres_px + (SPECTROGRAM_PX + GAP_PX if spectrogram else 0)
     top_px = COLOUR_BAR_PX if spectrogram else 4
     figure = go.Figure()
     if spectrogram:
-        figure.add_trace(_spectrogram(spectrogram, duration_s))
+        figure.add_trace(_spectrogram(spectrogram))
     spans = merged(segments)
     figure.add_bar(
         base=[_date(each["start_s"]) for each in spans],
@@ -172,7 +172,7 @@ def gaps(segments: Sequence[Segment], duration_s: float) -> list[tuple[float, fl
 
 
 def genre_counts(counts: Mapping[str, int]) -> go.Figure:
-    """How many recordings have each genre, the most frequent on top."""
+    """How many recordings have each genre, or are "not sure", the most frequent on top."""
     order = sorted(counts, key=lambda genre: counts[genre])
     figure = go.Figure()
     figure.add_bar(
@@ -189,12 +189,11 @@ def genre_counts(counts: Mapping[str, int]) -> go.Figure:
     return styled(figure, 16 + ROW_PX * len(order))
 
 
-def _spectrogram(spectrogram: PreviewSpectrogram, duration_s: float) -> go.Heatmap:
+def _spectrogram(spectrogram: PreviewSpectrogram) -> go.Heatmap:
     """The mel spectrogram in whole decibels, a byte each."""
     low_db, high_db = spectrogram["min_db"], spectrogram["max_db"]
     decibels = bytes(round(low_db + (high_db - low_db) * level / 255) & 0xFF for level in range(256))
     column_s = (spectrogram["end_s"] - spectrogram["start_s"]) / spectrogram["n_columns"]
-    time_format = "%-H:%M:%S" if duration_s >= 3600 else "%-M:%S"
     return go.Heatmap(
         z={
             "dtype": "i1",
@@ -220,7 +219,7 @@ def _spectrogram(spectrogram: PreviewSpectrogram, duration_s: float) -> go.Heatm
             "ticklabelposition": "outside top",
             "outlinewidth": 0,
         },
-        hovertemplate=f"%{{x|{time_format}}} · %{{y}} · %{{z}} dB<extra></extra>",
+        hovertemplate="%{x|%-H:%M:%S} · %{y} · %{z} dB<extra></extra>",
     )
 
 

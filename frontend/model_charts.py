@@ -10,7 +10,7 @@ from frontend.charts import CLEAR, ROW_PX, styled
 from frontend.text import exact_percent, genre_name
 
 MODELS = {"ensemble": "Ensemble", "svm": "SVM", "vgg19": "VGG19"}
-OPACITIES = {"ensemble": 1.0, "svm": 0.6, "vgg19": 0.3}
+SYMBOLS = {"ensemble": "circle", "svm": "square", "vgg19": "diamond"}
 LEGEND_PX = 34
 AXIS_PX = 46
 COLUMN_NAMES_PX = 84
@@ -34,21 +34,26 @@ def protocols(figures: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
         found = {name: figures[key][model] for key, name in names.items() if model in figures[key]}
         accuracies = [each["accuracy"] for each in found.values()]
         low, high = ([abs(each["interval_95"][end] - each["accuracy"]) for each in found.values()] for end in (0, 1))
-        figure.add_bar(
+        colour = palette.ACCENT if model == "ensemble" else palette.NEUTRAL
+        figure.add_scatter(
             x=accuracies,
             y=list(found),
             name=title,
             orientation="h",
-            marker={"color": palette.ACCENT, "opacity": OPACITIES[model]},
-            error_x={"array": high, "arrayminus": low, "color": palette.NEUTRAL, "thickness": 2, "width": 4},
+            mode="markers",
+            marker={"symbol": SYMBOLS[model], "size": 11, "color": colour},
+            error_x={"array": high, "arrayminus": low, "thickness": 2, "width": 4},
             hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for each in found.values()],
         )
     inner_px = len(names) * len(MODELS) * (ROW_PX - 1)
     styled(figure, LEGEND_PX + inner_px + AXIS_PX, left_px=104, top_px=LEGEND_PX, bottom_px=AXIS_PX)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
+    figure.update_xaxes(range=[lowest - MARGIN, 1], tickformat=".0%")
     figure.update_yaxes(autorange="reversed")
     legend = {"orientation": "h", "x": 0, "y": 1 + 6 / inner_px, "yanchor": "bottom", "bgcolor": CLEAR}
-    figure.update_layout(showlegend=True, legend=legend | {"itemclick": False, "itemdoubleclick": False})
+    figure.update_layout(
+        scattermode="group", showlegend=True, legend=legend | {"itemclick": False, "itemdoubleclick": False}
+    )
     return figure
 
 

@@ -85,13 +85,9 @@ def _matches(entry: Entry, kind: Kind, genres: Sequence[str]) -> bool:
     result = entry.classification
     if genres and not (result and result["genre"] in genres):
         return False
-    match kind:
-        case Kind.ALL:
-            return True
-        case Kind.FAILED:
-            return entry.state is State.FAILED
-        case _:
-            return result is not None and result["uncertain"] == (kind is Kind.NOT_SURE)
+    if kind in (Kind.ALL, Kind.FAILED):
+        return kind is Kind.ALL or entry.state is State.FAILED
+    return result is not None and result["uncertain"] == (kind is Kind.NOT_SURE)
 
 
 def _table(entries: Sequence[Entry]) -> None:
@@ -178,7 +174,8 @@ def _select(entries: Sequence[Entry], shown: Sequence[Entry]) -> None:
 
 
 def _genre_counts(entries: Sequence[Entry]) -> None:
-    counts = Counter(result["genre"] for entry in entries if (result := entry.classification))
+    results = [result for entry in entries if (result := entry.classification)]
+    counts = Counter("not sure" if result["uncertain"] else result["genre"] for result in results)
     if counts.total() > 1:
         st.subheader("Genres in this batch", anchor=False)
         spoken = ", ".join(f"{genre_name(genre)} {count}" for genre, count in counts.most_common())

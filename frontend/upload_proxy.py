@@ -5,9 +5,9 @@ page contains a signed URL, the storage needs no cross-origin rules and may be p
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -57,8 +57,6 @@ SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, no-transform",
 }
-
-_log = logging.getLogger(__name__)
 
 
 class Stage(StrEnum):
@@ -166,9 +164,8 @@ async def receive(request: Request) -> Response:
     session.start(int(length))
     reason: str | None = INTERRUPTED
     try:
-        reason = await _send(request, session)
-    except (ClientDisconnect, TimeoutError, _WithdrawnError):
-        _log.info("An upload was broken off after %d of %d bytes", session.sent_bytes, session.total_bytes)
+        with suppress(ClientDisconnect, TimeoutError, _WithdrawnError):
+            reason = await _send(request, session)
     finally:
         session.end(reason)
     return _error(502, reason) if reason else JSONResponse({"stored": True}, status_code=201)

@@ -26,7 +26,7 @@ CANNOT = """
   another genre still gets one of the ten; at best it is marked *Not sure*.
 - Genres overlap, and people disagree about them too.{weakest}
 - Speech, noise and silence are mostly marked *Not sure*, but not always.
-- Bad recordings change answers. The Model page shows how much.
+- Bad recordings change answers. The model card, on the Model page, shows how much.
 - It says nothing about the artist, the lyrics, the year or the quality.
 """
 

@@ -1,6 +1,7 @@
 """The first page: recordings are dropped or recorded here, and the page shows how far each is."""
 
 import secrets
+from collections import Counter
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from frontend.text import plain, retention
 from frontend.upload_queue import Task, UploadQueue
 
 VISIT = "visit"
-MICROPHONE = "microphone"
 # The models use frequencies up to 11 kHz. A higher rate only takes more memory.
 RECORDING_RATE_HZ = 22_050
 
@@ -40,6 +40,11 @@ class Visit:
     def fetch_limits(self) -> None:
         """Fetch again what the service accepts."""
         self.limits = Task(lambda: service().limits())
+
+    def clear(self) -> None:
+        """Forget all files that have ended."""
+        self.batch.clear()
+        self.opened = None
 
     def open(self, entry: Entry | None) -> None:
         """Open the result of a file in the dialog, or close the dialog."""
@@ -80,7 +85,7 @@ def _files(visit: Visit, drawn: Outside) -> None:
     """Draw the drop zone, the microphone and the files, and move the files forward."""
     left, right = st.columns([5, 3], gap="medium")
     with right:
-        recording = st.audio_input("Or record with the microphone", sample_rate=RECORDING_RATE_HZ, key=MICROPHONE)
+        recording = st.audio_input("Or record with the microphone", sample_rate=RECORDING_RATE_HZ, key="microphone")
     report = uploader.report(visit.id)
     if report is not None:
         visit.batch.add(report.held, visit.limits.result)
@@ -160,7 +165,7 @@ def _many(visit: Visit) -> None:
         for label, icon, on_click, enabled in (
             ("Cancel all", ":material/close:", lambda: queue.cancel(batch.entries), batch.unfinished),
             ("Try again", ":material/refresh:", lambda: queue.retry(batch.entries), retryable),
-            ("Clear", ":material/delete_sweep:", lambda: _clear(visit), not batch.unfinished),
+            ("Clear", ":material/delete_sweep:", visit.clear, not batch.unfinished),
         ):
             st.button(label, icon=icon, key=f"all-{label}", on_click=on_click, disabled=not enabled)
     _trouble(visit)
@@ -169,15 +174,9 @@ def _many(visit: Visit) -> None:
 
 def progress_words(batch: Batch) -> str:
     """How many files are in each state: 3 of 12 done, 1 failed."""
-    counts = batch.counts
-    others = [State.FAILED, State.CANCELLED, State.UPLOADING, State.CLASSIFYING, State.WAITING]
-    parts = [f"{counts[state]} {state.value}" for state in others if counts[state]]
+    counts = Counter(entry.state for entry in batch.entries)
+    parts = [f"{counts[state]} {state}" for state in State if counts[state] and state is not State.DONE]
     return ", ".join([f"{counts[State.DONE]} of {len(batch.entries)} done", *parts])
-
-
-def _clear(visit: Visit) -> None:
-    visit.batch.clear()
-    visit.open(None)
 
 
 def _trouble(visit: Visit) -> None:

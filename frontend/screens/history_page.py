@@ -49,8 +49,10 @@ def page() -> None:
         return
     for summary in found:
         _row(summary)
-    if not found:
-        st.info(_nothing(visit))
+    if not found and visit.next_cursor is not None:
+        st.info("No match so far. There are older results to search.")
+    elif not found:
+        st.info("No result matches." if any(filters.values()) else "No results yet. Classify a recording first.")
     _page_buttons(visit)
 
 
@@ -83,12 +85,6 @@ def _fetch(visit: Visit) -> list[Summary]:
             break
     visit.next_cursor = cursor
     return found
-
-
-def _nothing(visit: Visit) -> str:
-    if visit.next_cursor is not None:
-        return "No match so far. There are older results to search."
-    return "No result matches." if any(visit.filters.values()) else "No results yet. Classify a recording first."
 
 
 def _row(summary: Summary) -> None:

@@ -124,7 +124,7 @@ def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
 
 
 def _precision_recall(matrix: list[list[int]], labels: list[str]) -> None:
-    share = partial(st.column_config.ProgressColumn, format="percent", min_value=0, max_value=1)
+    share = partial(st.column_config.ProgressColumn, format="percent", min_value=0, max_value=1, width=135)
     st.dataframe(
         [
             {"genre": genre_name(label), "precision": round(precision, 2), "recall": round(recall, 2)}

@@ -16,7 +16,6 @@ from frontend.upload_proxy import audio_path
 from frontend.views import Kind, chart, downloads, failed, still_trying, swatch, table
 
 OPENED = "opened-result"
-MIN_PAUSE_S = 1.0
 
 RUNNERS_UP = 3
 MAX_SPOKEN_SEGMENTS = 12
@@ -24,7 +23,6 @@ UNPLAYABLE_SUFFIXES = frozenset({".wma", ".aif", ".aiff", ".aifc", ".au", ".snd"
 UNPLAYABLE_CODECS = ("wma", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "alac")
 STEPS = {"decode": "decoding", "overview": "preview spectrogram", "svm": "SVM", "vgg19": "VGG19"}
 UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
-NOT_FOUND = (400, 404)
 
 
 @dataclass(slots=True)
@@ -64,7 +62,7 @@ def show(result_id: str) -> None:
         _failed(error)
         return
     if isinstance(opened, Pending):
-        st.fragment(_wait, run_every=max(opened.retry_after_s, MIN_PAUSE_S))(result_id)
+        st.fragment(_wait, run_every=max(opened.retry_after_s, 1.0))(result_id)
         return
     result = opened.result
     st.caption(plain(file_name(result["id"])))
@@ -134,7 +132,7 @@ def _wait(result_id: str) -> None:
 
 
 def _failed(error: ApiError) -> None:
-    if error.status in NOT_FOUND:
+    if error.status in (400, 404):
         st.warning(UNKNOWN)
     else:
         failed(error, "result-again")

@@ -7,7 +7,6 @@ a token for each file to be sent.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -54,7 +53,13 @@ def report(visit: str) -> Report | None:
     state = st.session_state.get(KEY)
     message = state.get("files") if isinstance(state, Mapping) else None
     try:
-        return _parse(message) if message is not None and message["visit"] == visit else None
+        if message is None or message["visit"] != visit:
+            return None
+        held = tuple(
+            BrowserFile(int(number), str(name), int(size_bytes), None if result_id is None else str(result_id))
+            for number, name, size_bytes, result_id in message["held"]
+        )
+        return Report(held, frozenset(str(token) for token in message["ended"]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -86,11 +91,3 @@ def drop_zone(*, visit: str, limits: Limits | None, path: str, sending: Mapping[
         },
         on_files_change=lambda: None,
     )
-
-
-def _parse(message: Any) -> Report:
-    held = tuple(
-        BrowserFile(int(number), str(name), int(size_bytes), None if result_id is None else str(result_id))
-        for number, name, size_bytes, result_id in message["held"]
-    )
-    return Report(held, frozenset(str(token) for token in message["ended"]))

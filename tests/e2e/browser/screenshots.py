@@ -1,8 +1,7 @@
-"""Takes the pictures of the pages that are in the documents: ``make screenshots [MUSIC=folder]``.
+"""Takes the screenshots in docs/images: ``make screenshots [MUSIC=folder]``.
 
-They show what becomes of the recordings in the folder. Of one that has folders, as GTZAN has, they show a recording of
-each, in many formats, with a medley and a file that is none; without one, synthesised sounds, which no genre suits. It
-is no test: somebody has to look at what it writes.
+They show the recordings in the folder. Of a folder of folders, such as GTZAN, they show one recording of each in many
+formats, a medley, and a file without audio. Without a folder the sounds are synthesised. Look at what it writes.
 """
 
 import argparse
@@ -32,19 +31,19 @@ FOLDER = REPOSITORY / "docs" / "images"
 SETTLING_MS = 250
 # How long the page takes at most to draw itself for a phone, having been on a desk.
 TURNING_MS = 3000
-# What browsers do not play and what is rare are not in the pictures more than once.
+# Formats that browsers do not play, and rare ones, occur once.
 CRATE_FORMATS = ("mp3", "flac", "wav", "m4a", "ogg", "mp3", "aiff", "mp3", "flac", "wma")
 CRATE_RATE_HZ = 44_100
-MEDLEY_S = (30, 30, 20)
+MEDLEY_S = (30, 20, 30)
 # Streamlit's page scrolls inside of itself, so that the browser does not know how long it is.
 HEIGHT = "() => document.querySelector('[data-testid=stMain]').scrollHeight"
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Take the pictures of the pages.")
+    parser = argparse.ArgumentParser(description="Take screenshots of the pages.")
     parser.add_argument("--music", type=Path, help="folder with the recordings to show")
-    parser.add_argument("--output", type=Path, default=FOLDER, help="where the pictures go")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="where the screenshots go")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -71,28 +70,28 @@ def running(folder: Path) -> Iterator[tuple[System, Website]]:
 
 
 def synthesised(folder: Path) -> list[Path]:
-    """Sounds in every format, and a file that is none."""
+    """Sounds in every format, and a file without audio."""
     names = [f"take {number}.{form}" for number, form in enumerate(FORMATS, start=1)]
     return [*(recording(folder, name, duration_s=70, seed=seed) for seed, name in enumerate(names)), broken(folder)]
 
 
 def broken(folder: Path) -> Path:
-    """A file whose name says more than it holds."""
+    """A text file with the name of an MP3 file."""
     file = folder / "liner notes.mp3"
     file.write_bytes(REFUSED["text.mp3"][0])
     return file
 
 
 def crate(music: Path, folder: Path) -> list[Path]:
-    """The recordings in ``music``; where it has folders, one of each of these, a medley of three, and what is none."""
+    """The recordings in ``music``; of folders in it one each, with a medley of three and a file without audio."""
     genres = [[each for each in sorted(inner.iterdir()) if each.is_file()] for inner in folders(music)]
     if not genres:
         return sorted(each for each in music.iterdir() if each.is_file())
     files, sounds = [], []
-    for place, tracks in enumerate(genres):
-        number = place % len(tracks)
+    for index, tracks in enumerate(genres):
+        number = index % len(tracks)
         sounds.append(heard(tracks[number]))
-        form = CRATE_FORMATS[place % len(CRATE_FORMATS)]
+        form = CRATE_FORMATS[index % len(CRATE_FORMATS)]
         files.append(folder / f"{tracks[number].parent.name} {number + 1:02}.{form}")
         files[-1].write_bytes(encode(form, sounds[-1], CRATE_RATE_HZ, channels=2))
     parts = zip((sounds[len(sounds) // 2], sounds[-1], sounds[0]), MEDLEY_S, strict=True)
@@ -117,7 +116,7 @@ def heard(track: Path) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A browser, and where its pictures go."""
+    """A browser, and where its screenshots go."""
 
     browser: Browser
     website: Website
@@ -125,7 +124,7 @@ class Camera:
     scratch: Path
 
     def take_all(self, system: System, files: list[Path]) -> None:
-        """Every page as it is on a desk and on a phone, and in the dark where colours matter."""
+        """Every page on a desktop, on a phone and in dark mode."""
         self.take("classify", "/")
         with self.visit() as visit:
             visit.open()
@@ -144,7 +143,7 @@ class Camera:
             self.take(page, f"/{page}")
 
     def take(self, name: str, path: str) -> None:
-        """One page three times."""
+        """One page in three forms."""
         forms = (("", WIDE_PX, "light"), ("-dark", WIDE_PX, "dark"), ("-phone", NARROW_PX, "light"))
         for ending, viewport, scheme in forms:
             with self.visit(viewport=viewport, color_scheme=scheme) as visit:
@@ -153,7 +152,7 @@ class Camera:
 
     @contextmanager
     def visit(self, **options: object) -> Iterator[Visit]:
-        """A visitor who lives in Greenwich and dislikes things that move."""
+        """A visitor in UTC, without animations."""
         settings = {"viewport": WIDE_PX, "locale": "en-GB", "timezone_id": "UTC", "reduced_motion": "reduce", **options}
         context = self.browser.new_context(**settings)
         visit = Visit(context, self.website, self.scratch / "visit")
@@ -162,17 +161,17 @@ class Camera:
         context.close()
 
     def shoot(self, visit: Visit, name: str) -> None:
-        """The whole page, once it stands still, as a small PNG."""
+        """The whole page, once it no longer changes, as a small PNG."""
         visit.settle()
         visit.page.mouse.move(0, 0)
         shot = still(visit.page)
         while (height_px := visit.page.evaluate(HEIGHT)) != visit.page.viewport_size["height"]:
             visit.page.set_viewport_size({"width": visit.page.viewport_size["width"], "height": height_px})
             shot = still(visit.page)
-        picture = Image.open(io.BytesIO(shot)).convert("RGB")
+        image = Image.open(io.BytesIO(shot)).convert("RGB")
         file = self.output / f"{name}.png"
-        file.write_bytes(small(picture))
-        print(f"{file.name}: {picture.width} × {picture.height}, {file.stat().st_size / 1000:.0f} kB")
+        file.write_bytes(small(image))
+        print(f"{file.name}: {image.width} × {image.height}, {file.stat().st_size / 1000:.0f} kB")
 
 
 def still(page: Page) -> bytes:
@@ -184,10 +183,10 @@ def still(page: Page) -> bytes:
     return now
 
 
-def small(picture: Image.Image) -> bytes:
-    """A PNG of 256 colours, which are chosen so that those of little areas are kept too."""
+def small(image: Image.Image) -> bytes:
+    """A PNG of 256 colours, with those of small areas among them."""
     file = io.BytesIO()
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     few.save(file, "PNG", optimize=True)
     return file.getvalue()
 

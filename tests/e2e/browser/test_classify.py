@@ -130,7 +130,7 @@ def test_cancelled_files_can_be_tried_again_without_choosing_them(visit: Visit, 
 
 
 def row(page: Page, name: str) -> Locator:
-    """The row of a file in the table, which is drawn as a picture but is a table for those who do not see it."""
+    """The row of a file in the table, which is drawn on a canvas, with a hidden table for screen readers."""
     return page.get_by_role("row", include_hidden=True).filter(has_text=name)
 
 

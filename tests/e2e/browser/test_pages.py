@@ -32,13 +32,15 @@ def result_path(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str
     return f"/result?id={SOME_RESULT}"
 
 
-@pytest.mark.parametrize("place", [*HEADINGS, "a result", "several files"])
-def test_it_fits_a_phone_and_everything_has_words(visit: Visit, result_path: str, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("page_name", [*HEADINGS, "a result", "several files"])
+def test_it_fits_a_phone_and_everything_has_words(
+    visit: Visit, result_path: str, tmp_path: Path, page_name: str
+) -> None:
     page = visit.page
     page.set_viewport_size(NARROW_PX)
-    visit.open({"a result": result_path, "several files": "/"}.get(place, place))
-    expect(page.get_by_role("heading", level=1)).to_have_text(HEADINGS.get(place, re.compile("Result|Tonearm")))
-    if place == "several files":
+    visit.open({"a result": result_path, "several files": "/"}.get(page_name, page_name))
+    expect(page.get_by_role("heading", level=1)).to_have_text(HEADINGS.get(page_name, re.compile("Result|Tonearm")))
+    if page_name == "several files":
         visit.choose(recording(tmp_path, "one.wav"), recording(tmp_path, "two.wav"))
         expect(page.get_by_text("2 of 2 done")).to_be_visible()
     visit.settle()

@@ -118,8 +118,8 @@ class Visit:
             self._problems.append(text)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        place = message.location.get("url", "")
-        self._note(f"console {message.type}: {message.text} ({place})", problem=message.type == "error")
+        url = message.location.get("url", "")
+        self._note(f"console {message.type}: {message.text} ({url})", problem=message.type == "error")
 
     def _on_exception(self, error: WebError) -> None:
         self._note(f"exception: {error.error}", problem=True)
