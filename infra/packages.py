@@ -42,7 +42,6 @@ DEPLOYED_AT = "/home/site/wwwroot"
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 ZIP_LEVEL = 3  # twice as fast as the usual 6, for 6 % more
 MB_BYTES = 1_000_000
-PARTS_SHOWN = 5
 
 
 class PackageError(Exception):
@@ -150,11 +149,10 @@ def describe(archive: Path) -> str:
             part = path.relative_to(folder)
             part = part.relative_to(SITE_PACKAGES) if part.is_relative_to(SITE_PACKAGES) else part
             sizes[part.parts[0].removesuffix(".libs")] += path.stat().st_size  # a dependency, or what is beside them
-    unpacked_mb = sizes.total() / MB_BYTES
-    packed_mb = archive.stat().st_size / MB_BYTES
+    unpacked_mb, packed_mb = sizes.total() / MB_BYTES, archive.stat().st_size / MB_BYTES
     with archive.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    parts = [f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(PARTS_SHOWN)]
+    parts = [f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(5)]
     heading = f"{folder.name}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed"
     return "\n".join([heading, *parts, f"  {archive}  sha256 {sha256}"])
 
