@@ -1,8 +1,8 @@
 """The queue trigger: runs a function on each message, with retries, then moves the message to the poison queue.
 
 As in Azure, storage counts the tries: a message is hidden while its function runs, and its dequeue count rises each
-time it is received. So the tries of a message count over a crash of this process too. `pause`, `call` and
-`retry` are the blob trigger's too.
+time it is received. So the tries of a message count over a crash of this process too. The blob trigger uses `pause` and
+`retry` as well.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def call[T](function: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(function)
     except AzureError as error:
-        logger.warning("storage does not answer: %s: %s", type(error).__name__, error)
+        logger.warning("a call to storage failed: %s: %s", type(error).__name__, error)
         await asyncio.sleep(OUTAGE_DELAY_S)
         raise
 
