@@ -1,4 +1,4 @@
-"""What is measured of Tonearm: the stages of an answer, whole answers, long recordings, threads, memory and starts."""
+"""What is measured of Tonearm: the stages of an answer, whole answers, threads, long recordings, memory and starts."""
 
 import json
 import subprocess
@@ -12,7 +12,6 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 
 import httpx
-import numpy as np
 import psutil
 
 from bench.measure import Figures, Work, alternately, ratio, summary, timed
@@ -56,11 +55,10 @@ def first_window(source: bytes) -> Floats:
     return next(iter(AudioReader(source).windows())).samples
 
 
-def decoding() -> dict[str, Figures]:
-    """Decoding 30 s of each format to windows. ``wav_cd`` is 44,100 Hz stereo."""
-    sources = {name: clip(name) for name in FORMATS}
-    sources["wav_cd"] = encode("wav", music(CLIP_S, 44_100), 44_100, channels=2)
-    return {name: timed(partial(_decode, source)) for name, source in sources.items()}
+def decode(source: bytes) -> None:
+    """Decode a recording to windows."""
+    for _ in AudioReader(source).windows():
+        pass
 
 
 def stages(classifiers: dict[Mode, Classifier]) -> dict[str, Work]:
@@ -70,52 +68,14 @@ def stages(classifiers: dict[Mode, Classifier]) -> dict[str, Work]:
     banks, vgg19 = classifiers["accurate"].banks, classifiers["accurate"].vgg19
     columns = spectrum(samples, banks)
     mel = columns.mel
-    one_tile, three_tiles = tiles(mel, 1), tiles(mel)
+    one_tile = tiles(mel, 1)
     return {
-        "decode": lambda: _decode(source),
+        "decode": lambda: decode(source),
         "spectrum": lambda: spectrum(samples, banks).mel,
         "features": lambda: svm_features.vector(columns, mel),
         "vgg19_1_tile": lambda: vgg19.scores(one_tile),
-        "vgg19_3_tiles": lambda: vgg19.scores(three_tiles),
         **{mode: partial(classifiers[mode].classify, source) for mode in MODES},
     }
-
-
-def small_stages(classifier: Classifier) -> Figures:
-    """The stages that take less than a millisecond. ``ensemble_ms``: calibration, pooling and segments."""
-    source = clip()
-    columns = spectrum(first_window(source), classifier.banks)
-    features = svm_features.vector(columns, columns.mel)[None]
-    results = [classifier.classify(source) for _ in range(30)]
-    return {
-        "tiles": timed(lambda: tiles(columns.mel)),
-        "svm": timed(lambda: classifier.svm.scores_and_similarity(features)),
-        "json": timed(results[0].to_json),
-        "ensemble_ms": float(np.median([result.timings_ms["ensemble"] for result in results])),
-    }
-
-
-def compressed(classifiers: dict[Mode, Classifier]) -> dict[str, dict[str, Figures]]:
-    """Whole answers about 30 s of MP3 and M4A, by mode."""
-    sources = {name: clip(name) for name in ("mp3", "m4a")}
-    return {
-        mode: {name: timed(partial(classifiers[mode].classify, source)) for name, source in sources.items()}
-        for mode in MODES
-    }
-
-
-def growth(classifier: Classifier, minutes: tuple[float, ...]) -> Figures:
-    """Time by duration of an MP3, and the line through it: milliseconds per minute of audio, and r²."""
-    rows = []
-    minute = clip("mp3", 60)
-    for duration_min in minutes:
-        # An MP3 is a sequence of frames: the same minute repeated is a longer recording.
-        source = clip("mp3", 60 * duration_min) if duration_min < 1 else minute * round(duration_min)
-        timing = timed(partial(classifier.classify, source), runs=3, min_s=0)
-        rows.append({"minutes": duration_min, "median_ms": timing["median_ms"]})
-    x, y = (np.array([row[name] for row in rows]) for name in ("minutes", "median_ms"))
-    slope, correlation = float(np.polyfit(x, y, 1)[0]), float(np.corrcoef(x, y)[0, 1])
-    return {"rows": rows, "ms_a_minute": round(slope, 1), "r_squared": round(correlation**2, 5)}
 
 
 def clips_a_second(classifier: Classifier, threads: int, n_clips: int = 64) -> float:
@@ -131,9 +91,11 @@ def processes(classifier: Classifier) -> Figures:
     """Peak memory and starts, each in processes of its own, and an hour of MP3."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        contents = {"clip.wav": clip(), "hour.mp3": clip("mp3", 60) * 60, "two_hours.mp3": clip("mp3", 60) * 120}
-        for file, content in contents.items():
-            (folder / file).write_bytes(content)
+        hour, two_hours = folder / "hour.mp3", folder / "two_hours.mp3"
+        # An MP3 is a sequence of frames: the same minute repeated is a longer recording.
+        minute = clip("mp3", 60)
+        hour.write_bytes(60 * minute)
+        two_hours.write_bytes(120 * minute)
         storage = Storage(folder)
         storage.start()
         try:
@@ -141,16 +103,10 @@ def processes(classifier: Classifier) -> Figures:
         finally:
             storage.stop()
         return {
-            "memory_clip": _peak_memory(folder / "clip.wav"),
-            "memory_two_hours_mp3": _peak_memory(folder / "two_hours.mp3"),
-            "hour_mp3_fast": timed(lambda: classifier.classify(folder / "hour.mp3"), runs=1, min_s=0),
+            "memory_two_hours_mp3": _peak_memory(two_hours),
+            "hour_mp3_fast": timed(lambda: classifier.classify(hour), runs=1, min_s=0),
             "cold_start": starts,
         }
-
-
-def _decode(source: bytes) -> None:
-    for _ in AudioReader(source).windows():
-        pass
 
 
 def _peak_memory(source: Path) -> Figures:

@@ -1,4 +1,4 @@
-"""Baselines, measured in the same run: librosa with the whole VGG19 in float32, and the processor's peak speed."""
+"""Baselines, measured in the same run: librosa, the whole VGG19, and the served network, both in float32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,35 +9,25 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.measure import Work
 from tonearm.constants import GENRES, MEL_BANDS, MFCC_COEFFICIENTS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.types import Floats
 
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 """VGG19's blocks: channels, and number of 3 by 3 convolutions before the pooling (Simonyan & Zisserman, 2015)."""
 
-PRODUCT_SIZE = 1_024
-PRODUCT_GIGA_MAC = PRODUCT_SIZE**3 / 1e9  # thousand million multiply-accumulate operations
 
-_OPSETS = [helper.make_opsetid("", 18)]
-
-
-def librosa_features(samples: Floats) -> Work:
-    """The means and variances of librosa's features; each call makes its own Fourier transform."""
-
-    def work() -> None:
-        for series in (
-            librosa.feature.chroma_stft(y=samples, sr=SAMPLE_RATE_HZ),
-            librosa.feature.rms(y=samples),
-            librosa.feature.spectral_centroid(y=samples, sr=SAMPLE_RATE_HZ),
-            librosa.feature.spectral_bandwidth(y=samples, sr=SAMPLE_RATE_HZ),
-            librosa.feature.spectral_rolloff(y=samples, sr=SAMPLE_RATE_HZ),
-            librosa.feature.zero_crossing_rate(y=samples),
-            librosa.feature.mfcc(y=samples, sr=SAMPLE_RATE_HZ, n_mfcc=MFCC_COEFFICIENTS),
-        ):
-            series.mean(), series.var()
-
-    return work
+def librosa_features(samples: Floats) -> None:
+    """Compute the means and variances of librosa's features; each call makes its own Fourier transform."""
+    for series in (
+        librosa.feature.chroma_stft(y=samples, sr=SAMPLE_RATE_HZ),
+        librosa.feature.rms(y=samples),
+        librosa.feature.spectral_centroid(y=samples, sr=SAMPLE_RATE_HZ),
+        librosa.feature.spectral_bandwidth(y=samples, sr=SAMPLE_RATE_HZ),
+        librosa.feature.spectral_rolloff(y=samples, sr=SAMPLE_RATE_HZ),
+        librosa.feature.zero_crossing_rate(y=samples),
+        librosa.feature.mfcc(y=samples, sr=SAMPLE_RATE_HZ, n_mfcc=MFCC_COEFFICIENTS),
+    ):
+        series.mean(), series.var()
 
 
 def librosa_tiles(samples: Floats) -> Floats:
@@ -79,7 +69,7 @@ def vgg19() -> onnx.ModelProto:
     tiles = helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["n", 1, MEL_BANDS, TILE_COLUMNS])
     logits = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", len(GENRES)])
     graph = helper.make_graph(nodes, "vgg19", [tiles], [logits], weights)
-    return helper.make_model(graph, opset_imports=_OPSETS, ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 def giga_mac(model: onnx.ModelProto) -> float:
@@ -114,28 +104,6 @@ def float32(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
     return model
-
-
-def products() -> dict[str, Work]:
-    """The most arithmetic that one core can do: ONNX Runtime's product of two large matrices, float32 and int8."""
-    shape = (PRODUCT_SIZE, PRODUCT_SIZE)
-    rng = np.random.default_rng(1)
-    floats = rng.normal(size=shape).astype(np.float32)
-    inputs, weights = rng.integers(0, 255, shape, np.uint8), rng.integers(-64, 64, shape, np.int8)
-    return {
-        "float32": _product("MatMul", floats, floats, TensorProto.FLOAT),
-        "int8": _product("MatMulInteger", inputs, weights, TensorProto.INT32),
-    }
-
-
-def _product(kind: str, left: np.ndarray, right: np.ndarray, output: int) -> Work:
-    # `right` is a constant, as weights are, so that ONNX Runtime packs it beforehand.
-    a = helper.make_tensor_value_info("a", helper.np_dtype_to_tensor_dtype(left.dtype), left.shape)
-    c = helper.make_tensor_value_info("c", output, left.shape)
-    node = helper.make_node(kind, ["a", "b"], ["c"])
-    graph = helper.make_graph([node], "product", [a], [c], [numpy_helper.from_array(right, "b")])
-    run = one_core(helper.make_model(graph, opset_imports=_OPSETS, ir_version=9))
-    return lambda: run({"a": left})
 
 
 def one_core(model: onnx.ModelProto) -> Callable[[dict[str, np.ndarray]], np.ndarray]:

@@ -36,32 +36,27 @@ OVERLOAD_USERS, OVERLOAD_S = 300, 20.0
 SOAK_USERS, SOAK_CLIPS = 8, 6_000  # memory must not grow over them
 UPLOADS, UPLOAD_ROUNDS, SINGLE_UPLOADS, UPLOAD_THREADS = 200, 5, 20, 8
 UPLOADS_TIMEOUT_S = 600.0
-HTTP_S = 10.0  # of a hundred users before and after each round of uploads
+HTTP_S = 10.0  # of one user, and of a hundred before and after each round of uploads
 POLL_INTERVAL_S = 0.05
-STEPS = ("wav", "paced", "mp3", "soak", "one_user", "overload", "after_overload", "uploads")
+STEPS = ("wav", "paced", "mp3", "soak", "one_user", "overload", "uploads")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description="Puts the whole system under load.")
     parser.add_argument("--mode", action="append", choices=("fast", "accurate"), help="which (default: both)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of the hundred users (default: %(default)s)")
     parser.add_argument("--step", action="append", choices=STEPS, help="which (default: all)")
-    parser.add_argument("--on-disk", action="store_true", help="storage on disk, as in `make run`")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where to write the figures (default: %(default)s)")
     options = parser.parse_args()
-    results: Figures = {"machine": machine(), "storage": "on disk" if options.on_disk else "in memory"}
+    results: Figures = {"machine": machine()}
     with tempfile.TemporaryDirectory() as name:
         folders = {kind: _write_clips(Path(name, kind)) for kind in ("wav", "mp3")}
         for mode in options.mode or ("fast", "accurate"):
             folder = Path(name, mode)
             folder.mkdir()
-            storage = Storage(folder, in_memory=not options.on_disk)
-            system = System(folder, REPOSITORY, {"TONEARM_MODE": mode}, storage=storage)
-            results[mode] = measure(mode, system, folders, options.seconds, options.step or STEPS)
+            system = System(folder, REPOSITORY, {"TONEARM_MODE": mode}, storage=Storage(folder, in_memory=True))
+            results[mode] = measure(mode, system, folders, options.step or STEPS)
             pp({mode: results[mode]}, width=140)
-    options.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"written: {options.out}")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _write_clips(folder: Path) -> Path:
@@ -71,7 +66,7 @@ def _write_clips(folder: Path) -> Path:
     return folder
 
 
-def measure(mode: Mode, system: System, clips: dict[str, Path], seconds: float, chosen: Collection[str]) -> Figures:
+def measure(mode: Mode, system: System, clips: dict[str, Path], chosen: Collection[str]) -> Figures:
     """Start the system, run the chosen steps one after another, and stop it."""
     system.storage.start()
     system.start()
@@ -80,13 +75,12 @@ def measure(mode: Mode, system: System, clips: dict[str, Path], seconds: float, 
         users(1, 3)
         figures: Figures = {"memory_at_rest_mb": _memory_mb(psutil.Process(system.pid))}
         steps: dict[str, Callable[[], Figures]] = {
-            "wav": lambda: users(USERS, seconds),
-            "paced": lambda: users(USERS, seconds, EVERY_S),
-            "mp3": lambda: _users(system, clips["mp3"], USERS, seconds / 2),
+            "wav": lambda: users(USERS, SECONDS),
+            "paced": lambda: users(USERS, SECONDS, EVERY_S),
+            "mp3": lambda: _users(system, clips["mp3"], USERS, SECONDS / 2),
             "soak": lambda: users(SOAK_USERS, SOAK_CLIPS / users(USERS, HTTP_S)["answered_a_second"]),
-            "one_user": lambda: users(1, seconds / 6),
+            "one_user": lambda: users(1, HTTP_S),
             "overload": lambda: users(OVERLOAD_USERS, OVERLOAD_S),
-            "after_overload": lambda: users(1, seconds / 6),
             "uploads": lambda: Uploads(system, clips["wav"]).measure(lambda: users(USERS, HTTP_S)),
         }
         for name in tqdm([name for name in STEPS if name in chosen], desc=mode, leave=False):

@@ -22,7 +22,6 @@ from bench.users import unique
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY, System
 from tonearm import manifest
-from tonearm.classifier import Classifier
 from tonearm.decoding.audio import AudioReader
 from tonearm.models import VGG19_FILE, OnnxModel
 
@@ -74,12 +73,6 @@ def test_every_request_has_unique_bytes_and_the_same_sound(kind: str) -> None:
     assert len(set(sent)) == 300
     changed = np.abs(answers.first_window(sent[299]) - answers.first_window(content)) > 1e-3
     assert changed.sum() < 100
-
-
-def test_growth_is_a_line() -> None:
-    figures = answers.growth(Classifier.load(mode="fast"), (0.1, 1))
-    assert [row["minutes"] for row in figures["rows"]] == [0.1, 1]
-    assert figures["ms_a_minute"] > 0
 
 
 def test_the_clip_is_like_gtzans() -> None:
