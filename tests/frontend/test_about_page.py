@@ -4,7 +4,7 @@ from frontend import errors
 from tests.frontend.fakes import GENRES, VERSION, Catalogue, model, screen, words
 
 
-def test_it_says_what_it_can_do_in_the_models_own_figures(catalogue: Catalogue) -> None:
+def test_the_figures_are_the_models(catalogue: Catalogue) -> None:
     text = words(screen("about").run())
     found = model()["metrics"]["protocols"]["artist10"]
     assert f"**{100 * found['ensemble']['accuracy']:.0f} %** were right" in text
@@ -25,12 +25,12 @@ def test_it_says_what_it_can_do_in_the_models_own_figures(catalogue: Catalogue) 
         (None, "Recordings stay until someone deletes them."),
     ],
 )
-def test_it_says_how_long_recordings_stay(catalogue: Catalogue, days: int | None, expected: str) -> None:
+def test_how_long_recordings_stay(catalogue: Catalogue, days: int | None, expected: str) -> None:
     catalogue.retention_days = days
     assert expected in words(screen("about").run())
 
 
-def test_without_the_service_it_says_the_rest(catalogue: Catalogue) -> None:
+def test_without_the_service(catalogue: Catalogue) -> None:
     catalogue.down = True
     page = screen("about").run()
     text = words(page)

@@ -136,7 +136,7 @@ def test_limits(service: Service) -> None:
         assert client.limits() == LIMITS
 
 
-def test_the_history_is_asked_for_as_wished(service: Service) -> None:
+def test_history_filters(service: Service) -> None:
     summary = {"id": "a/b.wav", "status": "done", "genre": "jazz"}
     service.others["/api/results"] = Answer(200, {"results": [summary], "next_cursor": "more"})
     with Api(service.url) as client:
@@ -155,7 +155,7 @@ def test_the_history_is_asked_for_as_wished(service: Service) -> None:
     }
 
 
-def test_what_belongs_to_a_result(service: Service) -> None:
+def test_spectrogram_feedback_and_recording(service: Service) -> None:
     spectrogram = {"schema": "tonearm.picture/1", "id": "a b.wav", "levels": "AAAA"}
     feedback = {"result_id": "a b.wav", "genre": "blues"}
     recording = {"id": "a b.wav", "url": f"http://storage/a?sig={SECRET}", "expires_at": "2100-01-01T00:00:00Z"}

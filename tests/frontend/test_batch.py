@@ -17,7 +17,7 @@ def states(batch: Batch) -> list[State]:
     return [entry.state for entry in batch.entries]
 
 
-def test_files_are_taken_once_and_in_order() -> None:
+def test_files_are_added_once_and_in_order() -> None:
     batch = Batch()
     two = chosen(2)
     assert [entry.name for entry in batch.add(reversed(two), None)] == ["1.wav", "2.wav"]
@@ -49,7 +49,7 @@ def test_one_file_after_another_takes_its_place() -> None:
     assert len(batch.entries) == 3
 
 
-def test_what_can_be_done() -> None:
+def test_actions() -> None:
     batch = Batch()
     first, second, third, empty = batch.add([*chosen(3), BrowserFile(4, "empty", 0)], None)
     second.finish(done())
@@ -58,7 +58,7 @@ def test_what_can_be_done() -> None:
     assert actions == [Action.CANCEL, Action.OPEN, Action.RETRY, None]
 
 
-def test_what_cannot_be_taken_fails_at_once() -> None:
+def test_files_the_service_would_refuse_fail_at_once() -> None:
     batch = Batch()
     sizes_bytes = [0, 3 * 1024 * 1024, 3 * 1024 * 1024 + 1]
     batch.add([BrowserFile(n, f"{n}.wav", size) for n, size in enumerate(sizes_bytes, 1)], SMALL)
@@ -106,7 +106,7 @@ def test_an_internal_error_is_uploaded_again() -> None:
     assert (entry.state, entry.share, entry.result_id, entry.result) == (State.WAITING, 0.0, None, None)
 
 
-def test_what_has_ended_cannot_be_cancelled() -> None:
+def test_an_ended_file_cannot_be_cancelled() -> None:
     entry = Entry(1, "a.wav", 1)
     entry.finish(done())
     entry.cancel()

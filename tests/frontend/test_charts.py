@@ -38,7 +38,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_picture_traps_a_finger_or_hides_the_theme(name: str) -> None:
+def test_charts_do_not_zoom_and_keep_the_theme(name: str) -> None:
     layout = FIGURES[name].layout
     assert layout.dragmode is False
     assert layout.height > 0
@@ -82,7 +82,7 @@ def test_the_spectrogram_has_whole_decibels_at_true_times_and_frequencies() -> N
     assert "dB" in heatmap.hovertemplate
 
 
-def test_picture_and_genres_share_one_time_axis() -> None:
+def test_spectrogram_and_genres_share_one_time_axis() -> None:
     figure = over_time(classification())
     assert {trace.xaxis or "x" for trace in figure.data} == {"x"}
     assert seconds(figure.layout.xaxis.range) == [0, 90]
@@ -117,7 +117,7 @@ def test_neighbours_of_one_genre_are_one_run() -> None:
     given = segments((0, 10, "jazz", 0.9), (10, 20, "jazz", 0.5), (25, 30, "jazz", 0.9), (30, 40, "rock", 0.9))
     runs = [(each["start_s"], each["end_s"], each["genre"]) for each in charts.merged(given)]
     assert runs == [(0, 20, "jazz"), (25, 30, "jazz"), (30, 40, "rock")]
-    assert given[0]["end_s"] == 10, "what was given is left alone"
+    assert given[0]["end_s"] == 10, "the argument is unchanged"
 
 
 def test_the_most_frequent_genre_is_on_top() -> None:

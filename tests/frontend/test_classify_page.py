@@ -20,7 +20,7 @@ LONG_PENDING = Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "30
 
 
 class Visitor:
-    """Somebody at the page: what is drawn, and what can be done there."""
+    """A user of the page."""
 
     def __init__(self) -> None:
         self.browser = Browser()
@@ -107,7 +107,7 @@ def clicker(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> Visitor:
 
 
 class TestEmpty:
-    def test_limits_are_told_before_an_upload(self, visitor: Visitor) -> None:
+    def test_limits_are_shown_before_an_upload(self, visitor: Visitor) -> None:
         assert visitor.page.title[0].value == "Tonearm"
         assert visitor.zone["hint"].endswith("AU or AIFF, 1 second to 4 hours, up to 512 MB each")
         assert visitor.zone["accept"].startswith("audio/*,.aac,.aiff,.au,.flac,")
@@ -129,7 +129,7 @@ class TestEmpty:
         assert [toast.value for toast in visitor.page.toast] == ["Tried again without success."]
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         visitor.drop("a.wav")
-        assert visitor.states == [State.UPLOADING], "what is not known keeps no file from being sent"
+        assert visitor.states == [State.UPLOADING], "files are sent without known limits"
         visitor.click("Try again")
         assert visitor.zone["hint"].startswith("WAV, MP3")
         assert not visitor.page.toast
@@ -187,7 +187,7 @@ class TestOneFile:
         assert not visitor.progress
         assert "Try again" not in visitor.buttons
 
-    def test_words_of_others_are_no_markdown(self, visitor: Visitor) -> None:
+    def test_file_names_are_not_markdown(self, visitor: Visitor) -> None:
         visitor.drop("![x](http://evil.example/x.png) :red[*a*] $b$.wav")
         (bar,) = visitor.page.get("progress")
         assert r"\!\[x\](http\://evil.example/x.png) \:red\[\*a\*\] \$b\$.wav" in bar.text
@@ -222,7 +222,7 @@ class TestOneFile:
             (problem(500, "internal", "Error", "Traceback in /home/site"), errors.INTERNAL),
         ],
     )
-    def test_what_may_pass_is_tried_again(
+    def test_temporary_errors_are_tried_again(
         self, visitor: Visitor, service: Service, answer: Answer, sentence: str
     ) -> None:
         service.upload = answer

@@ -24,7 +24,7 @@ def entry(name: str, result: Result | None = None, **changes: Any) -> Entry:
     return made
 
 
-def test_one_result_as_json_is_what_the_service_said() -> None:
+def test_one_result_as_json_is_the_services_document() -> None:
     assert json.loads(export.result_json(classification())) == classification()
 
 

@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from frontend import errors
 from frontend.screens import history_page
 from frontend.views import Kind
 from tests.frontend.fakes import Catalogue, failed_summary, screen, summary, words
@@ -41,7 +40,7 @@ def test_each_result_is_a_link_to_it(catalogue: Catalogue) -> None:
     assert "**Jazz** 92 % · 3:35 · 22 Nov 2026, 14:00" in words(page)
 
 
-def test_doubt_and_failure_are_said(catalogue: Catalogue) -> None:
+def test_uncertain_and_failed_results(catalogue: Catalogue) -> None:
     catalogue.history = [summary(uncertain=True, confidence=0.31), failed_summary()]
     text = words(screen("history").run())
     assert "Not sure (Jazz 31 %) · 3:35" in text
@@ -109,17 +108,3 @@ def test_nothing_like_that_so_far(full: Catalogue) -> None:
     page.button(key="history-older").click().run()
     page.button(key="history-older").click().run()
     assert links(page) == [":primary[waltz.mp3]"]
-
-
-def test_the_service_away_then_back(full: Catalogue) -> None:
-    full.down = True
-    page = screen("history").run()
-    assert page.error[0].value == errors.BUSY
-    assert not links(page)
-    assert not page.toast
-    page.button(key="history-again").click().run()
-    assert [toast.value for toast in page.toast] == ["Tried again without success."], "a click is seen to have been one"
-    full.down = False
-    page.button(key="history-again").click().run()
-    assert not page.toast
-    assert len(links(page)) == history_page.PAGE_ROWS

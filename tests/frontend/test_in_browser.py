@@ -132,7 +132,7 @@ def test_files_and_folders_dropped_anywhere(page: Page, storage: Service, folder
     }
 
 
-def test_what_nobody_heard_is_said_again(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:
+def test_a_lost_report_is_repeated(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:
     page = browser.new_page()
     unheard: list[object] = []
     deaf = False

@@ -21,7 +21,7 @@ def named(figure: go.Figure) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_picture_traps_a_finger(name: str) -> None:
+def test_charts_do_not_zoom(name: str) -> None:
     layout = FIGURES[name].layout
     assert layout.dragmode is False
     assert layout.height > 0

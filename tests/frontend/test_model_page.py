@@ -4,7 +4,6 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from frontend import errors
 from frontend.screens.model_page import card_markdown
 from tests.frontend.fakes import VERSION, Catalogue, chart_texts, model, screen, words
 
@@ -83,19 +82,6 @@ def test_a_version_whose_metrics_lack_parts(catalogue: Catalogue, metrics: dict[
     page = drawn()
     assert f"Version **{VERSION}**" in words(page)
     assert page.expander[0].label.startswith("Model card")
-
-
-def test_the_service_away_then_back(catalogue: Catalogue) -> None:
-    catalogue.down = True
-    page = drawn()
-    assert page.error[0].value == errors.BUSY
-    assert not page.toast
-    page.button(key="model-again").click().run()
-    assert [toast.value for toast in page.toast] == ["Tried again without success."], "a click is seen to have been one"
-    catalogue.down = False
-    page.button(key="model-again").click().run()
-    assert not page.toast
-    assert "Training never used a tested track" in words(page)
 
 
 def test_the_card_fits_into_the_page() -> None:

@@ -28,7 +28,7 @@ def plain_words(page: AppTest) -> str:
     return words(page).replace("\\", "")
 
 
-def test_a_recording_has_its_genre_large_and_how_sure_that_is(catalogue: Catalogue) -> None:
+def test_a_result_has_its_genre_and_confidence(catalogue: Catalogue) -> None:
     page = opened()
     text = plain_words(page)
     assert page.header[0].value == "Jazz"
@@ -40,7 +40,7 @@ def test_a_recording_has_its_genre_large_and_how_sure_that_is(catalogue: Catalog
     assert not page.warning
 
 
-def test_the_models_own_doubt_is_said(catalogue: Catalogue) -> None:
+def test_an_uncertain_answer(catalogue: Catalogue) -> None:
     guesses = shares(rock=0.31, hiphop=0.22, metal=0.12)
     catalogue.add(classification(id="a", genre="rock", confidence=0.31, uncertain=True, probabilities=guesses))
     page = opened("a")
@@ -49,7 +49,7 @@ def test_the_models_own_doubt_is_said(catalogue: Catalogue) -> None:
     assert "Best guesses: rock (31 %), hip-hop (22 %) and metal (12 %)." in text
 
 
-def test_all_pictures_are_told_in_words(catalogue: Catalogue) -> None:
+def test_charts_have_text_alternatives(catalogue: Catalogue) -> None:
     bars, time = chart_texts(opened())
     assert bars.startswith("Probabilities. Ensemble: Jazz 92 %, Rock 4 %, Blues 2 %,")
     assert "; SVM: Blues 55 %, Jazz 30 %," in bars
@@ -61,8 +61,8 @@ def test_all_pictures_are_told_in_words(catalogue: Catalogue) -> None:
     )
 
 
-def test_a_page_drawn_anew_while_it_opens_has_all_of_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A click ends the drawing that is under job; Streamlit does so as ``st.stop`` does."""
+def test_a_rerun_while_it_opens_shows_all_of_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A click ends the running script, as ``st.stop`` does."""
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(result_page, "_complete", lambda _: st.stop())
         page = opened()
@@ -70,7 +70,7 @@ def test_a_page_drawn_anew_while_it_opens_has_all_of_it(catalogue: Catalogue, mo
     assert chart_texts(page.run())[1].startswith("Mel spectrogram")
 
 
-def test_without_a_picture_there_is_still_the_genre_over_time(catalogue: Catalogue) -> None:
+def test_without_a_spectrogram_there_is_the_genre_over_time(catalogue: Catalogue) -> None:
     catalogue.add(classification(id="old"), with_spectrogram=False)
     page = opened("old")
     assert "There is no spectrogram." in words(page)
@@ -84,21 +84,21 @@ def test_the_recording_is_played_by_this_server(catalogue: Catalogue) -> None:
     assert "sig=" not in str(player.proto)
 
 
-def test_a_recording_that_was_deleted_is_not_played_and_that_is_said(catalogue: Catalogue) -> None:
+def test_a_deleted_recording(catalogue: Catalogue) -> None:
     catalogue.add(classification(id="gone"), playable=False)
     page = opened("gone")
     assert not page.get("audio")
     assert "has been deleted" in words(page)
 
 
-def test_a_recording_that_browsers_cannot_play_says_so(catalogue: Catalogue) -> None:
+def test_a_recording_that_browsers_cannot_play(catalogue: Catalogue) -> None:
     catalogue.add(classification(id="a.wma", audio={**classification()["audio"], "codec": "wmav2"}))
     page = opened("a.wma")
     assert not page.get("audio")
     assert "Browsers cannot play this format (wmav2)." in words(page)
 
 
-def test_what_was_analysed_is_told(catalogue: Catalogue) -> None:
+def test_details(catalogue: Catalogue) -> None:
     audio = classification()["audio"] | {"damaged": True, "codec": "pcm_s16le", "sample_rate_hz": 8000, "channels": 1}
     catalogue.add(classification(id="a", audio=audio))
     page = opened("a")
@@ -120,7 +120,7 @@ def test_the_link_opens_this_result_again(catalogue: Catalogue) -> None:
     assert code.value == "https://tonearm.example/result?id=7f3a/%C3%89vening%20%2Asession%2A%20%5Blive%5D.mp3"
 
 
-def test_a_failed_one_says_why_and_what_to_do(catalogue: Catalogue) -> None:
+def test_a_failed_result_shows_why(catalogue: Catalogue) -> None:
     page = opened(catalogue.add(failure()))
     assert not page.exception
     (error,) = page.error
@@ -132,7 +132,7 @@ def test_a_failed_one_says_why_and_what_to_do(catalogue: Catalogue) -> None:
     assert page.code
 
 
-def test_a_pending_one_waits_and_is_shown_when_it_comes(catalogue: Catalogue) -> None:
+def test_a_pending_result_is_shown_when_it_arrives(catalogue: Catalogue) -> None:
     catalogue.stored["soon"] = None
     page = opened("soon")
     assert not page.exception
@@ -145,27 +145,13 @@ def test_a_pending_one_waits_and_is_shown_when_it_comes(catalogue: Catalogue) ->
 
 
 @pytest.mark.parametrize("result_id", ["nowhere", "7f3a/../x", "<script>", "a\nb"])
-def test_one_that_is_not_there(catalogue: Catalogue, result_id: str) -> None:
+def test_an_unknown_result(catalogue: Catalogue, result_id: str) -> None:
     page = opened(result_id)
     assert page.warning[0].value == result_page.UNKNOWN
     assert not page.error
 
 
-def test_the_service_away_then_back(catalogue: Catalogue) -> None:
-    catalogue.down = True
-    page = opened()
-    assert page.error[0].value == errors.BUSY
-    assert not page.toast
-    page.button(key="result-again").click().run()
-    assert [toast.value for toast in page.toast] == ["Tried again without success."], "a click is seen to have been one"
-    catalogue.down = False
-    page.button(key="result-again").click().run()
-    assert not page.toast
-    assert page.header[0].value == "Jazz"
-    assert not page.error
-
-
-def test_what_could_not_be_loaded_is_said_and_the_rest_is_shown(catalogue: Catalogue) -> None:
+def test_a_missing_part_is_reported_and_the_rest_is_shown(catalogue: Catalogue) -> None:
     catalogue.broken = {"pictures"}
     page = opened()
     assert page.header[0].value == "Jazz"
@@ -180,7 +166,7 @@ def test_right(catalogue: Catalogue) -> None:
     assert [button.label for button in page.button] == ["Undo"]
 
 
-def test_wrong_and_which(catalogue: Catalogue) -> None:
+def test_wrong(catalogue: Catalogue) -> None:
     page = opened()
     assert not page.pills
     page.button(key="feedback-wrong").click().run()
@@ -195,7 +181,7 @@ def test_wrong_and_which(catalogue: Catalogue) -> None:
     assert not page.pills, "it is asked anew"
 
 
-def test_what_was_said_is_shown_when_the_result_is_opened_again(catalogue: Catalogue) -> None:
+def test_earlier_feedback_is_shown(catalogue: Catalogue) -> None:
     catalogue.feedback[ID] = "blues"
     page = opened()
     assert "Your feedback: **Blues**" in words(page)
@@ -203,7 +189,7 @@ def test_what_was_said_is_shown_when_the_result_is_opened_again(catalogue: Catal
     assert catalogue.feedback == {}
 
 
-def test_of_an_unsure_answer_it_is_asked_what_it_is(catalogue: Catalogue) -> None:
+def test_feedback_on_an_uncertain_answer(catalogue: Catalogue) -> None:
     catalogue.add(classification(id="a", genre="rock", confidence=0.3, uncertain=True))
     page = opened("a")
     (pills,) = page.pills

@@ -66,7 +66,7 @@ class Storage:
 
 
 @pytest.fixture
-def storage() -> Iterator[Storage]:
+def blobs() -> Iterator[Storage]:
     open_ = Storage()
     yield open_
     open_.close()
@@ -142,7 +142,7 @@ class TestUploads:
         assert (answered.status_code, answered.json()) == (502, {"error": sentence})
         assert SECRET not in answered.text + str(answered.headers) + caplog.text
 
-    def test_storage_away(self, server: str, away_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_storage_is_away(self, server: str, away_url: str, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         session = offered(f"{away_url}/uploads/a.wav?sig={SECRET}")
         answer = put(server, session.token)
@@ -209,11 +209,11 @@ def body_until_closed(connection: socket.socket) -> int:
 class TestInterrupted:
     """The storage takes a file only whole, so what matters is that its connection ends before the file does."""
 
-    def test_by_the_browser(self, server: str, storage: Storage) -> None:
-        session = offered(storage.url)
+    def test_by_the_browser(self, server: str, blobs: Storage) -> None:
+        session = offered(blobs.url)
         sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
-        connection = storage.connected()
+        connection = blobs.connected()
         wait_until(lambda: session.sent_bytes == len(CONTENT), "the first piece")
         assert session.stage is Stage.SENDING
         assert session.share == pytest.approx(len(CONTENT) / 3_000_000)
@@ -222,11 +222,11 @@ class TestInterrupted:
         wait_until(lambda: session.stage is Stage.FAILED, "the end")
         assert session.reason == upload_proxy.INTERRUPTED
 
-    def test_by_the_page(self, server: str, storage: Storage) -> None:
-        session = offered(storage.url)
+    def test_by_the_page(self, server: str, blobs: Storage) -> None:
+        session = offered(blobs.url)
         sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 3_000_000)
         sender.send(CONTENT)
-        connection = storage.connected()
+        connection = blobs.connected()
         wait_until(lambda: session.sent_bytes == len(CONTENT), "the first piece")
         session.withdraw()
         sender.send(CONTENT)
@@ -235,13 +235,13 @@ class TestInterrupted:
         assert session.stage is Stage.WITHDRAWN
 
 
-def test_whether_the_storage_or_the_browser_is_to_act(server: str, storage: Storage) -> None:
-    session = offered(storage.url)
+def test_whether_the_storage_or_the_browser_is_to_act(server: str, blobs: Storage) -> None:
+    session = offered(blobs.url)
     assert session.storage_since_s is None
     sender = Sender.to(server, upload_proxy.uploads_path() + session.token, 2 * len(CONTENT))
     wait_until(lambda: session.stage is Stage.SENDING and session.storage_since_s is None, "the browser's turn")
     sender.send(CONTENT)
-    connection = storage.connected()
+    connection = blobs.connected()
     wait_until(lambda: session.sent_bytes == len(CONTENT) and session.storage_since_s is None, "its turn again")
     sender.send(CONTENT)
     wait_until(lambda: session.sent_bytes == 2 * len(CONTENT) and session.storage_since_s, "the storage's turn")
@@ -345,7 +345,9 @@ class TestPlayer:
         assert upload_proxy.audio_path("a.wav") is None
         assert httpx.get(url).status_code == 404
 
-    def test_storage_away(self, server: str, service: Service, away_url: str, player: Callable[..., str]) -> None:
+    def test_the_storage_is_away(
+        self, server: str, service: Service, away_url: str, player: Callable[..., str]
+    ) -> None:
         service.others["/api/recordings/c.wav"] = Answer(
             200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
         )
@@ -356,14 +358,14 @@ class TestPlayer:
         assert httpx.get(f"{server}/{upload_proxy.AUDIO}/unknown").status_code == 404
 
     def test_a_listener_who_stops_ends_the_reading(
-        self, server: str, service: Service, storage: Storage, monkeypatch: pytest.MonkeyPatch
+        self, server: str, service: Service, blobs: Storage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TONEARM_API_URL", service.url)
-        service.others["/api/recordings/a.wav"] = Answer(200, recording(service) | {"url": storage.url})
+        service.others["/api/recordings/a.wav"] = Answer(200, recording(service) | {"url": blobs.url})
         path = upload_proxy.audio_path("a.wav")
         with ThreadPoolExecutor() as pool, httpx.Client(timeout=30) as listener:
             opening = pool.submit(lambda: listener.send(listener.build_request("GET", f"{server}{path}"), stream=True))
-            connection = storage.connected()
+            connection = blobs.connected()
             headers_and_start(connection)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(1000))
             answer = opening.result()
@@ -382,11 +384,12 @@ def web(tmp_path: Path) -> Iterator[Web]:
     running.stop()
 
 
-def test_a_large_file_does_not_grow_the_server(web: Web, storage: Storage) -> None:
+@pytest.mark.slow
+def test_a_large_file_does_not_grow_the_server(web: Web, blobs: Storage) -> None:
     address, process = web.address, psutil.Process(web.child.pid)
     pieces = [os.urandom(MEBIBYTE)] * 200
     total_bytes = len(pieces) * MEBIBYTE
-    path = httpx.post(f"{address}/offer", content=storage.url).text
+    path = httpx.post(f"{address}/offer", content=blobs.url).text
     assert path.startswith("/music/tonearm/uploads/")
     before_bytes = process.memory_info().rss
     peaks_bytes = [before_bytes]
@@ -401,7 +404,7 @@ def test_a_large_file_does_not_grow_the_server(web: Web, storage: Storage) -> No
         ending.callback(over.set)
         sender = Sender.to(address, path, total_bytes)
         status = pool.submit(sender.send_all, iter(pieces))
-        connection = ending.enter_context(storage.connected())
+        connection = ending.enter_context(blobs.connected())
         # The storage reads nothing until nothing more comes in: what is held between is held in sockets.
         held_bytes = -1
         while sender.sent_bytes != held_bytes or not held_bytes:

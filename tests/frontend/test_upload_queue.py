@@ -31,7 +31,7 @@ type Later = Callable[[float], None]
 
 
 class Page(Browser):
-    """A browser with so many files, and the page's steps."""
+    """A page with so many files, and the page's steps."""
 
     def __init__(self, queue: UploadQueue, count: int = 1) -> None:
         super().__init__()
@@ -67,22 +67,22 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def browser(queue: UploadQueue) -> "Page":
-    """A browser with one file, which was just sent."""
-    browser = Page(queue)
-    browser.step()
-    browser.send()
-    return browser
+def page(queue: UploadQueue) -> "Page":
+    """A page with one file, which was just sent."""
+    page = Page(queue)
+    page.step()
+    page.send()
+    return page
 
 
 class TestUploadQueue:
     def test_from_choice_to_genre(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue)
+        page = Page(queue)
         service.results = [Answer(200, done(id="1.wav"))]
-        assert browser.step() == [State.UPLOADING]
+        assert page.step() == [State.UPLOADING]
         assert list(queue.sending.values()) == [1]
-        browser.send()
-        assert browser.step() == [State.DONE]
+        page.send()
+        assert page.step() == [State.DONE]
         (entry,) = queue.batch.entries
         assert (entry.result_id, entry.share) == ("1.wav", 1.0)
         assert entry.result == done(id="1.wav")
@@ -91,51 +91,51 @@ class TestUploadQueue:
         assert [asked.method for asked in service.asked] == ["POST", "PUT", "GET"]
 
     def test_three_at_a_time(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue, 5)
+        page = Page(queue, 5)
         service.results = [LONG_PENDING]
-        assert browser.step() == [State.UPLOADING] * 3 + [State.WAITING] * 2
+        assert page.step() == [State.UPLOADING] * 3 + [State.WAITING] * 2
         assert list(queue.sending.values()) == [1, 2, 3]
-        browser.send()
-        assert browser.step() == [State.CLASSIFYING] * 3 + [State.UPLOADING] * 2
-        browser.send()
-        assert browser.step() == [State.CLASSIFYING] * 5
+        page.send()
+        assert page.step() == [State.CLASSIFYING] * 3 + [State.UPLOADING] * 2
+        page.send()
+        assert page.step() == [State.CLASSIFYING] * 5
         assert len(service.paths("POST")) == 5
 
     def test_twelve_files_two_of_them_bad(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue, 12)
+        page = Page(queue, 12)
         service.results = [Answer(200, done())]
         for name in ("3.wav", "7.wav"):
             service.results_of[name] = Answer(200, failure("unsupported_format", "No audio format known here", "Text."))
         while queue.batch.unfinished:
-            browser.step()
-            browser.send()
+            page.step()
+            page.send()
         assert states(queue.batch).count(State.DONE) == 10
         assert queue.batch.entries[2].reason == "No audio format known here. Text."
 
-    def test_retry_after_is_respected(self, queue: UploadQueue, browser: Page, service: Service, later: Later) -> None:
+    def test_retry_after_is_respected(self, queue: UploadQueue, page: Page, service: Service, later: Later) -> None:
         service.results = [LONG_PENDING]
         for _ in range(3):
-            assert browser.step() == [State.CLASSIFYING]
+            assert page.step() == [State.CLASSIFYING]
         assert len(service.paths("GET")) == 1
         later(31)
-        browser.step()
+        page.step()
         assert len(service.paths("GET")) == 2
 
-    def test_a_second_is_not_waited_for_at_first(
-        self, queue: UploadQueue, browser: Page, service: Service, later: Later
+    def test_the_usual_pause_is_ignored_at_first(
+        self, queue: UploadQueue, page: Page, service: Service, later: Later
     ) -> None:
         service.results = [Answer(202, {"id": "x", "status": "pending"}, {"Retry-After": "1"})]
         asked = []
         for after_s in (0.0, upload_queue.STEP_S, upload_queue.EAGER_FOR_S, upload_queue.STEP_S):
             later(after_s)
-            browser.step()
+            page.step()
             asked.append(len(service.paths("GET")))
         assert asked == [1, 2, 3, 3]
 
     def test_temporary_errors_are_tried_again(
         self,
         queue: UploadQueue,
-        browser: Page,
+        page: Page,
         service: Service,
         away_url: str,
         later: Later,
@@ -143,35 +143,35 @@ class TestUploadQueue:
     ) -> None:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         for _ in range(20):
-            assert browser.step() == [State.CLASSIFYING]
+            assert page.step() == [State.CLASSIFYING]
             assert queue.trouble == errors.AWAY
             later(upload_queue.MAX_RETRY_PAUSE_S)
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(503), PENDING, Answer(200, done())]
-        browser.step()
+        page.step()
         assert queue.trouble == errors.BUSY
         later(upload_queue.MAX_RETRY_PAUSE_S)
-        browser.step()
+        page.step()
         assert queue.trouble is None
         later(1)
-        assert browser.step() == [State.DONE]
+        assert page.step() == [State.DONE]
 
     def test_a_service_that_is_silent_for_long_is_reported(
         self, queue: UploadQueue, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
-        browser = Page(queue)
+        page = Page(queue)
         service.answers.clear()
-        assert browser.step() == [State.WAITING]
+        assert page.step() == [State.WAITING]
         assert queue.trouble is None
         later(upload_queue.SLOW_AFTER_S + 1)
         assert queue.trouble == errors.SERVICE_SLOW
         service.answers.set()
-        wait_until(lambda: browser.step() == [State.UPLOADING], "an upload URL")
+        wait_until(lambda: page.step() == [State.UPLOADING], "an upload URL")
         assert queue.trouble is None
-        browser.send()
+        page.send()
         service.answers.clear()
-        assert browser.step() == [State.CLASSIFYING]
+        assert page.step() == [State.CLASSIFYING]
         assert queue.trouble is None
         later(upload_queue.SLOW_AFTER_S + 1)
         assert queue.trouble == errors.SERVICE_SLOW
@@ -180,11 +180,11 @@ class TestUploadQueue:
         queue.retry(queue.batch.entries)
         service.results = [Answer(200, done())]
         service.answers.set()
-        wait_until(lambda: browser.step() == [State.DONE], "the answer")
+        wait_until(lambda: page.step() == [State.DONE], "the answer")
 
     def test_a_storage_that_is_silent_for_long_is_reported(self, queue: UploadQueue, later: Later) -> None:
-        browser = Page(queue)
-        browser.step()
+        page = Page(queue)
+        page.step()
         (token,) = queue.sending
         later(upload_queue.SLOW_AFTER_S + 1)
         assert queue.trouble is None, "nothing was sent yet"
@@ -193,7 +193,7 @@ class TestUploadQueue:
         later(upload_queue.SLOW_AFTER_S + 1)
         assert queue.trouble == errors.STORAGE_SLOW
         session.end(None)
-        browser.step()
+        page.step()
         assert queue.trouble is None
 
     def test_a_recording_that_the_storage_is_slow_to_take(
@@ -212,45 +212,45 @@ class TestUploadQueue:
         assert queue.trouble is None
 
     def test_an_error_of_one_file_spares_the_others(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue, 3)
-        browser.step()
-        browser.send()
+        page = Page(queue, 3)
+        page.step()
+        page.send()
         service.results_of = {"1.wav": NOT_FOUND, "2.wav": Answer(503)}
-        assert browser.step() == [State.FAILED, State.CLASSIFYING, State.CLASSIFYING]
+        assert page.step() == [State.FAILED, State.CLASSIFYING, State.CLASSIFYING]
 
     def test_a_long_wait_ends_and_can_go_on(
-        self, queue: UploadQueue, browser: Page, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
+        self, queue: UploadQueue, page: Page, service: Service, later: Later, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TONEARM_RESULT_WAIT_S", "50")
         service.results = [LONG_PENDING]
-        browser.step()
+        page.step()
         later(49)
-        assert browser.step() == [State.CLASSIFYING]
+        assert page.step() == [State.CLASSIFYING]
         later(31)
-        assert browser.step() == [State.FAILED]
+        assert page.step() == [State.FAILED]
         (entry,) = queue.batch.entries
         assert entry.reason == upload_queue.OVERDUE
         service.results = [Answer(200, done())]
         queue.retry([entry])
-        assert browser.step() == [State.DONE]
+        assert page.step() == [State.DONE]
         assert len(service.paths("PUT")) == 1
 
     def test_an_upload_url_is_requested_three_times(self, queue: UploadQueue, service: Service, later: Later) -> None:
         service.upload = Answer(500)
-        browser = Page(queue)
-        assert browser.step() == [State.WAITING]
+        page = Page(queue)
+        assert page.step() == [State.WAITING]
         assert queue.trouble == errors.INTERNAL
-        assert browser.step() == [State.WAITING]
+        assert page.step() == [State.WAITING]
         assert len(service.asked) == 1, "not before its time"
         later(1)
-        assert browser.step() == [State.WAITING]
+        assert page.step() == [State.WAITING]
         later(2)
-        assert browser.step() == [State.FAILED]
+        assert page.step() == [State.FAILED]
         assert queue.batch.entries[0].reason == errors.INTERNAL
         assert queue.trouble is None
         service.upload = None
         queue.retry(queue.batch.entries)
-        assert browser.step() == [State.UPLOADING]
+        assert page.step() == [State.UPLOADING]
 
     @pytest.mark.parametrize(
         ("answer", "sentence"),
@@ -264,42 +264,42 @@ class TestUploadQueue:
         self, queue: UploadQueue, service: Service, answer: Answer, sentence: str
     ) -> None:
         service.upload = answer
-        browser = Page(queue)
-        assert browser.step() == [State.FAILED]
+        page = Page(queue)
+        assert page.step() == [State.FAILED]
         assert queue.batch.entries[0].reason == sentence
         assert queue.batch.entries[0].retryable
 
     def test_a_connection_that_broke_off(self, queue: UploadQueue) -> None:
-        browser = Page(queue)
-        browser.step()
-        browser.ended |= queue.sending.keys()
-        assert browser.step() == [State.FAILED]
+        page = Page(queue)
+        page.step()
+        page.ended |= queue.sending.keys()
+        assert page.step() == [State.FAILED]
         assert queue.batch.entries[0].reason == upload_proxy.INTERRUPTED
 
     def test_a_browser_that_never_sends(self, queue: UploadQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-        browser = Page(queue)
-        browser.step()
+        page = Page(queue)
+        page.step()
         (token,) = queue.sending
         session = upload_proxy._uploads[token]
         monkeypatch.setattr(type(session), "startable", False)
-        assert browser.step() == [State.FAILED]
+        assert page.step() == [State.FAILED]
         assert queue.batch.entries[0].reason == errors.LINK_EXPIRED
 
     def test_a_file_that_the_browser_lost(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue, 2)
-        browser.held = browser.held[1:]
-        assert browser.step() == [State.FAILED, State.UPLOADING]
+        page = Page(queue, 2)
+        page.held = page.held[1:]
+        assert page.step() == [State.FAILED, State.UPLOADING]
         assert queue.batch.entries[0].reason == upload_queue.LOST
         assert not queue.batch.entries[0].retryable
         assert len(service.paths("POST")) == 1
 
     def test_cancelling(self, queue: UploadQueue, service: Service) -> None:
-        browser = Page(queue, 5)
-        browser.step()
+        page = Page(queue, 5)
+        page.step()
         first, second, *others = queue.batch.entries
         sessions = [job.session for job in queue._jobs.values()]
         queue.cancel([first, *others])
-        assert browser.step() == [State.CANCELLED, State.UPLOADING, *[State.CANCELLED] * 3]
+        assert page.step() == [State.CANCELLED, State.UPLOADING, *[State.CANCELLED] * 3]
         assert list(queue.sending.values()) == [second.number]
         assert [session.stage for session in sessions if session] == [
             Stage.WITHDRAWN,
@@ -307,7 +307,7 @@ class TestUploadQueue:
             Stage.WITHDRAWN,
         ]
         queue.retry([first, second])
-        assert browser.step() == [State.UPLOADING, State.UPLOADING, *[State.CANCELLED] * 3]
+        assert page.step() == [State.UPLOADING, State.UPLOADING, *[State.CANCELLED] * 3]
         assert sessions[1] is queue._jobs[second].session
         assert len(service.paths("POST")) == 4
 
