@@ -1,5 +1,8 @@
 """Sounds, a small GTZAN and small convolutions of our own: no test of training needs a download."""
 
+import csv
+import os
+import shutil
 from pathlib import Path
 
 import joblib
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 
 from tonearm.constants import GENRES, SAMPLE_RATE_HZ
+from tonearm.features import svm_features
 from tonearm.features.spectrum import spectrum
 from training.data import dataset, filter_banks
 from training.data.corruptions import encoded
@@ -70,3 +74,17 @@ def gtzan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def loaded(gtzan: Path) -> dataset.Dataset:
     return dataset.load(gtzan)
+
+
+@pytest.fixture(scope="session")
+def tables(gtzan: Path, loaded: dataset.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same tracks as tables, with their audio beside them."""
+    folder = tmp_path_factory.mktemp("tables")
+    shutil.copytree(gtzan, folder, copy_function=os.link, dirs_exist_ok=True)
+    np.savez(folder / "mels.npz", mels=loaded.mels, tracks=np.array(loaded.tracks))
+    with (folder / "features_30_sec.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "tempo", *svm_features.LIBROSA_NAMES, "label"])
+        for name, row in zip(loaded.tracks, loaded.statistics, strict=True):
+            writer.writerow([f"{name}.wav", 120, *row, name.split(".")[0]])
+    return folder

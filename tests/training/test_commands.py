@@ -1,4 +1,4 @@
-"""The commands, on a small GTZAN and small convolutions: from audio files to a folder that answers."""
+"""The commands, on a small GTZAN and small convolutions: from its tables and audio to a folder that answers."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def command(gtzan: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def command(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The options that all commands share."""
     folder = tmp_path_factory.mktemp("training")
     settings = config.DEFAULT.read_text().split("[vgg19.ranks]")[0]
@@ -42,7 +42,7 @@ def command(gtzan: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         assert old in settings
         settings = settings.replace(old, new)
     (folder / "config.toml").write_text(f"{settings}[vgg19.ranks]\nblock2_conv1 = [3, 4]\n")
-    options = {"--data": gtzan, "--config": folder / "config.toml", "--work": folder / "work"}
+    options = {"--data": tables, "--config": folder / "config.toml", "--work": folder / "work"}
     return [str(each) for pair in options.items() for each in pair]
 
 
