@@ -13,6 +13,7 @@ from infra.deploy.errors import DeployError, PendingError
 
 POLL_INTERVAL_S = 5.0
 TIMEOUT_S = 120.0
+START_TIMEOUT_S = 600.0  # for an app that was just published to: its instance is new, and its roles may be too
 ANY_STATUS = range(1_000)
 
 
@@ -78,7 +79,7 @@ def send(
         raise PendingError(f"{description}: no response ({getattr(error, 'reason', None) or error}).") from None
 
 
-def wait_for[T](check: Callable[[], T], *, timeout_s: float, hint: str = "") -> T:
+def wait_for[T](check: Callable[[], T], *, timeout_s: float = 300.0, hint: str = "") -> T:
     """Repeat ``check`` while it raises PendingError. Raises DeployError with ``hint`` when the time is over."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -90,6 +91,6 @@ def wait_for[T](check: Callable[[], T], *, timeout_s: float, hint: str = "") -> 
         time.sleep(POLL_INTERVAL_S)
 
 
-def wait_until_up(url: str, *, timeout_s: float, hint: str, headers: Mapping[str, str] | None = None) -> None:
+def wait_until_up(url: str, *, hint: str) -> None:
     """:func:`wait_for` 200 from ``url``. Any other status is pending: an app that is starting answers many."""
-    wait_for(lambda: send("GET", url, headers=headers).expect(200, pending=ANY_STATUS), timeout_s=timeout_s, hint=hint)
+    wait_for(lambda: send("GET", url).expect(200, pending=ANY_STATUS), timeout_s=START_TIMEOUT_S, hint=hint)

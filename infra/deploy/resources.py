@@ -1,6 +1,5 @@
 """The deployed resources: main.bicep's outputs, and what Azure reports about a site."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,13 +14,11 @@ DEPLOYMENT = "main"
 SLOT = "staging"
 _REFERENCES = "/config/configreferences/appsettings"
 _REFERENCES_API = "api-version=2022-03-01"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,58}[a-z0-9]")
-_URL = re.compile(r"https://[a-z0-9.-]+|http://127\.0\.0\.1:\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The names and URLs of an environment's resources, checked because they go into URLs and commands."""
+    """The names and URLs of an environment's resources."""
 
     function_apps: Mapping[Colour, str]
     function_urls: Mapping[Colour, str]
@@ -32,30 +29,27 @@ class Resources:
 
     @classmethod
     def of(cls, outputs: Mapping[str, Any] | None) -> Self:
-        """Read a deployment's outputs. Raises DeployError for a missing or malformed one."""
-        values = outputs or {}
+        """Read a deployment's outputs. Raises DeployError for a missing one; a failed deployment has none."""
+
+        def value(name: str, *colour: Colour) -> Any:
+            found = (outputs or {}).get(name, {}).get("value")
+            for key in colour:
+                found = (found or {}).get(key)
+            if not found:
+                raise DeployError(
+                    f"The deployment {DEPLOYMENT!r} has no output {'.'.join((name, *colour))}. Run `python -m"
+                    " infra.deploy provision` again; if that does not help, compare infra/bicep/main.bicep."
+                )
+            return found
+
         return cls(
-            function_apps={colour: _output(values, _NAME, "functionAppNames", colour) for colour in COLOURS},
-            function_urls={colour: _output(values, _URL, "functionAppUrls", colour) for colour in COLOURS},
-            web_app=_output(values, _NAME, "webAppName"),
-            web_url=_output(values, _URL, "webAppUrl"),
-            staging_url=_output(values, _URL, "webAppStagingUrl"),
-            storage_account=_output(values, _NAME, "storageAccountName"),
+            function_apps={colour: value("functionAppNames", colour) for colour in COLOURS},
+            function_urls={colour: value("functionAppUrls", colour) for colour in COLOURS},
+            web_app=value("webAppName"),
+            web_url=value("webAppUrl"),
+            staging_url=value("webAppStagingUrl"),
+            storage_account=value("storageAccountName"),
         )
-
-
-def _output(outputs: Mapping[str, Any], pattern: re.Pattern[str], name: str, key: str | None = None) -> str:
-    value = outputs.get(name, {}).get("value")
-    if key is not None:
-        value, name = value.get(key) if isinstance(value, dict) else None, f"{name}.{key}"
-    if value is None:
-        raise DeployError(
-            f"The deployment {DEPLOYMENT!r} has no output {name}. "
-            "Run `python -m infra.deploy provision` again; if that does not help, compare infra/bicep/main.bicep."
-        )
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise DeployError(f"The output {name} of the deployment {DEPLOYMENT!r} is {value!r}, which is malformed.")
-    return value
 
 
 def deployed(environment: Environment) -> Resources:
