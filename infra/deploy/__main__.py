@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.deploy import smoke
-from infra.deploy.environments import COLOURS, NAMES, ROOT, Colour, Environment
+from infra.deploy.environments import COLOURS, NAMES, ROOT, Colour
 from infra.deploy.errors import DeployError
 from infra.deploy.provision import bicep, provision, teardown, what_if
 from infra.deploy.publish import images, publish_functions, publish_web
@@ -26,8 +26,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one step and return the exit code."""
     options = vars(parser().parse_args(arguments))
     step: Step = options.pop("step")
-    if options.get("environment"):
-        options["environment"] = Environment(options["environment"])
     try:
         step(**options)
     except DeployError as error:
@@ -76,14 +74,14 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _smoke(environment: Environment | None, url: str | None, colour: Colour | None, model_version: str) -> None:
+def _smoke(environment: str | None, url: str | None, colour: Colour | None, model_version: str) -> None:
     if environment is not None:
         smoke.smoke_colour(environment, colour, model_version)
     elif url is not None:
         smoke.smoke(smoke.Service(url.rstrip("/"), os.environ.get("TONEARM_API_KEY")), model_version)
 
 
-def _all(environment: Environment, location: str, model_version: str) -> None:
+def _all(environment: str, location: str, model_version: str) -> None:
     """Resources before the code that needs them; the idle colour is tested before anyone is sent to it."""
     _build_packages()
     provision(environment, location)

@@ -12,7 +12,6 @@ from infra.deploy.errors import DeployError
 RETRY_DELAY_S = 30.0
 """Between attempts: a new role takes minutes to take effect everywhere."""
 
-_INSTALL = "The Azure CLI is not on PATH. Install it (https://aka.ms/azure-cli), then run `az login`."
 _SIGN_IN = "Not signed in to Azure, or the sign-in has expired. Run `az login`, and `az account set` to choose."
 
 
@@ -53,7 +52,7 @@ def az(command: str, *, attempts: int = 1, **options: str | list[str]) -> Any:
 def _run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     program = shutil.which("az")
     if program is None:
-        raise DeployError(_INSTALL)
+        raise DeployError("The Azure CLI is not on PATH. Install it (https://aka.ms/azure-cli), then run `az login`.")
     command = [program, *arguments, "--output", "json"]
     # Without input, so that a question does not wait for ever.
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from infra.deploy.errors import DeployError
 ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra" / "bicep"
 NAMES = ("dev", "prod")
+"""The environments: what each step's ``environment`` may be."""
 
 Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
@@ -24,18 +25,6 @@ PREVIOUS_TAG = "tonearmPreviousColour"
 SWITCH_TAG = "tonearmSwitch"
 _NONE = "none"
 _SWAPPED = "-swapped"
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """One of NAMES: a resource group with everything in it."""
-
-    name: str
-
-    @property
-    def group(self) -> str:
-        """The resource group's name."""
-        return f"rg-tonearm-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,41 +46,46 @@ class State:
         return "green" if self.live == "blue" else FIRST_COLOUR
 
 
-def read_state(environment: Environment) -> State:
+def resource_group(environment: str) -> str:
+    """The name of the resource group that holds everything of an environment."""
+    return f"rg-tonearm-{environment}"
+
+
+def read_state(environment: str) -> State:
     """Read the tags of an existing environment. Raises DeployError for an unknown value."""
-    tags = az("group show", name=environment.group)["tags"] or {}
+    tags = az("group show", name=resource_group(environment))["tags"] or {}
     live, previous, switching_to = (_colour(environment, tags, tag) for tag in (LIVE_TAG, PREVIOUS_TAG, SWITCH_TAG))
     return State(live, previous, switching_to, swapped=tags.get(SWITCH_TAG, "").endswith(_SWAPPED))
 
 
-def read_settled_state(environment: Environment) -> State:
+def read_settled_state(environment: str) -> State:
     """:func:`read_state` for steps that change the environment. Raises DeployError while a switch is unfinished."""
     state = read_state(environment)
     if state.switching_to is not None:
         raise DeployError(
-            f"A switch of {environment.name} to {state.switching_to} was begun and not finished. If none is running,"
-            f" undo it first: python -m infra.deploy rollback --unfinished --environment {environment.name}"
+            f"A switch of {environment} to {state.switching_to} was begun and not finished. If none is running,"
+            f" undo it first: python -m infra.deploy rollback --unfinished --environment {environment}"
         )
     return state
 
 
-def write_state(environment: Environment, state: State) -> State:
+def write_state(environment: str, state: State) -> State:
     """Write all of ``state`` in one call and return it; the group's other tags stay."""
     tags = {
         LIVE_TAG: state.live or _NONE,
         PREVIOUS_TAG: state.previous or _NONE,
         SWITCH_TAG: (state.switching_to or _NONE) + (_SWAPPED if state.swapped else ""),
     }
-    group_id = az("group show", name=environment.group)["id"]
+    group_id = az("group show", name=resource_group(environment))["id"]
     az("tag update", resource_id=group_id, operation="Merge", tags=[f"{tag}={value}" for tag, value in tags.items()])
     return state
 
 
-def _colour(environment: Environment, tags: dict[str, str], tag: str) -> Colour | None:
+def _colour(environment: str, tags: dict[str, str], tag: str) -> Colour | None:
     text = tags.get(tag, _NONE).removesuffix(_SWAPPED)
     if text not in (*COLOURS, _NONE):
         raise DeployError(
-            f"The tag {tag} of {environment.group} is {text!r}; it must be {' or '.join(COLOURS)} or {_NONE}. The web"
+            f"The tag {tag} of {resource_group(environment)} is {text!r}; it must be blue, green or {_NONE}. The web"
             f" app's setting TONEARM_API_URL shows which is live: set {LIVE_TAG} to that, the other tags to {_NONE}."
         )
     return next((colour for colour in COLOURS if colour == text), None)

@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,13 +37,10 @@ class Response:
 
     def json(self) -> dict[str, Any]:
         """The body, a JSON object. Raises DeployError for anything else."""
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise DeployError(f"{self.request} answered no JSON object. Is this address Tonearm's?")
-        return value
+        with suppress(ValueError):
+            if isinstance(value := json.loads(self.body), dict):
+                return value
+        raise DeployError(f"{self.request} answered no JSON object. Is this address Tonearm's?")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

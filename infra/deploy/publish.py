@@ -1,6 +1,5 @@
 """Publish the packages to the idle colour and the staging slot, and build the container images."""
 
-import re
 import shlex
 import subprocess
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from infra.deploy import http_client
 from infra.deploy.azure import az
-from infra.deploy.environments import ROOT, Colour, Environment, read_settled_state, write_state
+from infra.deploy.environments import ROOT, Colour, read_settled_state, resource_group, write_state
 from infra.deploy.errors import DeployError, PendingError
 from infra.deploy.resources import SLOT, deployed, deployment_service_url
 
@@ -23,7 +22,7 @@ _SUCCEEDED = 4
 _FAILED = {-1: "was cancelled", 3: "failed", 5: "met another deployment", 6: "succeeded in part"}
 
 
-def publish_functions(environment: Environment, package: Path) -> None:
+def publish_functions(environment: str, package: Path) -> None:
     """Put the function package into the idle colour's app.
 
     It goes to the deployment service directly: `az functionapp deployment` has Azure build Python packages anew, so
@@ -50,13 +49,13 @@ def publish_functions(environment: Environment, package: Path) -> None:
             return
 
 
-def publish_web(environment: Environment, package: Path) -> None:
+def publish_web(environment: str, package: Path) -> None:
     """Put the web package into the staging slot. Raises DeployError if the page does not start."""
     _read(package)
     _use_idle(environment)
     resources = deployed(environment)
     command = f"webapp deploy --slot {SLOT} --type zip --clean true --restart true"
-    group, app = environment.group, resources.web_app
+    group, app = resource_group(environment), resources.web_app
     az(command, resource_group=group, name=app, src_path=str(package), attempts=ATTEMPTS)
     http_client.wait_until_up(
         f"{resources.staging_url}/_stcore/health",
@@ -79,7 +78,7 @@ def images(tag: str, registry: str | None) -> None:
             _docker("push", f"{prefix}{name}:{tag}")
 
 
-def _use_idle(environment: Environment) -> Colour:
+def _use_idle(environment: str) -> Colour:
     """The idle colour; from now on it no longer holds the release that was live before."""
     state = read_settled_state(environment)
     if state.previous is not None:
@@ -102,8 +101,7 @@ def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
         body=content,
         timeout_s=TIMEOUT_S,
     ).expect(200, 202)
-    found = re.fullmatch(rb'"([\w-]+)"', accepted.body.strip())  # a JSON string
-    deployment = found[1].decode() if found else "latest"
+    deployment = accepted.body.decode().strip().strip('"') or "latest"  # a JSON string
 
     def check() -> None:
         # Any other status is pending: the service restarts together with the app.

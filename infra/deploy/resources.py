@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from infra.deploy.azure import az
-from infra.deploy.environments import COLOURS, Colour, Environment
+from infra.deploy.environments import COLOURS, Colour, resource_group
 from infra.deploy.errors import DeployError, PendingError
 
 DEPLOYMENT = "main"
@@ -52,13 +52,13 @@ class Resources:
         )
 
 
-def deployed(environment: Environment) -> Resources:
+def deployed(environment: str) -> Resources:
     """What the last deployment of main.bicep created. Raises DeployError if there was none, or it failed."""
-    shown = az("deployment group show", resource_group=environment.group, name=DEPLOYMENT)
+    shown = az("deployment group show", resource_group=resource_group(environment), name=DEPLOYMENT)
     return Resources.of(shown["properties"]["outputs"])
 
 
-def deployment_service_url(environment: Environment, app: str) -> str:
+def deployment_service_url(environment: str, app: str) -> str:
     """The URL of a function app's deployment service (Kudu). Raises DeployError unless there is exactly one."""
     # Read by `az rest`: `az functionapp show` reports other properties for Flex Consumption.
     properties = az("rest", method="get", url=f"{_site(environment, app)}?api-version=2024-04-01")["properties"]
@@ -68,28 +68,29 @@ def deployment_service_url(environment: Environment, app: str) -> str:
     return f"https://{hosts[0]}"
 
 
-def function_key(environment: Environment, app: str) -> str:
+def function_key(environment: str, app: str) -> str:
     """A function app's own key; never print it. Raises DeployError if the app's host has not created one yet."""
     query = "functionKeys.default"
-    key = az("functionapp keys list", resource_group=environment.group, name=app, query=query, attempts=3)
+    key = az("functionapp keys list", resource_group=resource_group(environment), name=app, query=query, attempts=3)
     if not isinstance(key, str) or not key:
         raise DeployError(f"{app} has no function key yet: its host has not started. Look at its log stream.")
     return key
 
 
-def refresh_key_reference(environment: Environment, web_app: str) -> None:
+def refresh_key_reference(environment: str, web_app: str) -> None:
     """Make the web app and its slot read the key from Key Vault now; by themselves they do so once a day."""
     for slot in ("", f"/slots/{SLOT}"):
         az("rest", method="post", url=f"{_site(environment, web_app)}{slot}{_REFERENCES}/refresh?{_REFERENCES_API}")
 
 
-def check_key_reference(environment: Environment, web_app: str) -> None:
+def check_key_reference(environment: str, web_app: str) -> None:
     """Raise PendingError unless the web app can read its key from Key Vault."""
     url = f"{_site(environment, web_app)}{_REFERENCES}/TONEARM_API_KEY?{_REFERENCES_API}"
     if (status := az("rest", method="get", url=url)["properties"]["status"]) != "Resolved":
         raise PendingError(f"The web app cannot read its function key from Key Vault ({status}).")
 
 
-def _site(environment: Environment, name: str) -> str:
+def _site(environment: str, name: str) -> str:
     """A site's path for `az rest`, which fills in the subscription."""
-    return f"/subscriptions/{{subscriptionId}}/resourceGroups/{environment.group}/providers/Microsoft.Web/sites/{name}"
+    group = f"/subscriptions/{{subscriptionId}}/resourceGroups/{resource_group(environment)}"
+    return f"{group}/providers/Microsoft.Web/sites/{name}"

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from infra.deploy import http_client
 from infra.deploy.azure import az
-from infra.deploy.environments import Colour, Environment, read_state
+from infra.deploy.environments import Colour, read_state, resource_group
 from infra.deploy.errors import DeployError
 from infra.deploy.resources import Resources, check_key_reference, deployed, function_key
 from tonearm import sample_clip
@@ -33,7 +33,7 @@ class Service:
         return http_client.send(method, f"{self.url}/api/{path}", headers=headers, body=body)
 
 
-def smoke_colour(environment: Environment, colour: Colour | None, model_version: str | None) -> None:
+def smoke_colour(environment: str, colour: Colour | None, model_version: str | None) -> None:
     """:func:`smoke` on a colour of the environment, by default the idle one."""
     colour = colour or read_state(environment).idle
     smoke(_service(environment, deployed(environment), colour), model_version)
@@ -57,18 +57,18 @@ def smoke(service: Service, model_version: str | None) -> None:
     print(f"{service.url} works: models {version}, genre of the sample clip: {result['genre']}.", flush=True)
 
 
-def verify(environment: Environment, model_version: str | None, colour: Colour | None = None) -> None:
+def verify(environment: str, model_version: str | None, colour: Colour | None = None) -> None:
     """Check :func:`smoke` on a colour, by default the live one, an upload and its result, the page and its key.
 
     Raises DeployError for the first thing that is wrong, and if nothing is live.
     """
     colour = colour or read_state(environment).live
     if colour is None:
-        raise DeployError(f"Nothing is live in {environment.name} yet. `make deploy` deploys it.")
+        raise DeployError(f"Nothing is live in {environment} yet. `make deploy` deploys it.")
     resources = deployed(environment)
     service = _service(environment, resources, colour)
     smoke(service, model_version)
-    group, account = environment.group, resources.storage_account
+    group, account = resource_group(environment), resources.storage_account
     if az("storage account show", resource_group=group, name=account, query="publicNetworkAccess") == "Disabled":
         print("Storage is private: an upload can be tested from inside its network only, so this check is left out.")
     else:
@@ -97,7 +97,7 @@ def upload(service: Service) -> None:
     print(f"The result of an upload came after {time.monotonic() - started_s:.0f} s: {result['genre']}.", flush=True)
 
 
-def _service(environment: Environment, resources: Resources, colour: Colour) -> Service:
+def _service(environment: str, resources: Resources, colour: Colour) -> Service:
     return Service(resources.function_urls[colour], function_key(environment, resources.function_apps[colour]))
 
 

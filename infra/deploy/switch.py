@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from infra.deploy.azure import az
-from infra.deploy.environments import Colour, Environment, State, read_settled_state, read_state, write_state
+from infra.deploy.environments import Colour, State, read_settled_state, read_state, resource_group, write_state
 from infra.deploy.errors import DeployError
 from infra.deploy.provision import EVENTS, deploy_main
 from infra.deploy.resources import SLOT, deployed, refresh_key_reference
 from infra.deploy.smoke import verify
 
 
-def switch(environment: Environment, colour: Colour | None, model_version: str | None) -> None:
+def switch(environment: str, colour: Colour | None, model_version: str | None) -> None:
     """Make ``colour``, by default the idle one, live and verify it.
 
     Raises DeployError if that fails; what was live is then live again, or the message says how to make it so.
@@ -18,7 +18,7 @@ def switch(environment: Environment, colour: Colour | None, model_version: str |
     state = read_settled_state(environment)
     target = colour or state.idle
     if target == state.live:
-        raise DeployError(f"{target} is live in {environment.name} already; there is nothing to switch.")
+        raise DeployError(f"{target} is live in {environment} already; there is nothing to switch.")
     state = write_state(environment, replace(state, switching_to=target))
     try:
         _go_live(environment, target)
@@ -33,15 +33,15 @@ def switch(environment: Environment, colour: Colour | None, model_version: str |
         except DeployError as second:
             raise DeployError(
                 f"The switch to {target} failed: {error}\nUndoing it failed as well: {second}\n"
-                f"Then run: python -m infra.deploy rollback --unfinished --environment {environment.name}"
+                f"Then run: python -m infra.deploy rollback --unfinished --environment {environment}"
             ) from None
         now = f"{state.live} is live again" if state.live else "nothing was live before, and nothing is now"
         raise DeployError(f"The switch to {target} failed; {now}. {error}") from None
     write_state(environment, State(live=target, previous=state.live))
-    print(f"{target} is live in {environment.name}.", flush=True)
+    print(f"{target} is live in {environment}.", flush=True)
 
 
-def rollback(environment: Environment, unfinished: bool) -> None:
+def rollback(environment: str, unfinished: bool) -> None:
     """Switch to the release that was live before. Raises DeployError if the idle colour no longer holds it.
 
     With ``unfinished``, only undo a switch that was begun and not finished, as when its agent died.
@@ -51,17 +51,17 @@ def rollback(environment: Environment, unfinished: bool) -> None:
         _undo(environment, state)
         print(f"The switch to {state.switching_to} is undone; live is {state.live or 'nothing'}.", flush=True)
     elif unfinished:
-        print(f"No switch of {environment.name} is unfinished.")
+        print(f"No switch of {environment} is unfinished.")
     elif state.previous is not None:
         switch(environment, state.previous, None)
     else:
         raise DeployError(
-            f"There is nothing to go back to in {environment.name}: the idle {state.idle} holds no release that"
+            f"There is nothing to go back to in {environment}: the idle {state.idle} holds no release that"
             " was live before. Check out the commit to go back to, and run `make deploy` there."
         )
 
 
-def _undo(environment: Environment, state: State) -> None:
+def _undo(environment: str, state: State) -> None:
     if state.swapped:
         _swap_slots(environment)
         # Written at once, so that a second attempt does not swap a second time.
@@ -72,7 +72,7 @@ def _undo(environment: Environment, state: State) -> None:
     write_state(environment, replace(state, switching_to=None, swapped=False))
 
 
-def _go_live(environment: Environment, colour: Colour) -> None:
+def _go_live(environment: str, colour: Colour) -> None:
     """Direct the events, then the web app, to ``colour``.
 
     events.bicep puts the colour's key into the vault, where main.bicep has the web app read it. In between nothing is
@@ -80,15 +80,15 @@ def _go_live(environment: Environment, colour: Colour) -> None:
     """
     az(
         "deployment group create",
-        resource_group=environment.group,
+        resource_group=resource_group(environment),
         name="events",
         template_file=str(EVENTS),
-        parameters=[f"environmentName={environment.name}", f"liveColour={colour}"],
+        parameters=[f"environmentName={environment}", f"liveColour={colour}"],
         attempts=3,  # Event Grid asks the new colour for a handshake, and its host may be scaled to zero
     )
     refresh_key_reference(environment, deploy_main(environment, colour).web_app)
 
 
-def _swap_slots(environment: Environment) -> None:
+def _swap_slots(environment: str) -> None:
     command = "webapp deployment slot swap --target-slot production"
-    az(command, resource_group=environment.group, name=deployed(environment).web_app, slot=SLOT)
+    az(command, resource_group=resource_group(environment), name=deployed(environment).web_app, slot=SLOT)
