@@ -89,10 +89,8 @@ def _prediction(request: FeedbackRequest) -> dict[str, Any]:
     stored = result_store.current(request.result_id)
     if stored is None:
         raise ProblemError("not_found", "There is no result of this id.")
-    if stored == "pending":
-        raise ProblemError("not_done", "This upload has no result yet; give feedback when it has.")
-    if stored.result["status"] != "done":
-        raise ProblemError("not_done", "This upload could not be classified, so it has no predicted genre.")
+    if stored == "pending" or stored.result["status"] != "done":
+        raise ProblemError("not_done", "This upload has no predicted genre: it is not classified yet, or failed.")
     return {"predicted": stored.result["genre"], "model_version": stored.result["model_version"], "verified": True}
 
 

@@ -111,8 +111,6 @@ def model(req: func.HttpRequest) -> func.HttpResponse:
 def installed(models_folder: Path) -> list[str]:
     """The installed versions, the newest first; 2026.11.10 comes before 2026.11.9."""
     versions = (path.parent.name for path in models_folder.glob("*/manifest.json"))
-    return sorted(versions, key=_numbers_apart, reverse=True)
-
-
-def _numbers_apart(version: str) -> list[str | int]:
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", version)]
+    return sorted(
+        versions, key=lambda version: re.sub(r"\d+", lambda number: number[0].zfill(9), version), reverse=True
+    )

@@ -11,10 +11,9 @@ import logging
 import tempfile
 import time
 from io import BytesIO
-from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict
+from typing import Any, BinaryIO
 
 import azure.functions as func
-from annotated_types import MinLen
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
@@ -189,14 +188,6 @@ def _properties(result_id: str) -> BlobProperties:
         raise _DeletedError from None
 
 
-class PoisonMessage(TypedDict):
-    """The host's message about an upload that failed too often."""
-
-    ContainerName: str
-    BlobName: Annotated[str, MinLen(1)]
-    ETag: NotRequired[str | None]
-
-
 @blueprint.function_name("answer_poisoned")
 @blueprint.queue_trigger("message", POISON_QUEUE, STORAGE_CONNECTION)
 def answer_poisoned(message: func.QueueMessage) -> None:
@@ -207,21 +198,23 @@ def answer_poisoned(message: func.QueueMessage) -> None:
     Raises:
         RuntimeError: The result was replaced again and again. Otherwise what storage raises.
     """
-    from pydantic import TypeAdapter, ValidationError  # imported here, as in functions.json_http
-
     body = message.get_body()
     try:
-        poison = TypeAdapter(PoisonMessage).validate_json(body)
-    except ValidationError as error:
-        logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(body), faults=error.error_count())
-        return
-    result_id, poison_etag = poison["BlobName"], poison.get("ETag")
-    if poison["ContainerName"] != storage.UPLOADS or result_store.id_fault(result_id):
-        logs.event("poison_ignored", level=logging.ERROR, container=poison["ContainerName"], result_id=result_id)
+        poison = json.loads(body)
+    except ValueError:
+        poison = None
+    match poison:
+        case {"ContainerName": str(container), "BlobName": str(result_id)} if result_id:
+            etag = str(poison.get("ETag") or "").removeprefix("W/").strip('"')
+        case _:
+            logs.event("poison_malformed", level=logging.ERROR, size_bytes=len(body))
+            return
+    if container != storage.UPLOADS or result_store.id_fault(result_id):
+        logs.event("poison_ignored", level=logging.ERROR, container=container, result_id=result_id)
         return
     try:
         upload = _properties(result_id)
-        if poison_etag is not None and poison_etag.removeprefix("W/").strip('"') != upload.etag.strip('"'):
+        if etag and etag != upload.etag.strip('"'):
             raise _ReplacedError
         stored = result_store.read(result_id)
         if stored is not None and stored.source_etag == upload.etag:
