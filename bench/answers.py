@@ -14,7 +14,7 @@ from subprocess import DEVNULL, Popen
 import httpx
 import psutil
 
-from bench.measure import Figures, Work, alternately, ratio, summary, timed
+from bench.measure import Figures, Work, timed
 from tests.audio_samples import FORMATS, encode, music
 from tests.conftest import REPOSITORY, Storage, free_ports
 from tonearm.classification import Mode
@@ -27,7 +27,6 @@ from tonearm.manifest import MODES
 from tonearm.types import Floats
 
 CLIP_S = 30.0
-PACKAGES = "azure.functions, azure.storage.blob, uvicorn, numpy, av, soxr, onnxruntime"
 # VmHWM, and not getrusage's figure, which a process inherits from its parent.
 _PEAK_MEMORY = """
 import json, sys
@@ -105,7 +104,7 @@ def processes(classifier: Classifier) -> Figures:
         return {
             "memory_two_hours_mp3": _peak_memory(two_hours),
             "hour_mp3_fast": timed(lambda: classifier.classify(hour), runs=1, min_s=0),
-            "cold_start": starts,
+            "cold_start": {"host": starts},
         }
 
 
@@ -115,7 +114,7 @@ def _peak_memory(source: Path) -> Figures:
 
 
 def _cold_starts(storage: Storage, state: str) -> Figures:
-    """The functions host's first answer after its start, against a Python that only imports its packages."""
+    """The functions host's first answer after its start."""
     body = clip()
     environment = {**psutil.Process().environ(), "AzureWebJobsStorage": storage.connection_string}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the first start writes the bytecode that a package contains
@@ -135,7 +134,4 @@ def _cold_starts(storage: Storage, state: str) -> Figures:
         finally:
             host.kill()
 
-    imports = partial(subprocess.run, [sys.executable, "-c", f"import {PACKAGES}"], cwd=REPOSITORY, check=True)
-    times_ms = alternately({"host": first_answer, "imports": imports}, rounds=7)
-    figures = {name: summary(values) for name, values in times_ms.items()}
-    return figures | {"to_imports": ratio(times_ms["host"], times_ms["imports"])}
+    return timed(first_answer, runs=7, min_s=0)

@@ -134,7 +134,7 @@ def test_paced_users_keep_their_interval_and_closed_loop_users_do_not_wait(host:
     requests = len(host.hashes)
     assert 8 < requests <= 8 * 4  # half a second apart at least
     assert paced["statuses"]["503"] == 1
-    assert (paced["without_retry_after"], paced["longest_retry_after_s"]) == (0, 7)
+    assert paced["without_retry_after"] == 0
     assert paced["latency_ms"]["p50"] >= 50
     run(0)
     assert len(host.hashes) - requests > 8 * 4
