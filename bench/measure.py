@@ -17,19 +17,12 @@ from typing import Any
 Work = Callable[[], object]
 Figures = dict[str, Any]
 
-WARM_UPS = 3
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "neon", "asimddp")
 
 
-def timed(work: Work, *, runs: int = 30, min_s: float = 0.5) -> Figures:
-    """Time ``work`` at least ``runs`` times and for ``min_s`` seconds, after a few runs to warm up."""
-    for _ in range(WARM_UPS):
-        work()
-    times_ms: list[float] = []
-    start_s = time.perf_counter()
-    while len(times_ms) < runs or time.perf_counter() - start_s < min_s:
-        times_ms.append(_time_ms(work))
-    return summary(times_ms)
+def timed(work: Work, *, runs: int = 30) -> Figures:
+    """Time ``work`` alone, after one run to warm up."""
+    return summary(alternately({"work": work}, rounds=runs)["work"])
 
 
 def alternately(works: Mapping[str, Work], *, rounds: int) -> dict[str, list[float]]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import azure.functions as func
 
-from functions.problems import ErrorCode, ProblemError, problem_response
+from functions.problems import ProblemError, problem_response
 
 MAX_JSON_BYTES = 16 * 1024
 
@@ -20,7 +20,7 @@ class Operation:
 
     answers: Mapping[int, Any]
     """By status, the type of the JSON body; None: no body."""
-    problems: Sequence[ErrorCode] = ()
+    problems: Sequence[str] = ()
     """Error codes besides ``internal``, which any function may answer."""
     query: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     """The query parameters: description and JSON schema, by name."""

@@ -3,7 +3,6 @@
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import Literal
 from uuid import uuid4
 
 import azure.functions as func
@@ -12,21 +11,8 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from functions import logs
 from tonearm.errors import TITLES, AudioError, AudioErrorCode, ModelError
 
-HttpErrorCode = Literal[
-    "bad_request",
-    "bad_id",
-    "bad_parameter",
-    "not_found",
-    "not_done",
-    "busy",
-    "storage_unavailable",
-    "model_unavailable",
-    "internal",
-]
-ErrorCode = AudioErrorCode | HttpErrorCode
-
 _AUDIO_STATUS: dict[AudioErrorCode, int] = {"empty": 400, "too_large": 413, "unsupported_format": 415}
-PROBLEMS: dict[ErrorCode, tuple[int, str]] = {
+PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "bad_id": (400, "This cannot be the id of a result"),
     "bad_parameter": (400, "A query parameter is not valid"),
@@ -47,9 +33,9 @@ _STORAGE_UNAVAILABLE_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504}
 class ProblemError(Exception):
     """Ends a request with this problem. ``detail`` is for the client's user: what was wrong and what to do."""
 
-    def __init__(self, code: ErrorCode, detail: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, code: str, detail: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code: ErrorCode = code
+        self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
 
@@ -90,7 +76,7 @@ def problem_response(error: Exception, function: str) -> func.HttpResponse:
     return _response("internal", f"The request is not at fault. The error is logged as {reference}.")
 
 
-def _response(code: ErrorCode, detail: str, retry_after_s: int | None = None) -> func.HttpResponse:
+def _response(code: str, detail: str, retry_after_s: int | None = None) -> func.HttpResponse:
     status, title = PROBLEMS[code]
     document = ProblemDocument(type=f"urn:tonearm:problem:{code}", title=title, status=status, detail=detail, code=code)
     return func.HttpResponse(

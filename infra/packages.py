@@ -18,7 +18,6 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,6 @@ DEPLOYED_AT = "/home/site/wwwroot"
 # The oldest date that a zip can hold: the same whenever it is built.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 ZIP_LEVEL = 3  # twice as fast as the usual 6, for 6 % more
-MB_BYTES = 1_000_000
 
 
 class PackageError(Exception):
@@ -141,20 +139,11 @@ def pack(folder: Path) -> Path:
 
 
 def describe(archive: Path) -> str:
-    """The package's sizes, its hash and its largest parts, for whoever built it."""
-    sizes = Counter[str]()
-    folder = archive.with_suffix("")
-    for path in folder.rglob("*"):
-        if path.is_file():
-            part = path.relative_to(folder)
-            part = part.relative_to(SITE_PACKAGES) if part.is_relative_to(SITE_PACKAGES) else part
-            sizes[part.parts[0].removesuffix(".libs")] += path.stat().st_size  # a dependency, or what is beside them
-    unpacked_mb, packed_mb = sizes.total() / MB_BYTES, archive.stat().st_size / MB_BYTES
-    with archive.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    parts = [f"  {size / MB_BYTES:6.1f} MB  {part}" for part, size in sizes.most_common(5)]
-    heading = f"{folder.name}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed"
-    return "\n".join([heading, *parts, f"  {archive}  sha256 {sha256}"])
+    """The package's sizes and hash, for whoever built it."""
+    files = zipfile.ZipFile(archive).infolist()
+    unpacked_mb, packed_mb = sum(file.file_size for file in files) / 1e6, archive.stat().st_size / 1e6
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return f"{archive}: {unpacked_mb:.1f} MB unpacked, {packed_mb:.1f} MB packed, sha256 {sha256}"
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,11 +2,11 @@
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from infra import packages
 from infra.deploy import smoke
 from infra.deploy.environments import COLOURS, NAMES, ROOT, Colour
 from infra.deploy.errors import DeployError
@@ -83,17 +83,13 @@ def _smoke(environment: str | None, url: str | None, colour: Colour | None, mode
 
 def _all(environment: str, location: str, model_version: str) -> None:
     """Resources before the code that needs them; the idle colour is tested before anyone is sent to it."""
-    _build_packages()
+    if packages.main(["--out", str(DIST)]):
+        raise DeployError("The packages could not be built; see the output above.")
     provision(environment, location)
     publish_functions(environment, FUNCTIONS_PACKAGE)
     publish_web(environment, WEB_PACKAGE)
     smoke.smoke_colour(environment, None, model_version)
     switch(environment, None, model_version)
-
-
-def _build_packages() -> None:
-    if subprocess.run([sys.executable, "-m", "infra.packages", "--out", str(DIST)], cwd=ROOT, check=False).returncode:
-        raise DeployError("The packages could not be built; see the output above.")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def cloud(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.setattr(http_client, "send", cloud.send)
     for module in (azure, http_client, publish, smoke):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(__main__, "_build_packages", lambda: None)
+    monkeypatch.setattr(__main__.packages, "main", lambda _: 0)
     for name in ("functions", "web"):
         package = tmp_path / f"{name}.zip"
         package.write_bytes(name.encode())

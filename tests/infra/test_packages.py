@@ -410,13 +410,7 @@ def test_without_uv_the_pinned_one_is_installed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_sizes_are_printed(tmp_path: Path) -> None:
-    sizes = {f"{packages.SITE_PACKAGES}/{name}/x": size for name, size in {"av.libs": 9, "av": 1, "b": 4}.items()}
-    for index, (name, size) in enumerate({**sizes, "c/x": 3, "d": 2, "e": 1.5, "f": 0.1}.items()):
-        path = tmp_path / "web" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes([index]) * int(size * packages.MB_BYTES))
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "a").write_bytes(bytes(20_000_000))
     text = packages.describe(packages.pack(tmp_path / "web"))
-    assert text.startswith("web: 20.6 MB unpacked, 0.1 MB packed\n")
-    assert re.findall(r"([\d.]+) MB  (\w+)$", text, re.MULTILINE) == [
-        *(("10.0", "av"), ("4.0", "b"), ("3.0", "c"), ("2.0", "d"), ("1.5", "e"))
-    ]
+    assert re.search(r"web\.zip: 20\.0 MB unpacked, 0\.\d MB packed, sha256 [0-9a-f]{64}$", text)
