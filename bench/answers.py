@@ -1,22 +1,19 @@
 """What is measured of Tonearm: the stages of an answer, whole answers, threads, long recordings, memory and starts."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from subprocess import DEVNULL, Popen
 
 import httpx
 
 from bench.measure import Figures, Work, timed
 from tests.audio_samples import FORMATS, encode, music
-from tests.conftest import REPOSITORY, Storage, free_ports
+from tests.conftest import REPOSITORY, System
 from tonearm.classification import Mode
 from tonearm.classifier import Classifier
 from tonearm.decoding.audio import AudioReader
@@ -95,16 +92,10 @@ def processes(classifier: Classifier) -> Figures:
         minute = clip("mp3", 60)
         hour.write_bytes(60 * minute)
         two_hours.write_bytes(120 * minute)
-        storage = Storage(folder)
-        storage.start()
-        try:
-            starts = _cold_starts(storage, name)
-        finally:
-            storage.stop()
         return {
             "memory_two_hours_mp3": _peak_memory(two_hours),
             "hour_mp3_fast": timed(lambda: classifier.classify(hour), runs=1),
-            "cold_start": {"host": starts},
+            "cold_start": {"host": _cold_start(folder)},
         }
 
 
@@ -113,25 +104,18 @@ def _peak_memory(source: Path) -> Figures:
     return dict(json.loads(subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout))
 
 
-def _cold_starts(storage: Storage, state: str) -> Figures:
+def _cold_start(folder: Path) -> Figures:
     """The functions host's first answer after its start."""
-    body = clip()
-    environment = {**os.environ, "AzureWebJobsStorage": storage.connection_string}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the first start writes the bytecode that a package contains
+    system, body = System(folder, REPOSITORY), clip()
 
     def first_answer() -> None:
-        (port,) = free_ports(1)
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-        command = [sys.executable, "-m", "local.host", "--port", str(port), "--state", state]
-        host = Popen(command, cwd=REPOSITORY, env=environment, stdout=DEVNULL, stderr=DEVNULL)
-        try:
-            while host.poll() is None:
-                with suppress(httpx.ConnectError):
-                    client.post("/api/classify", content=body).raise_for_status()
-                    return
-                time.sleep(0.005)
-            raise RuntimeError("the host has ended")
-        finally:
-            host.kill()
+        system.start()
+        httpx.post(f"{system.api_url}/classify", content=body, timeout=30).raise_for_status()
+        system.kill()
 
-    return timed(first_answer, runs=7)
+    system.storage.start()
+    try:
+        return timed(first_answer, runs=7)
+    finally:
+        system.kill()
+        system.storage.stop()

@@ -73,6 +73,7 @@ def get_recording(req: func.HttpRequest) -> func.HttpResponse:
     except ResourceNotFoundError:
         raise ProblemError("not_found", "There is no upload of this id, or it has been deleted.") from None
     url, expires_at = upload_urls.signed_download_url(result_id)
+    logs.event("recording_ticket", result_id=result_id, expires_at=expires_at)
     recording = Recording(
         id=result_id,
         url=url,
@@ -80,7 +81,6 @@ def get_recording(req: func.HttpRequest) -> func.HttpResponse:
         size_bytes=properties.size,
         content_type=properties.content_settings.content_type or "application/octet-stream",
     )
-    logs.event("recording_ticket", result_id=result_id, expires_at=expires_at)
     return json_answer(recording)
 
 

@@ -18,14 +18,11 @@ DIST = ROOT / "dist"
 FUNCTIONS_PACKAGE = DIST / "functions.zip"
 WEB_PACKAGE = DIST / "web.zip"
 
-Step = Callable[..., None]
-"""Its parameters are named as the step's options are."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step and return the exit code."""
     options = vars(parser().parse_args(arguments))
-    step: Step = options.pop("step")
+    step = options.pop("step")  # a function whose parameters are named as the step's options are
     try:
         step(**options)
     except DeployError as error:
@@ -45,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--model-version", default=default, help="the version that must answer (default: %(default)s)")
     colour.add_argument("--colour", choices=COLOURS, help="default: the idle one")
 
-    def add(name: str, step: Step, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def add(
+        name: str, step: Callable[..., None], text: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         added = steps.add_parser(name, help=text, description=text, parents=parents)
         added.set_defaults(step=step)
         return added
