@@ -14,30 +14,22 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tonearm.classification import Classification
+from tonearm.errors import AudioError, ModelError, TonearmError
+
 if TYPE_CHECKING:
-    from tonearm.classification import Classification
     from tonearm.classifier import Classifier, classify
-    from tonearm.errors import AudioError, ModelError, TonearmError
 
 __all__ = ["AudioError", "Classification", "Classifier", "ModelError", "TonearmError", "classify"]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_MODULES = {
-    "AudioError": "tonearm.errors",
-    "Classification": "tonearm.classification",
-    "Classifier": "tonearm.classifier",
-    "ModelError": "tonearm.errors",
-    "TonearmError": "tonearm.errors",
-    "classify": "tonearm.classifier",
-}
-
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: NumPy, PyAV and ONNX Runtime take half a second."""
-    if name not in _MODULES:
+    """Imports the classifier when it is first used: NumPy, PyAV and ONNX Runtime take half a second."""
+    if name not in __all__:
         raise AttributeError(f"module 'tonearm' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module("tonearm.classifier"), name)
 
 
 def __dir__() -> list[str]:

@@ -98,7 +98,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a recording has no genre. It takes the place of its Classification."""
+    """Why a recording has no genre; stored instead of its Classification."""
 
     schema: Literal["tonearm.result/1"] = SCHEMA
     id: str

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -162,12 +162,7 @@ class Classifier:
             id=result_id or uuid.uuid4().hex,
             genre=of_track.genre,
             confidence=confidence,
-            uncertain=ensemble.uncertain(
-                confidence,
-                similarity,
-                uncertain_below=self.numbers.uncertain_below,
-                min_similarity=self.manifest.min_similarity,
-            ),
+            uncertain=confidence < self.numbers.uncertain_below or similarity < self.manifest.min_similarity,
             probabilities=of_track.probabilities,
             models=Models(svm=_model_answer(np.exp(svm)), vgg19=_model_answer(np.exp(vgg19))),
             segments=segments,
@@ -204,20 +199,16 @@ class Classifier:
     def _segments(self, window: _WindowAnswer) -> list[Segment]:
         """One segment a tile, so a single one in fast mode: VGG19's answer about it, pooled with the SVM's."""
         edges_s = np.linspace(window.first_s, window.end_s, len(window.vgg19) + 1)
-        segments = []
         pooled = ensemble.pooled(window.svm, window.vgg19, self.numbers.weights)
-        for probabilities, start_s, end_s in zip(pooled, edges_s[:-1], edges_s[1:], strict=True):
-            if end_s > window.start_s + 1e-6:
-                answer = _model_answer(probabilities)
-                segments.append(
-                    Segment(
-                        start_s=round(float(max(start_s, window.start_s)), 3),
-                        end_s=round(float(end_s), 3),
-                        genre=answer.genre,
-                        probabilities=answer.probabilities,
-                    )
-                )
-        return segments
+        return [
+            Segment(
+                start_s=round(float(max(start_s, window.start_s)), 3),
+                end_s=round(float(end_s), 3),
+                **asdict(_model_answer(probabilities)),
+            )
+            for probabilities, start_s, end_s in zip(pooled, edges_s[:-1], edges_s[1:], strict=True)
+            if end_s > window.start_s + 1e-6
+        ]
 
 
 def classify(
@@ -226,21 +217,13 @@ def classify(
     """Names the genre of a recording by the default model, which is loaded at the first call and stays in memory.
 
     Args:
-        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an array
-            of shape (n,) or (n, channels): floats with full scale 1, or integers with the full scale of their type.
+        source: a path, bytes, file or array, as for :meth:`Classifier.classify`.
         mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
         result_id: the result's id; by default a new random one.
         max_duration_s: longer recordings are refused.
 
-    Returns:
-        The genre with calibrated probabilities, of the whole recording and of each segment.
-
     Raises:
-        AudioError: if there is nothing to classify; its ``code`` says why.
-        ModelError: if the model's files are missing or damaged.
-        OSError: if the file cannot be read.
-        TypeError: if the source or its samples are of another type.
-        ValueError: if samples or sample rate are out of range.
+        ModelError: if the model's files are missing or damaged; other errors as :meth:`Classifier.classify`.
     """
     return replace(_default_classifier(), mode=mode).classify(
         source, result_id=result_id, max_duration_s=max_duration_s

@@ -30,18 +30,6 @@ def mean(log_probabilities: LogProbabilities, weights: NDArray[np.float64]) -> L
     return log_softmax(np.average(log_probabilities, axis=0, weights=weights))
 
 
-def uncertain(confidence: float, similarity: float, *, uncertain_below: float, min_similarity: float) -> bool:
-    """Whether an answer is "not sure": it is decided here only.
-
-    Args:
-        confidence: the ensemble's probability of the genre.
-        similarity: of the recording to what the SVM was trained on, 0 to 1.
-        uncertain_below: the mode's threshold of confidence.
-        min_similarity: the version's threshold of similarity.
-    """
-    return confidence < uncertain_below or similarity < min_similarity
-
-
 def log_softmax(x: LogProbabilities) -> LogProbabilities:
     """Scores less log Σ exp over the last axis. (SciPy's is the same; importing it is a third of a cold start.)"""
     shifted = x - x.max(axis=-1, keepdims=True)

@@ -3,14 +3,7 @@
 from typing import Literal, get_args
 
 AudioErrorCode = Literal[
-    "empty",
-    "too_large",
-    "unsupported_format",
-    "corrupt",
-    "no_audio_stream",
-    "too_short",
-    "silent",
-    "too_long",
+    "empty", "too_large", "unsupported_format", "corrupt", "no_audio_stream", "too_short", "silent", "too_long"
 ]
 AUDIO_ERROR_CODES: tuple[AudioErrorCode, ...] = get_args(AudioErrorCode)
 

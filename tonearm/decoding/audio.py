@@ -388,7 +388,7 @@ def _audio_stream(container: InputContainer) -> AudioStream:
 
 
 def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
-    """The sound's length as the file states it, in seconds. The container's own may be that of its pictures."""
+    """The sound's length as the file states it, in seconds. The container's own may be that of its video."""
     if container.format.name in GUESSED_LENGTH:
         return None
     if stream.duration and stream.time_base:

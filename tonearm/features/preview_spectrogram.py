@@ -65,7 +65,7 @@ class PreviewBuilder:
         self._end_s = 0.0
         self._mel_bank: Floats | None = None
         self._newest: _Columns | None = None
-        """Not in the slots yet: a recording of one window, as a clip is, is drawn from its own columns."""
+        """Not in the slots yet: a recording of one window, such as a clip, is shown from its own columns."""
         self._slot_s = _FIRST_SLOT_S
         self._energy: Powers = np.zeros((_SLOTS, BANDS))
         """Of each slot, power times seconds."""

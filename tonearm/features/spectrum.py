@@ -86,7 +86,7 @@ def spectrum(samples: Samples, banks: FilterBanks) -> Spectrum:
         np.multiply(frames[batch], _HANN, out=transform.frames[: len(batch)])
         np.abs(transform.spectra(len(batch)), out=magnitude[rows])
         np.square(magnitude[rows], out=power[rows])
-    mel_db = 10 * np.log10(np.maximum(banks.mel_power(power), _LEAST_POWER))
+    mel_db = 10 * np.log10(np.maximum(power @ banks.mel, _LEAST_POWER))
     loudest_db = float(mel_db.max())
     mel_db = np.maximum(mel_db, np.float32(loudest_db - TOP_DB))
     n = len(columns)

@@ -139,12 +139,12 @@ def rolloff(magnitude: Floats) -> Floats:
     # First which block of bins, then which bin of it: a running sum over all of them takes four times as long.
     blocks = magnitude.reshape(len(magnitude), -1, ROLLOFF_BLOCK_BINS)
     until = np.cumsum(np.einsum("ijk->ij", blocks), axis=1)
-    wanted = ROLLOFF_SHARE * until[:, -1]
-    block = np.argmax(until >= wanted[:, None], axis=1)
+    target = ROLLOFF_SHARE * until[:, -1]
+    block = np.argmax(until >= target[:, None], axis=1)
     row = np.arange(len(magnitude))
     inside = np.cumsum(blocks[row, block], axis=1)
-    still_wanted = wanted - np.where(block > 0, until[row, block - 1], 0)
-    below = np.count_nonzero(inside < still_wanted[:, None], axis=1)
+    left = target - np.where(block > 0, until[row, block - 1], 0)
+    below = np.count_nonzero(inside < left[:, None], axis=1)
     return BIN_HZ[np.minimum(block * ROLLOFF_BLOCK_BINS + below, SPECTRUM_BINS - 1)]
 
 
