@@ -58,12 +58,9 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     except AudioError as error:
         logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=size_bytes)
         raise
-    facts: dict[str, Any] = {
-        "size_bytes": size_bytes,
-        "audio_s": result.audio.duration_s,
-        "model_version": result.model_version,
-    }
-    logs.event("classified", result_id=result_id, duration_ms=round(1000 * (time.monotonic() - started_s)), **facts)
+    facts: dict[str, Any] = {"audio_s": result.audio.duration_s, "model_version": result.model_version}
+    facts["duration_ms"] = round(1000 * (time.monotonic() - started_s))
+    logs.event("classified", result_id=result_id, size_bytes=size_bytes, **facts)
     return json_answer(result)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import azure.functions as func
 from annotated_types import Len
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContentSettings
+from azure.storage.blob import BlobClient
 
 from functions import logs, result_store, storage
 from functions.classify import DIRECT_ID_PREFIX
@@ -64,7 +64,7 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse(status_code=204)
     feedback = Feedback(result_id=request.result_id, genre=request.genre, **_prediction(request))
     body = json.dumps(asdict(feedback))
-    blob.upload_blob(body.encode(), overwrite=True, content_settings=ContentSettings(content_type="application/json"))
+    blob.upload_blob(body.encode(), overwrite=True, content_settings=storage.JSON_CONTENT)
     logs.event("feedback_given", result_id=feedback.result_id, verified=feedback.verified)
     return json_answer(feedback)
 

@@ -7,14 +7,13 @@ import base64
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import azure.functions as func
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobProperties
 
 from functions import result_store, storage, upload_urls
 from functions.json_http import json_answer, operation
@@ -123,28 +122,10 @@ def _choice[Choice](params: Mapping[str, str], name: str, choices: dict[str, Cho
 def page(limit: int, chosen: ResultFilter, after: str = "") -> ResultPage:
     """The page of results that follow the blob named ``after``.
 
+    Going on from a name, not from storage's own continuation token, stays right when blobs are written or deleted.
+
     Raises:
         ProblemError: ``bad_parameter``, storage refuses the name.
-    """
-    found: list[ResultSummary] = []
-    n_listed = 0
-    for blobs, more in _listed(limit, chosen, after):
-        for blob in blobs:
-            if len(found) == limit:
-                return ResultPage(results=found, next_cursor=cursor_of(after, chosen))
-            after, n_listed = blob.name, n_listed + 1
-            summary = result_store.summary(blob.name, blob.metadata)
-            if summary is not None and chosen.matches(summary):
-                found.append(summary)
-        if more and (len(found) == limit or n_listed >= _MAX_LISTED):
-            return ResultPage(results=found, next_cursor=cursor_of(after, chosen))
-    return ResultPage(results=found, next_cursor=None)
-
-
-def _listed(limit: int, chosen: ResultFilter, after: str) -> Iterator[tuple[list[BlobProperties], bool]]:
-    """Storage's pages of blobs that follow ``after``, each with whether more follow.
-
-    Going on from a name, not from storage's own continuation token, stays right when blobs are written or deleted.
     """
     listed = storage.container(storage.RESULTS).list_blobs(
         name_starts_with=chosen.prefix or None,
@@ -153,15 +134,27 @@ def _listed(limit: int, chosen: ResultFilter, after: str) -> Iterator[tuple[list
         results_per_page=limit + 2 if chosen == ResultFilter(prefix=chosen.prefix) else _LIST_SIZE,
         start_from=after or None,
     )
-    pages: Any = listed.by_page()
+    blobs_by_page: Any = listed.by_page()
+    found: list[ResultSummary] = []
+    n_listed = 0
     try:
-        for blobs in pages:
-            # Storage begins with the blob of this name, if it still exists.
-            yield [blob for blob in blobs if blob.name != after], bool(pages.continuation_token)
+        for blobs in blobs_by_page:
+            for blob in blobs:
+                if blob.name == after:  # storage begins with the blob of this name, if it still exists
+                    continue
+                if len(found) == limit:
+                    return ResultPage(results=found, next_cursor=cursor_of(after, chosen))
+                after, n_listed = blob.name, n_listed + 1
+                summary = result_store.summary(blob.name, blob.metadata)
+                if summary is not None and chosen.matches(summary):
+                    found.append(summary)
+            if blobs_by_page.continuation_token and (len(found) == limit or n_listed >= _MAX_LISTED):
+                return ResultPage(results=found, next_cursor=cursor_of(after, chosen))
     except HttpResponseError as error:
         if after and error.status_code == 400:
             raise ProblemError("bad_parameter", _BAD_CURSOR) from None
         raise
+    return ResultPage(results=found, next_cursor=None)
 
 
 def cursor_of(after: str, chosen: ResultFilter) -> str:

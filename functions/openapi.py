@@ -13,7 +13,6 @@ from functions.problems import PROBLEMS, ProblemDocument
 
 HTTP_MODULES = (classify, upload_urls, results, history, feedback, limits, model_loader, health)
 """The modules with HTTP functions, besides this one."""
-API_VERSION = "1.1.0"
 # Published component names that differ from the classes' names; clients generate code from them.
 PUBLISHED_NAMES = {"PreviewSpectrogram": "Picture", "UploadUrl": "UploadTicket"}
 
@@ -58,7 +57,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Tonearm",
-            "version": API_VERSION,
+            "version": "1.1.0",
             "description": "Names the genre of a recording. Errors are application/problem+json with a stable `code`.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

@@ -55,8 +55,6 @@ class _BlobReferenceConverter(InConverter, binding="blob", trigger="blobTrigger"
 
     @classmethod
     def decode(cls, data: Datum, **_: Any) -> BlobReference:
-        if data.type != "model_binding_data":
-            raise ValueError(f"The host sent the blob trigger {data.type!r} instead of a reference.")
         return BlobReference(json.loads(data.value.content)["BlobName"])
 
 
@@ -121,8 +119,7 @@ def _process_version(result_id: str) -> None:
     written = written or _write_if_current(result, preview, upload.etag)
     facts: dict[str, Any] = {"etag": upload.etag, "size_bytes": upload.size_bytes, "status": result.status}
     facts |= {"code": result.problem.code if isinstance(result, Failure) else None}
-    facts |= {"model_version": result.model_version}
-    facts["duration_ms"] = round(1000 * (time.monotonic() - started_s))
+    facts |= {"model_version": result.model_version, "duration_ms": round(1000 * (time.monotonic() - started_s))}
     logs.event("upload_answered" if written else "upload_answered_elsewhere", result_id=result_id, **facts)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContentSettings
+from azure.storage.blob import BlobClient
 
 from functions import storage
 from functions.problems import ProblemError
@@ -153,12 +153,7 @@ def write(
     if replaces is not None:
         condition = {"overwrite": True, "etag": replaces.etag, "match_condition": MatchConditions.IfNotModified}
     try:
-        _blob(result.id).upload_blob(
-            content,
-            content_settings=ContentSettings(content_type="application/json"),
-            metadata=metadata,
-            **condition,
-        )
+        _blob(result.id).upload_blob(content, content_settings=storage.JSON_CONTENT, metadata=metadata, **condition)
     except (ResourceExistsError, ResourceModifiedError):
         return False
     return True

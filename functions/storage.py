@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import BlobServiceClient, ContainerClient, LinearRetry
+from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings, LinearRetry
 
 from functions.settings import StorageAccess, settings
 
@@ -26,6 +26,7 @@ UPLOADS = "uploads"
 RESULTS = "results"
 FEEDBACK = "feedback"
 CONTAINERS = (UPLOADS, RESULTS, FEEDBACK)
+JSON_CONTENT = ContentSettings(content_type="application/json")
 # Calls give up within seconds: an HTTP client is told to come back, and the host calls a trigger again.
 _RETRIES = 2
 _BACKOFF_S = 1

@@ -118,11 +118,8 @@ def served_model_files(models: Path) -> list[Path]:
     try:
         version = models / pointer.read_text().strip()
         files = json.loads((version / "manifest.json").read_text())["files"]
-    except OSError as error:
-        missing = f"{error.filename} cannot be read ({error.strerror})"
-        raise PackageError(f"{missing}; check the repository out whole") from None
-    except (ValueError, KeyError) as error:
-        raise PackageError(f"{version / 'manifest.json'} is malformed ({error!r}); fetch the folder again") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise PackageError(f"The default version cannot be read ({error}); check the repository out whole") from None
     return [pointer, *(version / name for name in (*files, *MODEL_DOCUMENTS))]
 
 

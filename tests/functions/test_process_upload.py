@@ -11,7 +11,6 @@ import obstore
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import ContainerClient
-from azurefunctions.extensions.base import Datum, get_binding_registry  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -135,12 +134,6 @@ class TestUpload:
         upload.put(wav())
         upload.process()
         assert upload.result().json["id"] == client.preview(name).json["id"] == name
-
-    def test_an_argument_that_is_no_reference(self) -> None:
-        with pytest.raises(ValueError, match="sent the blob trigger 'bytes' instead of a reference"):
-            get_binding_registry().get("blobTrigger").decode(
-                Datum(b"RIFF", "bytes"), trigger_metadata={}, pytype=process_upload.BlobReference
-            )
 
 
 class TestPoison:

@@ -364,7 +364,7 @@ class TestFaults:
         models = tmp_path / "models"
         shutil.copytree(REPOSITORY / "models", models, ignore=shutil.ignore_patterns("*.onnx"))
         next(models.rglob(missing)).unlink()
-        with pytest.raises(packages.PackageError, match=f"{missing} cannot be read.*check the repository out"):
+        with pytest.raises(packages.PackageError, match=f"cannot be read.*{missing}.*check the repository out"):
             packages.served_model_files(models)
 
     @pytest.mark.parametrize("text", ["{", "{}"])
@@ -372,7 +372,7 @@ class TestFaults:
         (tmp_path / "default.txt").write_text("1")
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "manifest.json").write_text(text)
-        with pytest.raises(packages.PackageError, match=r"manifest\.json is malformed"):
+        with pytest.raises(packages.PackageError, match="cannot be read"):
             packages.served_model_files(tmp_path)
 
     def test_a_file_that_is_missing(self, tmp_path: Path) -> None:
