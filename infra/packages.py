@@ -73,13 +73,13 @@ CONTENTS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.packages", description="Builds what is deployed.")
-    parser.add_argument("names", nargs="*", metavar="functions|web", help="which to build; both if none is named")
+    parser.add_argument(
+        "names", nargs="*", choices=CONTENTS, default=[*CONTENTS], help="which to build (default: both)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder to build in (default: dist)")
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - set(CONTENTS):
-        parser.error(f"no such package: {', '.join(sorted(unknown))}; there are {' and '.join(CONTENTS)}")
     try:
-        for name in options.names or CONTENTS:
+        for name in options.names:
             print(describe(build(name, options.out)), flush=True)
     except (PackageError, OSError, subprocess.CalledProcessError) as error:
         print(f"The package cannot be built: {error}", file=sys.stderr)
@@ -144,8 +144,6 @@ def describe(archive: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if not source.is_file():
-        raise PackageError(f"{source} is missing; check the repository out whole")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
