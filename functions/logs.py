@@ -16,10 +16,10 @@ def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
     _logger.log(level, json.dumps({"event": name, **fields}, default=str))
 
 
-def failure(name: str, error: BaseException, *, level: int = logging.ERROR, **fields: object) -> None:
+def failure(name: str, error: BaseException, **fields: object) -> None:
     """Log an event with an error and its stack trace, without secrets."""
     trace = "".join(traceback.format_exception(error))
-    event(name, level=level, **fields, error=type(error).__name__, trace=without_secrets(trace))
+    event(name, level=logging.ERROR, **fields, error=type(error).__name__, trace=without_secrets(trace))
 
 
 def without_secrets(text: str) -> str:

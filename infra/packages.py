@@ -73,13 +73,13 @@ CONTENTS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.packages", description="Builds what is deployed.")
-    parser.add_argument(
-        "names", nargs="*", choices=CONTENTS, default=[*CONTENTS], help="which to build (default: both)"
-    )
+    parser.add_argument("names", nargs="*", metavar="functions|web", help="which to build; both if none is named")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder to build in (default: dist)")
     options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(CONTENTS):
+        parser.error(f"no such package: {', '.join(sorted(unknown))}; there are {' and '.join(CONTENTS)}")
     try:
-        for name in options.names:
+        for name in options.names or CONTENTS:
             print(describe(build(name, options.out)), flush=True)
     except (PackageError, OSError, subprocess.CalledProcessError) as error:
         print(f"The package cannot be built: {error}", file=sys.stderr)
@@ -91,7 +91,8 @@ def build(name: str, out: Path, root: Path = ROOT) -> Path:
     """Builds ``out/<name>/`` and ``out/<name>.zip`` from the tree at ``root`` anew; returns the zip.
 
     Raises:
-        PackageError: if files are missing or Python is of another version.
+        PackageError: if the models are not whole or Python is of another version.
+        FileNotFoundError: if other files are missing.
         CalledProcessError: if uv fails; its own output says why.
     """
     content = CONTENTS[name]

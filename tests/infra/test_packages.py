@@ -382,7 +382,7 @@ class TestFaults:
     def test_an_unknown_package(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             packages.main(["function"])
-        assert "invalid choice: 'function'" in capsys.readouterr().err
+        assert "no such package: function; there are functions and web" in capsys.readouterr().err
 
 
 def test_the_zip_does_not_depend_on_dates_or_order(tmp_path: Path) -> None:
