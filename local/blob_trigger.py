@@ -12,20 +12,14 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
 
-from azure.core import PipelineClient
-from azure.core.exceptions import DecodeError
-from azure.core.pipeline.transport import RequestsTransport
-from azure.core.rest import HttpRequest, HttpResponse
 from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from local.host_settings import HostSettings
-from local.queue_trigger import TIMEOUTS_S, create_queue, pause, retry
+from local.queue_trigger import create_queue, pause, retry
 from local.worker import Function, Worker
 
 logger = logging.getLogger(__name__)
@@ -35,11 +29,7 @@ LIST_INTERVAL_MAX_S = 5.0
 LIST_REST = 10
 """So many times the time that listing the container took, the next listing comes later."""
 RETRY_DELAY_MAX_S = 60
-PAGE_SIZE = 5_000
-"""Blobs in one answer of storage; its own limit."""
-STORAGE_API_VERSION = "2021-08-06"
 
-Client = PipelineClient[HttpRequest, HttpResponse]
 Version = tuple[str, str]
 """A blob's name and its ETag."""
 
@@ -86,9 +76,6 @@ class BlobTrigger:
     settings: HostSettings
 
     def __post_init__(self) -> None:
-        # It signs requests as the container's own client does.
-        transport = RequestsTransport(use_env_settings=False, **TIMEOUTS_S)
-        self._client: Client = PipelineClient("", policies=[self.container.credential], transport=transport)
         self._slots = asyncio.Semaphore(self.settings.blobs_at_once)
         self._stopping = asyncio.Event()
 
@@ -100,7 +87,7 @@ class BlobTrigger:
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 listed_s = time.monotonic()
-                listed = await retry(partial(list_versions, self._client, self.container.url))
+                listed = await retry(self._versions)
                 # In a container that takes long to list, less often.
                 interval_s = min(LIST_INTERVAL_S + LIST_REST * (time.monotonic() - listed_s), LIST_INTERVAL_MAX_S)
                 if known is None:
@@ -119,6 +106,9 @@ class BlobTrigger:
                     if tries[version] > 0:
                         await asyncio.wait({task})
                 await pause(stopping, listed_s + interval_s - time.monotonic())
+
+    def _versions(self) -> list[Version]:
+        return [(blob.name, blob.etag.strip('"')) for blob in self.container.list_blobs()]
 
     async def _process(self, version: Version) -> None:
         """Try until the version is finished. The caller has acquired the slot of the first try."""
@@ -162,25 +152,3 @@ class BlobTrigger:
         message |= {"BlobType": "BlockBlob", "ContainerName": container, "BlobName": name, "ETag": etag}
         text = base64.b64encode(json.dumps(message).encode()).decode()
         await retry(lambda: self.poison_queue.send_message(text))
-
-
-def list_versions(client: Client, url: str) -> list[Version]:
-    """The blobs of the container at ``url``. Raises AzureError.
-
-    ``ContainerClient.list_blobs`` makes an object of fifty fields of each blob, which takes eight times as long.
-    """
-    versions: list[Version] = []
-    marker: str | None = ""
-    while marker is not None:
-        query = {"restype": "container", "comp": "list", "maxresults": str(PAGE_SIZE), "marker": marker}
-        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": STORAGE_API_VERSION}
-        response = client.send_request(HttpRequest("GET", url, params=query, headers=headers))
-        response.raise_for_status()
-        try:
-            page = ElementTree.fromstring(response.content)  # noqa: S314 - from our own storage
-        except ElementTree.ParseError as error:
-            raise DecodeError("storage sent a listing that is not XML", error=error) from error
-        blobs = page.iterfind("Blobs/Blob")
-        versions += [(each.findtext("Name", ""), each.findtext("Properties/Etag", "").strip('"')) for each in blobs]
-        marker = page.findtext("NextMarker") or None
-    return versions

@@ -113,9 +113,7 @@ class HttpTriggers:
         )
         try:
             async with asyncio.timeout(self.settings.function_timeout_s):
-                answer = await self.worker.invoke_http(function.name, call)
-            headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
-            return Response(answer.body, answer.status, headers)
+                return await self.worker.invoke_http(function.name, call)
         except TimeoutError:
             # A synchronous function cannot be stopped from outside: its thread goes on, and its answer is dropped.
             logger.error("function %s ran longer than %s s", function.name, self.settings.function_timeout_s)

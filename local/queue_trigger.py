@@ -27,13 +27,12 @@ HIDDEN_S = 10
 RENEW_INTERVAL_S = 3.0
 POLL_INTERVAL_S = 0.5
 OUTAGE_DELAY_S = 1.0
-TIMEOUTS_S = {"connection_timeout": 5, "read_timeout": 15}
-CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, **TIMEOUTS_S}
+CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
 """For storage clients: the triggers retry by themselves, and a retry inside a call would only hide an outage."""
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait for some seconds, or until ``stopping`` is set."""
+    """Wait for ``seconds``, or until ``stopping`` is set."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), seconds)
 

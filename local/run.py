@@ -71,7 +71,7 @@ class Supervisor:
             raise StopRequestedError("the process that started this one has ended")
 
     def keep_running(self) -> None:
-        """Restart what ends, after growing delays. Raises StopRequestedError, at some time, and RunError."""
+        """Restart what ends, after growing delays. Raises StopRequestedError at the end, and RunError."""
         delay_s, restarted_s = RESTART_DELAY_S, 0.0
         while True:
             self._pause(CHECK_INTERVAL_S)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import azure_functions_runtime as runtime  # type: ignore[import-untyped]
+from starlette.responses import PlainTextResponse, Response
 
 
 class InvocationError(Exception):
@@ -34,15 +35,6 @@ class HttpRequest:
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A function's answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +80,14 @@ class Worker:
             {each.name: Function(each.name, each.function_id, [*map(json.loads, each.raw_bindings)]) for each in found}
         )
 
-    async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+    async def invoke_http(self, name: str, request: HttpRequest) -> Response:
         """Run an HTTP function. Raises InvocationError."""
         http = _Message(**asdict(request) | {"body": _Message(bytes=request.body)})
         answer = await self._invoke(name, _Message(http=http), {})
         if not hasattr(answer, "http"):  # a function may return a plain string instead of an HttpResponse
-            return HttpResponse(200, {"content-type": "text/plain; charset=utf-8"}, answer.string.encode())
-        response = answer.http
-        return HttpResponse(int(response.status_code), dict(response.headers), response.body.bytes)
+            return PlainTextResponse(answer.string)
+        headers = {name: value for name, value in answer.http.headers.items() if name.lower() != "content-length"}
+        return Response(answer.http.body.bytes, int(answer.http.status_code), headers)
 
     async def invoke_blob(self, name: str, container: str, blob_name: str) -> None:
         """Run a blob function whose argument is a deferred binding, such as ``BlobClient`` of Microsoft's extension.

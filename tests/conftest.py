@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
+from starlette.responses import Response
 
 from local import azurite as emulator
 from local.processes import Child, http_status
-from local.worker import Function, HttpRequest, HttpResponse, Worker
+from local.worker import Function, HttpRequest, Worker
 
 REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60
@@ -133,7 +134,7 @@ class SyncWorker:
     def functions(self) -> dict[str, Function]:
         return self._worker.functions
 
-    def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+    def invoke_http(self, name: str, request: HttpRequest) -> Response:
         return self._run(self._worker.invoke_http(name, request))
 
     def invoke_blob(self, name: str, *, container: str, blob_name: str) -> None:

@@ -55,7 +55,7 @@ class Client:
     ) -> Answer:
         request = HttpRequest(method, f"{ORIGIN}/api/{path}", headers or {}, params or {}, query or {}, body)
         answer = self.worker.invoke_http(function, request)
-        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
+        return Answer(answer.status_code, dict(answer.headers), bytes(answer.body))
 
     def classify(self, body: bytes, **headers: str) -> Answer:
         return self.call("classify", "classify", method="POST", body=body, headers=headers)

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from local import http_trigger
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
-from local.worker import Function, HttpRequest, HttpResponse, Worker
+from local.worker import Function, HttpRequest, Worker
 from tests.local.conftest import KEY, MAX_REQUEST_BYTES, Sample
 
 
@@ -129,10 +130,10 @@ class Waiting:
         self.go = asyncio.Event()
         self.running = 0
 
-    async def invoke_http(self, name: str, request: HttpRequest) -> HttpResponse:
+    async def invoke_http(self, name: str, request: HttpRequest) -> Response:
         self.running += 1
         await self.go.wait()
-        return HttpResponse(200, {}, str(len(request.body)).encode())
+        return Response(str(len(request.body)))
 
 
 @pytest.mark.parametrize("limit", ["requests", "bytes"])

@@ -9,12 +9,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from azure.core import PipelineClient
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from local import blob_trigger, queue_trigger
+from local import queue_trigger
 from local.blob_trigger import Receipts
 from local.queue_trigger import QueueTrigger, retry
 from local.worker import Function, Worker
@@ -155,20 +153,6 @@ def test_at_the_end_all_is_finished_and_the_next_start_forgets_what_is_gone(fed:
     wait_until(lambda: len(path.read_text().splitlines()) == len(there) - 1, "the file to become shorter")
     assert len(lines) > len(there)
     assert "early.wav" not in path.read_text()
-
-
-def test_listings_are_as_the_client_has_them(azurite: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = BlobServiceClient.from_connection_string(azurite.connection_string)
-    container = service.create_container("listed")
-    for name in ["a/ü #?%2F&=+<>\"'.mp3", "a/音楽/曲.flac", "a/%41", "a/ leading", "a/" + "x" * 900, "b", "a"]:
-        container.upload_blob(name, b"")
-    client = PipelineClient("", policies=[container.credential])
-    monkeypatch.setattr(blob_trigger, "PAGE_SIZE", 2)
-    expected = {(blob.name, blob.etag.strip('"')) for blob in container.list_blobs()}
-    assert len(expected) == 7
-    assert set(blob_trigger.list_versions(client, container.url)) == expected
-    with pytest.raises(AzureError):
-        blob_trigger.list_versions(client, service.get_container_client("missing").url)
 
 
 def test_a_message_stays_hidden_while_its_function_runs(azurite: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

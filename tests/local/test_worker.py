@@ -23,9 +23,9 @@ async def drive(app_dir):
         return {"app_error": str(error)}
     seen["triggers"] = {f.name: f.trigger["type"] for f in worker.functions.values()}
     answer = await worker.invoke_http("things_add", HttpRequest("POST", "http://x/api/things", body=b"abc"))
-    seen["http"] = [answer.status, answer.headers["content-type"], json.loads(answer.body)["body"]]
+    seen["http"] = [answer.status_code, answer.headers["content-type"], json.loads(answer.body)["body"]]
     text = await worker.invoke_http("plain", HttpRequest("GET", "http://x/api/plain"))
-    seen["text"] = [text.status, text.headers["content-type"], text.body.decode()]
+    seen["text"] = [text.status_code, text.headers["content-type"], text.body.decode()]
     try:
         await worker.invoke_http("crash", HttpRequest("GET", "http://x/api/crash"))
     except InvocationError as error:
