@@ -77,12 +77,7 @@ def storage_options() -> dict[str, Any]:
 
 def service() -> "Api":
     """The client of the configured service. Raises ApiError where address or key are malformed."""
-    return _client(os.environ.get("TONEARM_API_URL", DEFAULT_API_URL), os.environ.get("TONEARM_API_KEY"))
-
-
-@functools.lru_cache(maxsize=1)
-def _client(url: str, key: str | None) -> "Api":
-    return Api(url, key)
+    return _api(os.environ.get("TONEARM_API_URL", DEFAULT_API_URL), os.environ.get("TONEARM_API_KEY"))
 
 
 def result_wait_s() -> float:
@@ -229,6 +224,9 @@ class Api:
             raise ApiError(errors.BAD_ADDRESS) from None
         except httpx.HTTPError:
             raise ApiError(errors.AWAY, temporary=True) from None
+
+
+_api = functools.lru_cache(maxsize=1)(Api)
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

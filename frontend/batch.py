@@ -24,9 +24,6 @@ class State(StrEnum):
     WAITING = "waiting"
 
 
-UNFINISHED = frozenset({State.WAITING, State.UPLOADING, State.CLASSIFYING})
-
-
 class Action(StrEnum):
     """What the user can do with a file."""
 
@@ -68,7 +65,7 @@ class Entry:
     @property
     def unfinished(self) -> bool:
         """Whether it is waiting, uploading or classifying."""
-        return self.state in UNFINISHED
+        return self.state in (State.WAITING, State.UPLOADING, State.CLASSIFYING)
 
     @property
     def retryable(self) -> bool:

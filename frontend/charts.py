@@ -1,4 +1,4 @@
-"""Charts of results: plotly figures from the API's data. Nothing is drawn here.
+"""Charts of results: plotly figures from the API's data. :mod:`frontend.views` shows them.
 
 All charts leave background and text colours to the theme, have a fixed height, cannot be zoomed (so that a finger on
 one scrolls the page), and fit a phone.
@@ -6,7 +6,7 @@ one scrolls the page), and fit a phone.
 
 import base64
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import plotly.graph_objects as go
@@ -69,18 +69,7 @@ def probabilities(answers: Mapping[str, Mapping[str, float]]) -> go.Figure:
     genres = sorted(first, key=lambda genre: first[genre])  # plotly counts from below
     figure = make_subplots(cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=list(answers))
     for column, shares in enumerate(answers.values(), start=1):
-        figure.add_bar(
-            x=[shares[genre] for genre in genres],
-            y=[genre_name(genre) for genre in genres],
-            orientation="h",
-            marker_color=[palette.colour(genre) for genre in genres],
-            text=[percent(shares[genre]) for genre in genres],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="%{y} %{text}<extra></extra>",
-            row=1,
-            col=column,
-        )
+        figure.add_trace(_bars(shares, genres, percent), row=1, col=column)
     figure.update_xaxes(range=[0, BAR_RANGE], visible=False)
     figure.update_annotations(font_size=14)
     return styled(figure, TITLES_PX + ROW_PX * len(genres), top_px=TITLES_PX)
@@ -174,19 +163,23 @@ def gaps(segments: Sequence[Segment], duration_s: float) -> list[tuple[float, fl
 def genre_counts(counts: Mapping[str, int]) -> go.Figure:
     """How many recordings have each genre, or are "not sure", the most frequent on top."""
     order = sorted(counts, key=lambda genre: counts[genre])
-    figure = go.Figure()
-    figure.add_bar(
-        x=[counts[genre] for genre in order],
-        y=[genre_name(genre) for genre in order],
-        orientation="h",
-        marker_color=[palette.colour(genre) for genre in order],
-        texttemplate="%{x}",
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x}<extra></extra>",
-    )
+    figure = go.Figure(_bars(counts, order, str))
     figure.update_xaxes(range=[0, max(counts.values()) * 1.12], visible=False)
     return styled(figure, 16 + ROW_PX * len(order))
+
+
+def _bars[T](values: Mapping[str, T], genres: Sequence[str], text: Callable[[T], str]) -> go.Bar:
+    """A bar for each genre with its value behind it."""
+    return go.Bar(
+        x=[values[genre] for genre in genres],
+        y=[genre_name(genre) for genre in genres],
+        orientation="h",
+        marker_color=[palette.colour(genre) for genre in genres],
+        text=[text(values[genre]) for genre in genres],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y} %{text}<extra></extra>",
+    )
 
 
 def _spectrogram(spectrogram: PreviewSpectrogram) -> go.Heatmap:

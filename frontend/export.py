@@ -30,7 +30,7 @@ def results_json(entries: Iterable[Entry]) -> bytes:
         {"file": entry.name, "state": entry.state.value, "reason": entry.reason, "result": entry.result}
         for entry in entries
     ]
-    # An indent would take ten times as long, and this runs each time the page is drawn.
+    # An indent would take ten times as long, and this runs at each run of the page.
     return f"[{',\n'.join(json.dumps(row, ensure_ascii=False) for row in rows)}]\n".encode()
 
 

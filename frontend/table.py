@@ -135,7 +135,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _reasons(entries: Sequence[Entry]) -> None:
-    """Draw why files failed, for which the table has no room: each reason once, the most frequent first."""
+    """Draw why files failed, for which the table has no room: each reason with its files, the most frequent first."""
     names: dict[str, list[str]] = {}
     for entry in entries:
         if entry.reason:

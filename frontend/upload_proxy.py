@@ -105,7 +105,7 @@ class UploadSession:
             self.stage, self.reason = (Stage.FAILED, reason) if reason else (Stage.STORED, None)
 
     def withdraw(self) -> None:
-        """The file is not wanted any more: an upload in progress is broken off."""
+        """The user has cancelled the file: an upload in progress is broken off."""
         if self.stage is not Stage.STORED:
             self.stage = Stage.WITHDRAWN
 
@@ -221,10 +221,10 @@ async def _chunks(request: Request, session: UploadSession) -> AsyncIterator[byt
 
 async def _open(request: Request, recording: Recording) -> Response:
     """The storage's answer, with only the headers that a player needs. Raises ApiError."""
-    wanted = {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
+    ranges = {name: request.headers[name] for name in ("Range", "If-Range") if name in request.headers}
     storage = httpx.AsyncClient(**storage_options())
     try:
-        query = storage.build_request("GET", recording.url, headers={"Accept-Encoding": "identity"} | wanted)
+        query = storage.build_request("GET", recording.url, headers={"Accept-Encoding": "identity"} | ranges)
         answer = await storage.send(query, stream=True)
     except (httpx.HTTPError, httpx.InvalidURL):
         await storage.aclose()

@@ -4,9 +4,10 @@ Requests run in threads, so that the page stays responsive. Only :meth:`UploadQu
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
+from threading import BoundedSemaphore, Thread
 from time import monotonic as now_s
 from typing import Any
 
@@ -20,7 +21,7 @@ from frontend.uploader import Report
 MAX_UPLOADS = 3
 MAX_URL_FAILURES = 3
 MAX_RETRY_PAUSE_S = 8.0
-# How long a step waits for its requests, so that a fast answer is drawn at once.
+# How long a step waits for its requests, so that a fast answer is shown at once.
 STEP_WAIT_S = 0.2
 # How often the page steps while files are unfinished.
 STEP_S = 0.5
@@ -28,13 +29,13 @@ STEP_S = 0.5
 EAGER_FOR_S = 5.0
 EAGER_PAUSE_S = 0.3
 USUAL_PAUSE_S = 1.0
-# When the user is told that an answer takes long.
+# When the page says that an answer takes long.
 SLOW_AFTER_S = 4.0
 
 LOST = "The browser no longer has this file. Choose it again."
 OVERDUE = "The result takes longer than usual. Try again to go on waiting; the file is not uploaded again."
 
-_threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="tonearm")
+_slots = BoundedSemaphore(32)
 
 
 class Task[T]:
@@ -42,11 +43,20 @@ class Task[T]:
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._started_s = now_s()
-        self.future = _threads.submit(function)
+        self.future: Future[T] = Future()
+        # Daemons: a pending request does not delay the end of the server.
+        Thread(target=self._run, args=(function,), name="tonearm", daemon=True).start()
+
+    def _run(self, function: Callable[[], T]) -> None:
+        with _slots:
+            try:
+                self.future.set_result(function())
+            except Exception as error:
+                self.future.set_exception(error)
 
     @property
     def slow(self) -> bool:
-        """Whether it takes so long that the user should be told."""
+        """Whether it takes so long that the page should say so."""
         return not self.future.done() and now_s() - self._started_s > SLOW_AFTER_S
 
     @property
@@ -117,11 +127,6 @@ class UploadQueue:
         return next((job.trouble for _, job in jobs if job.trouble), None) or next(
             (slow for entry, job in jobs if (slow := _slow(entry, job))), None
         )
-
-    @property
-    def pause_s(self) -> float | None:
-        """How long until the next step; None when no file is unfinished."""
-        return STEP_S if self.batch.unfinished else None
 
     def _collect(self, report: Report | None) -> None:
         """Take in what the requests and the browser have brought."""

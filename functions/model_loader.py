@@ -82,7 +82,7 @@ class ModelFacts:
 )
 def model(req: func.HttpRequest) -> func.HttpResponse:
     """Get the facts of the model version in service, or of another installed one."""
-    serving = classifier().directory
+    serving = classifier().manifest.folder
     version = req.params.get("version") or serving.name
     versions = installed(serving.parent)
     # A version is the name of a folder: a path could read files from anywhere.

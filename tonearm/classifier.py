@@ -101,11 +101,6 @@ class Classifier:
         """The calibration of the mode."""
         return self.manifest.modes[self.mode]
 
-    @property
-    def directory(self) -> Path:
-        """The version's folder."""
-        return self.manifest.folder
-
     def classify(
         self,
         source: AudioSource,

@@ -121,20 +121,18 @@ def _classify(options: argparse.Namespace) -> int:
     write = _json_lines() if options.json else _csv() if options.csv else _table(files)
     show_progress = len(files) > 1 and sys.stderr.isatty()
     status = ALL_CLASSIFIED
-    try:
-        for number, file in enumerate(files, 1):
+    for number, file in enumerate(files, 1):
+        try:
             if show_progress:
                 _show(f"{number}/{len(files)} {_printable(file)}")
             result = classify_file(classifier, file)
-            if result.status == "failed":
-                status = SOME_FAILED
+        finally:
             if show_progress:
                 _show("")
-            write(file, result)
-            sys.stdout.flush()
-    finally:
-        if show_progress:
-            _show("")
+        if result.status == "failed":
+            status = SOME_FAILED
+        write(file, result)
+        sys.stdout.flush()
     return status
 
 

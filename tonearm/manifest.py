@@ -93,19 +93,10 @@ def load(folder: Path) -> Manifest:
             folder=folder,
             version=str(content["version"]),
             files={name: str(file["sha256"]) for name, file in content["files"].items()},
-            modes={mode: _numbers(content["modes"][mode]) for mode in MODES},
+            modes={mode: ModeNumbers(**content["modes"][mode]) for mode in MODES},
             min_similarity=float(content["min_similarity"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is malformed: {error!r}.") from error
-
-
-def _numbers(of_mode: dict[str, Any]) -> ModeNumbers:
-    return ModeNumbers(
-        tiles=int(of_mode["tiles"]),
-        scales={name: float(of_mode["scales"][name]) for name in ("svm", "vgg19")},
-        weights={name: float(of_mode["weights"][name]) for name in ("svm", "vgg19")},
-        uncertain_below=float(of_mode["uncertain_below"]),
-    )

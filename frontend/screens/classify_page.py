@@ -51,7 +51,7 @@ class Visit:
         self.opened = entry
 
 
-# What is drawn outside the fragment: its pause in seconds, and the ids of the results below it and in the dialog.
+# What the page shows outside the fragment: its pause in seconds, and the ids of the results below it and in the dialog.
 type Outside = tuple[float | None, str | None, str | None]
 
 
@@ -63,9 +63,9 @@ def page() -> None:
     st.title("Tonearm", anchor=False)
     st.markdown("Names the genre of a recording.")
     wait([visit.limits.future], upload_queue.STEP_WAIT_S)
-    pause_s, only, opened = drawn = _outside(visit)
+    pause_s, only, opened = outside = _outside(visit)
     # It is a fragment in every state: Streamlit drops a click on a part that is just ceasing to be a fragment.
-    st.fragment(_files, run_every=pause_s)(visit, drawn)
+    st.fragment(_files, run_every=pause_s)(visit, outside)
     if only is not None:
         result_page.show(only)
     if opened is not None:
@@ -73,15 +73,15 @@ def page() -> None:
 
 
 def _outside(visit: Visit) -> Outside:
-    pause_s = visit.queue.pause_s if visit.limits.future.done() else upload_queue.STEP_S
-    return pause_s, _result_id(visit.batch.only), _result_id(visit.opened)
+    busy = visit.batch.unfinished or not visit.limits.future.done()
+    return upload_queue.STEP_S if busy else None, _result_id(visit.batch.only), _result_id(visit.opened)
 
 
 def _result_id(entry: Entry | None) -> str | None:
     return entry.result_id if entry is not None and entry.result is not None else None
 
 
-def _files(visit: Visit, drawn: Outside) -> None:
+def _files(visit: Visit, outside: Outside) -> None:
     """Draw the drop zone, the microphone and the files, and move the files forward."""
     left, right = st.columns([5, 3], gap="medium")
     with right:
@@ -94,7 +94,7 @@ def _files(visit: Visit, drawn: Outside) -> None:
         visit.batch.add_recording(recording.name, recording, visit.limits.result)
     _act(visit)
     visit.queue.step(report)
-    if _outside(visit) != drawn:
+    if _outside(visit) != outside:
         st.rerun()
     with left:
         uploader.drop_zone(
@@ -136,7 +136,7 @@ def _retention(visit: Visit) -> None:
 
 
 def _one(visit: Visit, entry: Entry) -> None:
-    """Draw the only file. Its result is drawn outside the fragment."""
+    """Draw the only file. Its result is outside the fragment."""
     queue, name = visit.queue, plain(entry.name)
     if entry.unfinished:
         st.progress(entry.share, f"{name}: {table.answer_words(entry)}")
@@ -144,7 +144,7 @@ def _one(visit: Visit, entry: Entry) -> None:
         _trouble(visit)
         return
     if entry.result is not None:
-        # In place of the bar and the button, which would stay until the result is drawn and then move it.
+        # In place of the bar and the button, which would stay until the result is there and then move it.
         st.empty()
         st.empty()
     elif entry.state is State.FAILED:

@@ -139,7 +139,7 @@ def _failed(error: ApiError) -> None:
 
 
 def _absolute(path: str) -> str | None:
-    """``path`` on this server as an absolute URL; None where the browser has not told the server's address."""
+    """``path`` on this server as an absolute URL; None where the browser does not give the server's address."""
     parts = urlsplit(st.context.url or "")
     if not parts.netloc:
         return None

@@ -115,7 +115,7 @@ class TestEmpty:
         assert not visitor.texts("error", "warning")
         assert not visitor.buttons
         assert not visitor.progress
-        assert visitor.visit.queue.pause_s is None
+        assert visitor.visit.queue.batch.unfinished is False
 
     def test_the_service_away_at_first(
         self, visitor: Visitor, service: Service, away_url: str, monkeypatch: pytest.MonkeyPatch
@@ -164,7 +164,7 @@ class TestOneFile:
         assert visitor.page.header[0].value == "Jazz"
         assert not visitor.progress
         assert not visitor.texts("error")
-        assert visitor.visit.queue.pause_s is None
+        assert visitor.visit.queue.batch.unfinished is False
 
     def test_another_takes_its_place(self, visitor: Visitor, service: Service) -> None:
         service.results = [Answer(200, done())]
@@ -296,7 +296,7 @@ class TestManyFiles:
         assert "Clear" in visitor.buttons
         assert not {"Cancel all", "Try again"} & set(visitor.buttons)
         assert visitor.texts("error") == ["**2 files**: The file is damaged. Nothing in it can be decoded."]
-        assert visitor.visit.queue.pause_s is None
+        assert visitor.visit.queue.batch.unfinished is False
         visitor.click("Clear")
         assert not visitor.page.dataframe
         assert not visitor.progress

@@ -86,7 +86,7 @@ class TestUploadQueue:
         (entry,) = queue.batch.entries
         assert (entry.result_id, entry.share) == ("1.wav", 1.0)
         assert entry.result == done(id="1.wav")
-        assert queue.pause_s is None
+        assert queue.batch.unfinished is False
         assert queue.sending == {}
         assert [asked.method for asked in service.asked] == ["POST", "PUT", "GET"]
 

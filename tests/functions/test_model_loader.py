@@ -23,7 +23,7 @@ def rewrite(file: Path, text: str) -> None:
 
 @pytest.fixture
 def serving() -> Path:
-    return model_loader.classifier().directory
+    return model_loader.classifier().manifest.folder
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_nothing_of_this_machine_is_in_it(client: Client, serving: Path) -> None
 
 
 def test_models_that_are_not_there(client: Client, configure: Configure) -> None:
-    elsewhere = f"../{manifest.MODELS_FOLDER.name}/{model_loader.classifier().directory.name}"
+    elsewhere = f"../{manifest.MODELS_FOLDER.name}/{model_loader.classifier().manifest.folder.name}"
     for version in ("no-such-version", "..", elsewhere):
         configure(TONEARM_MODEL=version)
         for answer in (client.classify(wav()), client.model()):
@@ -124,7 +124,7 @@ def test_models_that_are_not_there(client: Client, configure: Configure) -> None
 
 
 def test_models_are_loaded_once(client: Client, configure: Configure, events: Events) -> None:
-    configure(TONEARM_MODEL=model_loader.classifier().directory.name)
+    configure(TONEARM_MODEL=model_loader.classifier().manifest.folder.name)
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: model_loader.classifier(), range(8)))
     assert all(each is loaded[0] for each in loaded)

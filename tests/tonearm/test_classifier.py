@@ -71,7 +71,7 @@ def test_a_result_says_what_was_done(classifier: Classifier) -> None:
     assert (result.audio.codec, result.audio.channels, result.audio.sample_rate_hz) == ("mp3", 2, 44_100)
     assert result.audio.duration_s == pytest.approx(70, abs=0.1)
     assert result.audio.analysed_s == pytest.approx(result.audio.duration_s, abs=0.01)
-    assert result.model_version == classifier.directory.name
+    assert result.model_version == classifier.manifest.folder.name
     assert result.uncertain or result.confidence >= classifier.numbers.uncertain_below
     assert result.created_at.endswith("Z")
     assert {"decode", "spectrum", "features", "svm", "vgg19", "ensemble", "total"} == set(result.timings_ms)

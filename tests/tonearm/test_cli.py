@@ -33,7 +33,7 @@ def clip() -> bytes:
 @pytest.fixture(scope="module")
 def doubtful_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model under another name, and never sure of anything."""
-    shipped = Classifier.load().directory
+    shipped = Classifier.load().manifest.folder
     folder = tmp_path_factory.mktemp("model")
     for file in shipped.iterdir():
         (folder / file.name).symlink_to(file)

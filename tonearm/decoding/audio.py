@@ -6,6 +6,7 @@ plain WAV files are read without FFmpeg.
 """
 
 import io
+import itertools
 import math
 import numbers
 import struct
@@ -179,22 +180,18 @@ class AudioReader:
 
     def _blocks(self) -> Iterator[Samples]:
         """Mono blocks at 22,050 Hz."""
-        resampler: soxr.ResampleStream | None = None
-        current: _Layout | None = None
         try:
-            for layout, mono in self._source_blocks():
-                if layout != current:
-                    if resampler is not None:
-                        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-                    current = layout
-                    self._layout = self._layout or layout
-                    resampler = _resampler(layout.rate_hz)
-                self._decoded_s += len(mono) / layout.rate_hz
-                if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
-                    raise _too_long(self._max_duration_s)
-                yield mono if resampler is None else resampler.resample_chunk(mono)
-            if resampler is not None:
-                yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+            for layout, blocks in itertools.groupby(self._source_blocks(), key=lambda block: block[0]):
+                self._layout = self._layout or layout
+                resampler = soxr.ResampleStream(layout.rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+                as_is = layout.rate_hz == SAMPLE_RATE_HZ
+                for _, mono in blocks:
+                    self._decoded_s += len(mono) / layout.rate_hz
+                    if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
+                        raise _too_long(self._max_duration_s)
+                    yield mono if as_is else resampler.resample_chunk(mono)
+                if not as_is:
+                    yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
         finally:
             if self._owned:
                 self._file.close()
@@ -440,10 +437,6 @@ def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
     if dtype.kind in "iu":
         mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
     return mono
-
-
-def _resampler(rate_hz: int) -> soxr.ResampleStream | None:
-    return None if rate_hz == SAMPLE_RATE_HZ else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
 
 
 def _too_long(max_duration_s: float) -> AudioError:

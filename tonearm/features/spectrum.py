@@ -74,7 +74,8 @@ def spectrum(samples: Samples, banks: FilterBanks) -> Spectrum:
     padded[half:-half] = samples
     energies = _energies(padded)
     columns = column_frames(len(samples))
-    chosen = np.concatenate([columns, _extreme_frames(energies)])
+    by_energy = np.argsort(energies)
+    chosen = np.concatenate([columns, by_energy[-LOUDEST_FRAMES:], by_energy[:QUIETEST_FRAMES]])
     starts = chosen * HOP_LENGTH_SAMPLES
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_LENGTH_SAMPLES)
     magnitude = np.empty((len(chosen), SPECTRUM_BINS), np.float32)
@@ -109,9 +110,3 @@ def _energies(padded: Floats) -> Floats:
     blocks_a_frame = FRAME_LENGTH_SAMPLES // HOP_LENGTH_SAMPLES
     blocks = padded[: (n_frames + blocks_a_frame - 1) * HOP_LENGTH_SAMPLES].reshape(-1, HOP_LENGTH_SAMPLES)
     return np.convolve(np.einsum("ij,ij->i", blocks, blocks), np.ones(blocks_a_frame, np.float32), "valid")
-
-
-def _extreme_frames(energies: Floats) -> Integers:
-    """The loudest and quietest frames."""
-    order = np.argsort(energies)
-    return np.concatenate([order[-LOUDEST_FRAMES:], order[:QUIETEST_FRAMES]])
