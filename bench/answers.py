@@ -23,7 +23,6 @@ from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
 from tonearm.types import Floats
 
-CLIP_S = 30.0
 # VmHWM, and not getrusage's figure, which a process inherits from its parent.
 _PEAK_MEMORY = """
 import json, sys
@@ -38,7 +37,7 @@ print(json.dumps(figures | {"peak_mb": peak_mb()}))
 """
 
 
-def clip(format_name: str = "wav", duration_s: float = CLIP_S, *, seed: int = 0) -> bytes:
+def clip(format_name: str = "wav", duration_s: float = 30.0, *, seed: int = 0) -> bytes:
     """Made-up music: WAV is 22,050 Hz mono as in GTZAN, every other format stereo at its usual rate."""
     if format_name == "wav":
         return encode("wav", music(duration_s, seed=seed))

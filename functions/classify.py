@@ -78,10 +78,9 @@ def read_audio(req: func.HttpRequest) -> bytes:
     parser = FormDataParser(stream_factory=lambda *_, **__: io.BytesIO(), max_form_parts=_MAX_FORM_PARTS, silent=False)
     try:
         _, _, files = parser.parse(io.BytesIO(body), _FORM, len(body), options)
-    except RequestEntityTooLarge:
-        raise ProblemError("bad_request", f"The form has more than {_MAX_FORM_PARTS} parts. {_ONE_FILE}") from None
-    except ValueError:
-        raise ProblemError("bad_request", f"The multipart/form-data body is not well formed. {_ONE_FILE}") from None
+    except (RequestEntityTooLarge, ValueError):
+        fault = f"The multipart/form-data body is not well formed or has more than {_MAX_FORM_PARTS} parts."
+        raise ProblemError("bad_request", f"{fault} {_ONE_FILE}") from None
     parts = [part for _, same_name in files.lists() for part in same_name]
     if len(parts) != 1:
         raise ProblemError("bad_request", f"The form holds {len(parts)} files. {_ONE_FILE}")

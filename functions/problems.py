@@ -22,9 +22,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "storage_unavailable": (503, "Storage cannot be reached"),
     "model_unavailable": (503, "The models cannot be loaded"),
     "internal": (500, "An error in the service"),
+    **{code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()},
 }
 """Status and title of each code."""
-PROBLEMS.update({code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()})
 
 # Storage is busy, cannot be reached, or has not let this app in (yet): the client did nothing wrong.
 _STORAGE_UNAVAILABLE_STATUS = frozenset({401, 403, 408, 429, 500, 502, 503, 504})

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from infra.deploy.errors import DeployError, PendingError
 
 POLL_INTERVAL_S = 5.0
-TIMEOUT_S = 120.0
 START_TIMEOUT_S = 600.0  # for an app that was just published to: its instance is new, and its roles may be too
 ANY_STATUS = range(1_000)
 
@@ -59,7 +58,7 @@ def send(
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = 120.0,
 ) -> Response:
     """Send one request. Raises PendingError without a response, DeployError for plain HTTP to another machine."""
     address = urlsplit(url)

@@ -385,6 +385,15 @@ class TestFaults:
         assert "no such package: function; there are functions and web" in capsys.readouterr().err
 
 
+def test_both_packages_are_built_if_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(packages, "build", lambda name, _out: name)
+    monkeypatch.setattr(packages, "describe", str)
+    assert packages.main([]) == packages.main(["web"]) == 0
+    assert capsys.readouterr().out.split() == ["functions", "web", "web"]
+
+
 def test_the_zip_does_not_depend_on_dates_or_order(tmp_path: Path) -> None:
     archives = []
     for names in (["b/c", "a", "b.d"], ["b.d", "a", "b/c"]):
