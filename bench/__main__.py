@@ -20,7 +20,6 @@ from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
 from tonearm.models import VGG19_FILE
 
-RESULTS = Path(__file__).with_name("results.json")
 THREADS = (1, 2, 4)
 ROUNDS, THREAD_ROUNDS = 15, 21
 
@@ -44,7 +43,7 @@ def main() -> None:
         "ratios": _ratios(times_ms)
         | {f"{n}_threads_to_1": ratio([rate[n] for rate in rates], [rate[1] for rate in rates]) for n in THREADS[1:]},
     }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    Path(__file__).with_name("results.json").write_text(json.dumps(results, indent=1) + "\n")
     pp(results, width=140)
 
 

@@ -12,8 +12,6 @@ from infra.deploy.errors import DeployError
 RETRY_DELAY_S = 30.0
 """Between attempts: a new role takes minutes to take effect everywhere."""
 
-_SIGN_IN = "Not signed in to Azure, or the sign-in has expired. Run `az login`, and `az account set` to choose."
-
 
 def az(command: str, *, attempts: int = 1, **options: str | list[str]) -> Any:
     """Run the Azure CLI; raises DeployError with its message. Prints the command, so never pass a key as an option.
@@ -42,7 +40,7 @@ def az(command: str, *, attempts: int = 1, **options: str | list[str]) -> Any:
             except ValueError:
                 raise DeployError(f"`{printed}` returned no JSON. Is `az` on PATH the Azure CLI?") from None
         if "az login" in message:
-            raise DeployError(f"{_SIGN_IN}\n{message}")
+            raise DeployError(f"Not signed in to Azure. Run `az login`, and `az account set` to choose.\n{message}")
         if attempts_left:
             print(f"{message}\nTrying again in {RETRY_DELAY_S:.0f} s.", flush=True)
             time.sleep(RETRY_DELAY_S)

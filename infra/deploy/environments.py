@@ -14,7 +14,6 @@ from infra.deploy.errors import DeployError
 ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra" / "bicep"
 NAMES = ("dev", "prod")
-"""The environments: what each step's ``environment`` may be."""
 
 Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, ...] = get_args(Colour)
