@@ -77,23 +77,25 @@ class BlobTrigger:
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.settings.blobs_at_once)
+        self._started: set[Version] = set()
         self._stopping = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """List the container a few times a second until ``stopping`` is set, then wait for the functions that run."""
         self._stopping = stopping
         await retry(partial(create_queue, self.poison_queue))
-        known: set[Version] | None = None
+        first = True
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 listed_s = time.monotonic()
                 listed = await retry(self._versions)
                 # In a container that takes long to list, less often.
                 interval_s = min(LIST_INTERVAL_S + LIST_REST * (time.monotonic() - listed_s), LIST_INTERVAL_MAX_S)
-                if known is None:
+                if first:
                     self.receipts.shorten(listed)
-                tries = {version: self.receipts.tries(version) for version in listed if version not in (known or ())}
-                known = set(listed)
+                    first = False
+                # Storage that stops or starts may leave blobs out of a listing, so what has started is remembered here.
+                tries = {version: self.receipts.tries(version) for version in listed if version not in self._started}
                 # What an earlier process began and did not finish may be what it died of. It runs first, and alone, so
                 # that no other blob loses its tries with it.
                 for version in sorted(tries, key=lambda version: -tries[version]):
@@ -102,6 +104,7 @@ class BlobTrigger:
                     await self._slots.acquire()
                     if stopping.is_set():
                         break
+                    self._started.add(version)
                     task = tasks.create_task(self._process(version))
                     if tries[version] > 0:
                         await asyncio.wait({task})
