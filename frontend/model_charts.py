@@ -22,16 +22,11 @@ SHARE_TICKS = (0, 0.25, 0.5, 0.75, 1)
 SHARE_COLOURS = [[0, "#14254A"], [0.5, "#2F6088"], [0.5, "#DCC764"], [1, "#FFF3B0"]]
 
 
-def protocols(figures: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> go.Figure:
-    """The accuracy of each model by each protocol, with its 95 % interval.
-
-    Args:
-        figures: From metrics.json, by protocol.
-        names: What the page calls the protocols.
-    """
+def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
+    """The accuracy of each model by each protocol, with its 95 % interval. ``figures`` are by the protocol's name."""
     figure = go.Figure()
     for model, title in MODELS.items():
-        found = {name: figures[key][model] for key, name in names.items() if model in figures[key]}
+        found = {name: each[model] for name, each in figures.items() if model in each}
         accuracies = [each["accuracy"] for each in found.values()]
         low, high = ([abs(each["interval_95"][end] - each["accuracy"]) for each in found.values()] for end in (0, 1))
         colour = palette.ACCENT if model == "ensemble" else palette.NEUTRAL
@@ -45,7 +40,7 @@ def protocols(figures: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
             error_x={"array": high, "arrayminus": low, "thickness": 2, "width": 4},
             hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for each in found.values()],
         )
-    inner_px = len(names) * len(MODELS) * (ROW_PX - 1)
+    inner_px = len(figures) * len(MODELS) * (ROW_PX - 1)
     styled(figure, LEGEND_PX + inner_px + AXIS_PX, left_px=104, top_px=LEGEND_PX, bottom_px=AXIS_PX)
     lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
     figure.update_xaxes(range=[lowest - MARGIN, 1], tickformat=".0%")

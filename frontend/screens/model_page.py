@@ -42,16 +42,13 @@ def page() -> None:
     _version(model)
     metrics = model["metrics"]
     found: Mapping[str, Any] = metrics.get("protocols", {})
-    protocols = {name: found[name] for name in [*PROTOCOLS, *sorted(found.keys() - PROTOCOLS)] if name in found}
+    names = PROTOCOLS | {name: name for name in sorted(found.keys() - PROTOCOLS)}
+    protocols = {title: found[name] for name, title in names.items() if name in found}
     if protocols:
         _accuracy(protocols)
         _by_genre(protocols, model["labels"])
         _certain(protocols)
     _card(model)
-
-
-def _name(protocol: str) -> str:
-    return PROTOCOLS.get(protocol, protocol)
 
 
 def _version(model: Model) -> None:
@@ -76,15 +73,14 @@ def _accuracy(protocols: Mapping[str, Any]) -> None:
     st.markdown("The share of tracks with the right genre, with 95 % intervals. Training never used a tested track.")
     rows = [
         {
-            "protocol": _name(name),
+            "protocol": name,
             "tracks": str(found["n"]),
             **{title: interval(found[model]) for model, title in MODELS.items() if model in found},
         }
         for name, found in protocols.items()
     ]
     spoken = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in rows)
-    names = {name: _name(name) for name in protocols}
-    chart(model_charts.protocols(protocols, names), f"Accuracy with 95 % intervals. {spoken}.")
+    chart(model_charts.protocols(protocols), f"Accuracy with 95 % intervals. {spoken}.")
     if len(protocols) > 1:
         st.markdown(PROTOCOLS_HELP)
     table(rows)
@@ -95,9 +91,7 @@ def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
     st.subheader("By genre", anchor=False)
     with st.container(horizontal=True, gap="medium"):
         first = next(iter(protocols))
-        protocol = st.segmented_control(
-            "Protocol", list(protocols), format_func=_name, default=first, required=True, key="model-protocol"
-        )
+        protocol = st.segmented_control("Protocol", list(protocols), default=first, required=True, key="model-protocol")
         models = [model for model in MODELS if model in protocols[protocol or first]]
         model = st.segmented_control(
             "Model", models, format_func=MODELS.__getitem__, default=models[0], required=True, key="model-model"
@@ -140,7 +134,7 @@ def _precision_recall(matrix: list[list[int]], labels: list[str]) -> None:
 def _certain(protocols: Mapping[str, Any]) -> None:
     rows = [
         {
-            "protocol": _name(name),
+            "protocol": name,
             "certain": exact_percent(found["certain"]["coverage"]),
             "of these right": interval(found["certain"]),
         }

@@ -100,20 +100,15 @@ def _open(result_id: str) -> Opened | Pending:
         return result
     opened = Opened(result_id, result)
     if result["status"] == "done":
-        _complete(opened)
-    # Only now: a click during _complete starts a new run, which would find it incomplete.
+        try:
+            opened.spectrogram = service().preview_spectrogram(result_id)
+            opened.feedback = service().feedback(result_id)
+            opened.audio = audio_path(result_id)
+        except ApiError as error:  # the rest is shown without it
+            opened.error = str(error)
+    # Only now: a click meanwhile starts a new run, which would find it incomplete.
     st.session_state[OPENED] = opened
     return opened
-
-
-def _complete(opened: Opened) -> None:
-    """Fetch what belongs to the result. Without one of these the rest is still shown."""
-    try:
-        opened.spectrogram = service().preview_spectrogram(opened.id)
-        opened.feedback = service().feedback(opened.id)
-        opened.audio = audio_path(opened.id)
-    except ApiError as error:
-        opened.error = str(error)
 
 
 def _wait(result_id: str) -> None:

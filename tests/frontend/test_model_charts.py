@@ -8,9 +8,8 @@ from tests.frontend.fakes import GENRES, model
 
 PROTOCOLS: dict[str, Any] = model()["metrics"]["protocols"]
 FOUND = PROTOCOLS["artist10"]["ensemble"]
-NAMES = {"artist10": "By artist", "random10": "Random", "filtered": "Fault-filtered"}
 FIGURES = {
-    "protocols": model_charts.protocols(PROTOCOLS, NAMES),
+    "protocols": model_charts.protocols(PROTOCOLS),
     "confusion": model_charts.confusion(FOUND["confusion"], GENRES),
     "reliability": model_charts.reliability(FOUND["reliability"]),
 }
@@ -33,7 +32,7 @@ def test_accuracies_have_their_intervals() -> None:
     figure = FIGURES["protocols"]
     for key, title in model_charts.MODELS.items():
         trace = named(figure)[title]
-        for index, protocol in enumerate(NAMES):
+        for index, protocol in enumerate(PROTOCOLS):
             found = PROTOCOLS[protocol][key]
             low, high = found["interval_95"]
             assert trace.x[index] == found["accuracy"]
@@ -42,7 +41,7 @@ def test_accuracies_have_their_intervals() -> None:
 
 
 def test_a_model_that_a_version_lacks_is_left_out() -> None:
-    figure = model_charts.protocols({"random10": {"n": 10, "svm": FOUND}}, {"random10": "Random"})
+    figure = model_charts.protocols({"Random": {"n": 10, "svm": FOUND}})
     assert [len(trace.x) for trace in figure.data] == [0, 1, 0]
 
 

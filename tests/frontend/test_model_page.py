@@ -37,7 +37,7 @@ def test_the_figures_are_those_of_the_metrics(catalogue: Catalogue) -> None:
 def test_protocol_and_model_can_be_chosen(catalogue: Catalogue) -> None:
     page = drawn()
     first = chart_texts(page)[1:]
-    page.segmented_control(key="model-protocol").set_value("random10").run()
+    page.segmented_control(key="model-protocol").set_value("Random").run()
     second = chart_texts(page)[1:]
     page.segmented_control(key="model-model").set_value("svm").run()
     third = chart_texts(page)[1:]

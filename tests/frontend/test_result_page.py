@@ -64,7 +64,7 @@ def test_charts_have_text_alternatives(catalogue: Catalogue) -> None:
 def test_a_rerun_while_it_opens_shows_all_of_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     """A click ends the running script, as ``st.stop`` does."""
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(result_page, "_complete", lambda _: st.stop())
+        meanwhile.setattr(result_page, "audio_path", lambda _: st.stop())
         page = opened()
     assert not page.header
     assert chart_texts(page.run())[1].startswith("Mel spectrogram")

@@ -8,7 +8,7 @@ calls a clip. The samples are the same to the bit, but the filters stop at the f
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import av.error
@@ -72,14 +72,13 @@ def joined_frames(
 @contextmanager
 def _descriptor(file: BinaryIO) -> Iterator[int]:
     """A descriptor of ``file``'s content, with a position of its own. Raises GraphError where the system has none."""
-    descriptor = None
-    with suppress(OSError, AttributeError):
+    try:
         if type(file) is io.BytesIO:
             descriptor = os.memfd_create("recording")
         else:
             descriptor = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
-    if descriptor is None:
-        raise GraphError
+    except (OSError, AttributeError) as error:
+        raise GraphError from error
     try:
         if type(file) is io.BytesIO:
             with open(descriptor, "wb", closefd=False) as copy:

@@ -53,17 +53,17 @@ def mel_statistics(mel: Floats, dct: Floats) -> Floats:
     """Statistics of a mel spectrogram, named by :data:`MEL_STATISTIC_NAMES`.
 
     Args:
-        mel: shape (128 bands, n_columns), float32, 0 to 255.
+        mel: shape (128 bands, n_columns), float32, 0 to 255; at least two columns.
         dct: the version's :attr:`FilterBanks.dct`, shape (128 bands, 40).
 
     Returns:
         Shape (1196,), float32.
     """
     cepstra = dct.T @ mel
-    changes = _changes(mel)
+    changes = np.diff(mel, axis=1)
     return np.concatenate(
         [
-            _changes(cepstra).std(1),
+            np.diff(cepstra, axis=1).std(1),
             _correlation(cepstra[1 : 1 + CORRELATED_CEPSTRA])[_CEPSTRUM_PAIRS],
             mel.mean(1),
             changes.std(1),
@@ -81,11 +81,6 @@ def mel_statistics(mel: Floats, dct: Floats) -> Floats:
 def _grouped(rows: Floats, n_groups: int) -> Floats:
     """Means of neighbouring rows: shape (n_groups, n_columns)."""
     return rows.reshape(n_groups, -1, rows.shape[1]).mean(1)
-
-
-def _changes(rows: Floats) -> Floats:
-    """Differences between neighbouring columns; a single column does not change."""
-    return np.diff(rows, axis=1) if rows.shape[1] > 1 else np.zeros_like(rows)
 
 
 def _quantiles(rows: Floats, shares: tuple[float, ...]) -> Floats:
