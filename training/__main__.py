@@ -146,9 +146,8 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     data, config = experiment.data, experiment.config
     machine = svm.train(experiment.vectors, experiment.copies, data.labels, config.svm, parameters)
     all_tracks = np.arange(len(data.tracks))
-    trained = experiment.train_vgg19(all_tracks, config.seed)
+    network = experiment.train_vgg19(all_tracks, config.seed).network
     logger.info("exporting")
-    network = trained.network(config.vgg19, experiment.weights)
     svm_onnx = onnx_export.svm_to_onnx(machine, experiment.vectors.shape[1]).SerializeToString()
     float32 = onnx_export.vgg19_to_onnx(network)
     calibration_tiles = _one_tile_each(experiment, all_tracks)
@@ -170,7 +169,7 @@ def _int8(experiment: Experiment, protocol: Protocol, scale: float) -> dict[str,
     """VGG19's accuracy and calibration error on a protocol's last fold, in float32 and in int8."""
     data, fold = experiment.data, protocol.folds[-1]
     _, trained = cross_validation.models_of(experiment, protocol, fold)
-    float32 = onnx_export.vgg19_to_onnx(trained.network(experiment.config.vgg19, experiment.weights))
+    float32 = onnx_export.vgg19_to_onnx(trained.network)
     int8 = onnx_export.quantized(float32, _one_tile_each(experiment, fold.train))
     labels, made = data.labels[fold.test], {"n": len(fold.test)}
     for name, model in (("float32", float32), ("int8", int8)):

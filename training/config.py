@@ -24,7 +24,7 @@ class Vgg19Config:
     """Of VGG19. The head sees the statistics of ``layers`` and the covariances of ``covariance_layer``.
 
     ``ranks`` are of each convolution's input and output; convolutions that are not named stay whole. Low-rank ones are
-    fitted to so many ``low_rank_tiles``.
+    fitted to so many ``low_rank_tiles``. After the head's ``epochs``, block 5 is trained with it: ``fine_tune_*``.
     """
 
     layers: list[str]
@@ -39,6 +39,9 @@ class Vgg19Config:
     batch: int
     learning_rate: float
     mixup: float
+    fine_tune_epochs: int
+    fine_tune_rate: float
+    fine_tune_batch: int
     low_rank_tiles: int
     ranks: dict[str, list[int]]
 

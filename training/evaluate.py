@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder: Path = options.models / options.version if options.version else manifest.default_folder()
-    by_mode = read(folder)
+    by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
     data = dataset.load(options.data)
     stale = compare(folder, by_mode)
     for mode, of_mode in by_mode.items():
@@ -54,15 +54,6 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"STALE: {each}")
     print(f"{folder}: {len(stale) or 'nothing'} stale")
     sys.exit(bool(stale))
-
-
-def read(folder: Path) -> dict[Mode, dict[str, Predictions]]:
-    """The predictions of a version's modes, by protocol.
-
-    Raises:
-        ValueError: if a file is malformed.
-    """
-    return {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
 
 
 def compare(folder: Path, by_mode: dict[Mode, dict[str, Predictions]]) -> list[str]:

@@ -21,7 +21,7 @@ from training.data.dataset import Dataset
 from training.models import convolutions, covariance_pooling, low_rank, vgg19
 from training.models.convolutions import Weights
 from training.models.tile_statistics import TileStatistics, all_tiles
-from training.models.vgg19 import TrainedVgg19
+from training.models.vgg19 import Vgg19
 
 logger = logging.getLogger("training")
 
@@ -36,7 +36,7 @@ class Experiment:
         config: the settings.
         vectors: the SVM's feature vectors, shape (n, 1246), float32.
         copies: those of corrupted copies, shape (n, n_copies, 1246), float32.
-        statistics: what VGG19's head sees.
+        statistics: what VGG19 learns from.
         weights: VGG19's convolutions.
         svm_folder, vgg19_folder: where the models of finished folds are stored.
     """
@@ -51,9 +51,9 @@ class Experiment:
     svm_folder: Path
     vgg19_folder: Path
 
-    def train_vgg19(self, tracks: Integers, seed: int) -> TrainedVgg19:
-        """Trains VGG19's head on the tracks of these indices, shape (n_tracks,), intp."""
-        return vgg19.train(self.statistics, self.data.labels, tracks, self.config.vgg19, seed)
+    def train_vgg19(self, tracks: Integers, seed: int) -> Vgg19:
+        """Trains VGG19 on the tracks of these indices, shape (n_tracks,), intp."""
+        return vgg19.train(self.statistics, self.data.labels, tracks, self.config.vgg19, self.weights, seed)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

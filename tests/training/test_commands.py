@@ -155,11 +155,11 @@ def test_tuning_reports_both_modes(
 ) -> None:
     monkeypatch.setattr(tune, "FOLDS", 2)
     settings = Path(command[command.index("--config") + 1]).read_text()
-    (tmp_path / "config.toml").write_text(settings.replace("dropout = 0.1", "dropout = 0.2"))
+    (tmp_path / "config.toml").write_text(settings.replace("fine_tune_epochs = 1", "fine_tune_epochs = 0"))
     parser = argparse.ArgumentParser()
     experiment.add_options(parser)
     prepared = experiment.prepare(parser.parse_args([*command, "--config", str(tmp_path / "config.toml")]))
-    # What does not depend on the head's dropout is that of the training; the folds' heads are not.
+    # What does not depend on fine-tuning is that of the training; the folds' VGG19s are not.
     assert (prepared.svm_folder.exists(), prepared.vgg19_folder.exists()) == (True, False)
     means = tune.report(prepared)
     assert set(means) == {"accurate", "fast"}

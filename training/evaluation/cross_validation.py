@@ -18,7 +18,7 @@ from training.evaluation.predictions import Predictions
 from training.experiment import Experiment, cached
 from training.models import svm, vgg19
 from training.models.svm import SvmParameters
-from training.models.vgg19 import TrainedVgg19
+from training.models.vgg19 import Vgg19
 
 TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
 """How many tiles of a window VGG19 sees in each mode, at most; a single one is the middle one."""
@@ -67,14 +67,15 @@ def score_fold(experiment: Experiment, fold: Fold, name: str | None = None) -> S
     return Scores(margins, similarity, logits, parameters)
 
 
-def models_of(experiment: Experiment, protocol: Protocol, fold: Fold) -> tuple[Pipeline, TrainedVgg19]:
+def models_of(experiment: Experiment, protocol: Protocol, fold: Fold) -> tuple[Pipeline, Vgg19]:
     """Both models of a fold, trained now if they are not stored."""
     name = f"{protocol.name}_{fold.number}"
     *_, machine = cached(experiment.svm_folder, name, lambda: _svm(experiment, fold))
-    *_, components, head_weights = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
-    head = vgg19.new_head(len(head_weights[0]), experiment.config.vgg19)
-    head.set_weights(head_weights)
-    return machine, TrainedVgg19(components, head)
+    _, components, block5, head = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
+    trained = vgg19.untrained(components, experiment.config.vgg19, experiment.weights)
+    trained.block5.set_weights(block5)
+    trained.head.set_weights(head)
+    return machine, trained
 
 
 def _svm(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, SvmParameters, Pipeline]:
@@ -85,9 +86,10 @@ def _svm(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, SvmParamet
     return svm.scores(machine, test), svm.similarity(machine, test), parameters, machine
 
 
-def _vgg19(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, list[Floats]]:
+def _vgg19(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, list[Floats], list[Floats]]:
     trained = experiment.train_vgg19(fold.train, experiment.config.seed + fold.number)
-    return trained.logits(experiment.statistics, fold.test), trained.components, trained.head.get_weights()
+    logits = trained.logits(experiment.statistics, fold.test)
+    return logits, trained.components, trained.block5.get_weights(), trained.head.get_weights()
 
 
 def predictions(data: Dataset, protocol: Protocol, scores: dict[int, Scores]) -> Predictions:

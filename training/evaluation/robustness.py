@@ -79,10 +79,9 @@ def _answers(
         if not len(inside):
             continue
         machine, trained = cross_validation.models_of(experiment, protocol, fold)
-        network = trained.network(experiment.config.vgg19, experiment.weights)
         for clip in inside:
             for name, (vector, cut) in inputs[clip].items():
-                logits = np.asarray(network.predict_on_batch(cut))
+                logits = np.asarray(trained.network.predict_on_batch(cut))
                 for model, rows in calibration.apply(svm.scores(machine, vector[None]), logits[None]).items():
                     answers[name][model][clip] = rows[0].argmax()
     return dict(answers)

@@ -60,12 +60,14 @@ class PooledStatistics(layers.Layer):  # type: ignore[misc]  # Keras has no type
 def pooled(config: Vgg19Config, weights: Weights, components: Floats | None = None) -> Any:
     """The Keras model of the convolutions with the pooling of the layers that the settings name.
 
-    It takes tiles (batch, 128, 128), float32, 0 to 255, and gives covariances (batch, n_covariances) and statistics
-    (batch, n_statistics), float32. Covariances are between ``components`` (channels, n), or else between all channels.
+    It takes tiles (batch, 128, 128), float32, 0 to 255, and gives covariances (batch, n_covariances), statistics
+    (batch, n_statistics), block 5's last, and block 5's input (batch, 8, 8, channels), float32. Covariances are between
+    ``components`` (channels, n), or else between all channels.
     """
     mel = keras.Input((MEL_BANDS, TILE_COLUMNS), name="mel")
     maps, covariances, statistics = mel - TILE_MEAN, None, []
     for number, names in enumerate(BLOCKS, start=1):
+        block_input = maps
         for name in names:
             convolve = packed_convolution if name == BLOCKS[0][0] else convolution
             maps = convolve(maps, name, weights[name])
@@ -74,7 +76,16 @@ def pooled(config: Vgg19Config, weights: Weights, components: Floats | None = No
             if name == config.covariance_layer:
                 covariances = CovariancePooling(components, name="covariances")(maps)
         maps = layers.MaxPooling2D(name=f"block{number}_pool")(maps)
-    return keras.Model(mel, [covariances, layers.Concatenate()(statistics)], name="pooled")
+    return keras.Model(mel, [covariances, layers.Concatenate()(statistics), block_input], name="pooled")
+
+
+def block5_of(network: Any, config: Vgg19Config) -> Any:
+    """Block 5 of :func:`pooled`'s model: its input (batch, 8, 8, channels) to its statistics (batch, n), float32.
+
+    It shares the layers, so what trains it trains the whole model.
+    """
+    statistics = [network.get_layer(f"{name}_statistics").output for name in BLOCKS[-1] if name in config.layers]
+    return keras.Model(network.output[-1], layers.Concatenate()(statistics), name="block5")
 
 
 def convolution(maps: Any, name: str, weights: Sequence[np.ndarray]) -> Any:

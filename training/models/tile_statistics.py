@@ -24,11 +24,13 @@ class TileStatistics:
     Attributes:
         statistics: shape (n, n_tiles, n_statistics), float16.
         covariances: between all channels, shape (n, n_tiles, n_covariances), float16.
+        block5_inputs: shape (n, n_tiles, 8, 8, channels), float16.
         n_served: how many of the tiles are served.
     """
 
     statistics: np.ndarray
     covariances: np.ndarray
+    block5_inputs: np.ndarray
     n_served: int
 
     @classmethod
@@ -42,21 +44,22 @@ class TileStatistics:
         done = int(progress.read_text()) if progress.exists() else 0
         n, n_tiles = len(mels), len(all_tiles(mels[0], config.copies, np.random.default_rng(0)))
         network = pooled(config, weights)
-        covariances, statistics = (
+        arrays = [
             np.lib.format.open_memmap(
-                folder / f"{name}.npy", "r+" if done else "w+", np.float16, None if done else (n, n_tiles, shape[-1])
+                folder / f"{name}.npy", "r+" if done else "w+", np.float16, None if done else (n, n_tiles, *shape[1:])
             )
-            for name, shape in zip(("covariances", "statistics"), network.output_shape, strict=True)
-        )
+            for name, shape in zip(("covariances", "statistics", "block5_inputs"), network.output_shape, strict=True)
+        ]
         for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
             batch = range(start, min(start + BATCH_TRACKS, n))
             cut = [all_tiles(mels[i], config.copies, np.random.default_rng((seed, i))) for i in batch]
             outputs = network.predict_on_batch(np.concatenate(cut))
-            for array, rows in zip((covariances, statistics), outputs, strict=True):
-                array[start : batch.stop] = rows.reshape(len(batch), n_tiles, -1)
+            for array, rows in zip(arrays, outputs, strict=True):
+                array[start : batch.stop] = rows.reshape(len(batch), *array.shape[1:])
                 array.flush()
             progress.write_text(str(batch.stop))
-        return cls(statistics, covariances, n_tiles - config.copies)
+        covariances, statistics, block5_inputs = arrays
+        return cls(statistics, covariances, block5_inputs, n_tiles - config.copies)
 
     def inputs(self, tracks: Integers, components: Floats, n_tiles: int | None = None) -> np.ndarray:
         """What the head sees of some tracks' first ``n_tiles``: covariances between components, then statistics.

@@ -2,7 +2,8 @@
 
 The head sees what some layers answer to a tile, pooled over it: means, deviations over time
 (:mod:`training.models.convolutions`) and covariances (:mod:`training.models.covariance_pooling`). These are computed
-once per tile and stored. The head is trained on mixtures of them (mixup: Zhang et al., 2018).
+once per tile and stored. The head is trained on mixtures of them (mixup: Zhang et al., 2018). Then the convolutions of
+block 5 are fine-tuned together with the head. Blocks 1 to 4 stay as ImageNet trained them.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tonearm.constants import GENRES
 from tonearm.types import Floats, Integers
 from training.config import Vgg19Config
 from training.models import covariance_pooling
-from training.models.convolutions import Weights, pooled
+from training.models.convolutions import Weights, block5_of, pooled
 from training.models.tile_statistics import TileStatistics
 
 
@@ -39,77 +40,111 @@ def new_head(n_statistics: int, config: Vgg19Config) -> Any:
 
 
 @dataclass(frozen=True)
-class TrainedVgg19:
-    """What training changes: the components (channels, n), float32, and the head (statistics to logits)."""
+class Vgg19:
+    """The whole network, and its parts that training changes.
+
+    Attributes:
+        components: of the covariances, shape (channels, n), float32.
+        network: tiles (batch, 128, 128), float32, 0 to 255, to logits (batch, 10), float32.
+        block5: from its input to its statistics (:func:`training.models.convolutions.block5_of`).
+        head: from all statistics to logits.
+    """
 
     components: Floats
+    network: Any
+    block5: Any
     head: Any
 
     def logits(self, statistics: TileStatistics, tracks: Integers) -> Floats:
         """Logits of the served tiles of the tracks of these indices: (n_tracks, n_served, 10), float32."""
         inputs = statistics.inputs(tracks, self.components, statistics.n_served)
-        logits = self.head.predict(inputs.reshape(-1, inputs.shape[-1]), batch_size=1_024, verbose=0)
-        return np.asarray(logits, np.float32).reshape(*inputs.shape[:2], -1)
+        maps = statistics.block5_inputs[tracks, : statistics.n_served].astype(np.float32)
+        of_block5 = np.asarray(self.block5(maps.reshape(-1, *maps.shape[2:])))
+        others = inputs.reshape(-1, inputs.shape[-1])[:, : -of_block5.shape[-1]]
+        logits = np.asarray(self.head(np.concatenate([others, of_block5], axis=1)))
+        return logits.reshape(*inputs.shape[:2], -1)
 
-    def network(self, config: Vgg19Config, weights: Weights) -> Any:
-        """The whole Keras model: tiles (batch, 128, 128), float32, 0 to 255, to logits (batch, 10), float32."""
-        convolutions = pooled(config, weights, self.components)
-        logits = self.head(layers.Concatenate(name="statistics")(convolutions.output))
-        return keras.Model(convolutions.input, logits, name="tonearm_vgg19")
+
+def untrained(components: Floats, config: Vgg19Config, weights: Weights) -> Vgg19:
+    """The network of these convolutions and components (channels, n), float32, with an untrained head."""
+    convolutions = pooled(config, weights, components)
+    inputs = layers.Concatenate(name="statistics")(convolutions.output[:2])
+    head = new_head(inputs.shape[-1], config)
+    network = keras.Model(convolutions.input, head(inputs), name="tonearm_vgg19")
+    return Vgg19(components, network, block5_of(convolutions, config), head)
 
 
 def train(
-    statistics: TileStatistics, labels: Integers, tracks: Integers, config: Vgg19Config, seed: int
-) -> TrainedVgg19:
-    """Trains a head.
+    statistics: TileStatistics, labels: Integers, tracks: Integers, config: Vgg19Config, weights: Weights, seed: int
+) -> Vgg19:
+    """Trains a head, then fine-tunes block 5 together with it.
 
     Args:
         statistics: of all tracks.
         labels: of all tracks, indices of genres, shape (n,), intp.
         tracks: indices of the tracks to learn from, intp.
         config: the settings.
+        weights: of the convolutions that the statistics were computed by.
         seed: of the initial weights, dropout and order.
     """
+    keras.utils.set_random_seed(seed)
     components = covariance_pooling.principal_components(
         statistics.covariances[tracks, : statistics.n_served], config.covariance_components
     )
-    inputs = statistics.inputs(tracks, components)
-    _, n_tiles, n_statistics = inputs.shape
-    targets = np.eye(len(GENRES), dtype=np.float32)[np.repeat(labels[tracks], n_tiles)]
-    keras.utils.set_random_seed(seed)
-    head = new_head(n_statistics, config)
-    _fit(head, tf.constant(inputs.reshape(-1, n_statistics), tf.float16), tf.constant(targets), config)
-    return TrainedVgg19(components, head)
+    model = untrained(components, config, weights)
+    inputs, targets = statistics.inputs(tracks, components), np.eye(len(GENRES), dtype=np.float32)[labels[tracks]]
+    n, n_tiles, n_inputs = inputs.shape
+    all_tiles = (inputs.reshape(-1, n_inputs), np.repeat(targets, n_tiles, axis=0))
+    _fit(model.head, all_tiles, config, config.learning_rate, config.epochs, config.batch)
+    if config.fine_tune_epochs:
+        rows = np.tile(np.arange(n), config.fine_tune_epochs)
+        tiles = np.random.default_rng(seed).integers(n_tiles, size=len(rows))
+        maps = statistics.block5_inputs[tracks[rows], tiles]
+        others = inputs[rows, tiles, : -model.block5.output_shape[-1]]
+        one_each = ([maps, others], targets[rows])
+        _fit(_block5_and_head(model), one_each, config, config.fine_tune_rate, 1, config.fine_tune_batch)
+    return model
 
 
-def _fit(head: Any, inputs: Any, targets: Any, config: Vgg19Config) -> None:
-    """Trains a head on mixtures of inputs (n, n_statistics), float16, and targets (n, 10), float32."""
-    batch = min(config.batch, len(targets))
-    steps = len(targets) // batch
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps * config.epochs)
-    optimizer = keras.optimizers.Adam(schedule)
+def _block5_and_head(model: Vgg19) -> Any:
+    """Block 5's input and the statistics of the other layers to logits; batch normalisation keeps its statistics."""
+    for layer in model.head.layers:
+        layer.trainable = not isinstance(layer, layers.BatchNormalization)
+    others = keras.Input((model.head.input_shape[-1] - model.block5.output_shape[-1],))
+    statistics = layers.Concatenate()([others, model.block5.output])
+    return keras.Model([model.block5.input, others], model.head(statistics))
+
+
+def _fit(model: Any, arrays: tuple[Any, Floats], config: Vgg19Config, rate: float, n_epochs: int, batch: int) -> None:
+    """Trains a model on mixtures of its inputs, n rows in float16, and of the targets, shape (n, 10), float32."""
+    tensors = tf.nest.map_structure(tf.constant, arrays)
+    n = len(arrays[1])
+    batch = min(batch, n)
+    steps = n // batch
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps * n_epochs))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-    optimizer.build(head.trainable_variables)
+    optimizer.build(model.trainable_variables)
 
     # Not fit(): copying batches out of a gigabyte takes it longer than training on them.
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def step(arrays: Any, indices: Any, others: Any, shares: Any) -> None:
-        with tf.GradientTape() as tape:
-            mixed = [
-                shares * tf.cast(tf.gather(array, indices), tf.float32)
-                + (1 - shares) * tf.cast(tf.gather(array, others), tf.float32)
-                for array in arrays
-            ]
-            total = loss(mixed[1], head(mixed[0], training=True)) + tf.add_n(head.losses)
-        gradients = tape.gradient(total, head.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, head.trainable_variables, strict=True))
+        def mixed(array: Any) -> Any:
+            share = tf.reshape(shares, (-1, *[1] * (array.shape.rank - 1)))
+            one, other = (tf.cast(tf.gather(array, rows), tf.float32) for rows in (indices, others))
+            return share * one + (1 - share) * other
 
-    rng = np.random.default_rng(len(targets))
-    for _ in range(config.epochs):
-        order = rng.permutation(len(targets))
+        with tf.GradientTape() as tape:
+            inputs, targets = tf.nest.map_structure(mixed, arrays)
+            total = loss(targets, model(inputs, training=True)) + tf.add_n(model.losses)
+        gradients = tape.gradient(total, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    rng = np.random.default_rng(n)
+    for _ in range(n_epochs):
+        order = rng.permutation(n)
         for start in range(0, steps * batch, batch):
             indices = order[start : start + batch]
-            drawn = rng.beta(config.mixup, config.mixup, (batch, 1)) if config.mixup else np.ones((batch, 1))
+            drawn = rng.beta(config.mixup, config.mixup, batch) if config.mixup else np.ones(batch)
             shares = np.maximum(drawn, 1 - drawn).astype(np.float32)
             # The arrays are arguments: TensorFlow would copy enclosed ones into its graph, and hold on to them.
-            step((inputs, targets), *map(tf.constant, (indices, rng.permutation(indices), shares)))
+            step(tensors, *map(tf.constant, (indices, rng.permutation(indices), shares)))

@@ -39,7 +39,7 @@ def test_statistics_are_means_and_deviations_over_time() -> None:
     settings = replace(config.read().vgg19, layers=("block1_conv1",), covariance_layer="block1_conv1")
     weights = small_weights()
     tiles = np.random.default_rng(1).uniform(0, 255, (2, 128, 128)).astype(np.float32)
-    covariances, statistics = convolutions.pooled(settings, weights).predict_on_batch(tiles)
+    covariances, statistics, _ = convolutions.pooled(settings, weights).predict_on_batch(tiles)
     mel = keras.Input((128, 128))
     layer = convolutions.convolution(layers.Reshape((128, 128, 1))(mel), "plain", weights[FIRST])
     maps = keras.Model(mel, layer).predict_on_batch(tiles - np.float32(convolutions.TILE_MEAN))

@@ -77,12 +77,12 @@ def test_higher_ranks_cost_more_and_are_closer(whole: Weights, tiles: np.ndarray
     full = {name: [k + rng.normal(0, 0.005, k.shape).astype(np.float32), b] for name, (k, b) in whole.items()}
     wanted = answers(full, tiles[16:])[-1]
     costs, errors = [], []
-    for config in (ranks(4, 4), ranks(12, 12), ranks(32, 32)):
+    for config in (ranks(4, 4), ranks(16, 16)):
         made = low_rank.low_rank(full, tiles[:16], config)
         costs.append(products(made))
         errors.append(float(np.abs(answers(made, tiles[16:])[-1] - wanted).mean()))
-    assert costs[0] < costs[1] < costs[2] < products(full)
-    assert errors[0] > errors[1] > errors[2]
+    assert costs[0] < costs[1] < products(full)
+    assert errors[0] > errors[1]
 
 
 def test_convolutions_that_are_not_named_stay_whole(whole: Weights, tiles: np.ndarray) -> None:
