@@ -52,12 +52,11 @@ class Function:
         return next(binding for binding in self.bindings if binding["type"].endswith("Trigger"))
 
 
+@dataclass(frozen=True, slots=True)
 class Worker:
-    """A function app, loaded into this process and ready to be invoked."""
+    """A function app, loaded into this process, with its functions by name."""
 
-    def __init__(self, functions: dict[str, Function]) -> None:
-        self.functions = functions
-        """By name."""
+    functions: dict[str, Function]
 
     @classmethod
     async def start(cls, app_dir: Path) -> Self:

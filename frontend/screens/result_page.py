@@ -10,6 +10,7 @@ from streamlit.url_util import make_url_path
 from frontend import charts, export
 from frontend.api import ApiError, Pending, service
 from frontend.api_types import Classification, PreviewSpectrogram, Result
+from frontend.model_charts import MODELS
 from frontend.screens import RESULT
 from frontend.text import clock, file_name, genre_name, listed, moment, percent, plain
 from frontend.upload_proxy import audio_path
@@ -171,23 +172,21 @@ def _answer(result: Classification) -> None:
 
 def disagreement(result: Classification) -> str | None:
     """A sentence about models that give different genres; None where they agree."""
-    svm, vgg19 = result["models"]["svm"], result["models"]["vgg19"]
-    if svm["genre"] == vgg19["genre"]:
+    models = result["models"]
+    if len({model["genre"] for model in models.values()}) == 1:
         return None
     answers = [
-        f"{title} says {genre_name(model['genre']).lower()} ({percent(model['probabilities'][model['genre']])})"
-        for title, model in (("SVM", svm), ("VGG19", vgg19))
+        f"{MODELS.get(name, name)} says {genre_name(model['genre']).lower()}"
+        f" ({percent(model['probabilities'][model['genre']])})"
+        for name, model in models.items()
     ]
     return f"The models disagree: {listed(answers)}."
 
 
 def _probabilities(result: Classification) -> None:
     """Draw the probabilities of all genres, by the ensemble and by each model."""
-    answers = {
-        "Ensemble": result["probabilities"],
-        "SVM": result["models"]["svm"]["probabilities"],
-        "VGG19": result["models"]["vgg19"]["probabilities"],
-    }
+    by_model = {MODELS.get(name, name): answer["probabilities"] for name, answer in result["models"].items()}
+    answers = {MODELS["ensemble"]: result["probabilities"]} | by_model
     st.subheader("All genres", anchor=False)
     spoken = [
         f"{title}: "

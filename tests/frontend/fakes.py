@@ -437,7 +437,7 @@ class Web:
 
 
 def screen(name: str, **query: str) -> AppTest:
-    """A page of ``frontend.screens``, not yet drawn, for a browser in Berlin."""
+    """A page of ``frontend.screens``, not yet run, for a browser in Berlin."""
     app = AppTest.from_string(f"from frontend.screens import {name}_page\n\n{name}_page.page()\n", default_timeout=60)
     app.context = {"url": "https://tonearm.example/app/", "timezone": "Europe/Berlin"}
     app.query_params.update(query)

@@ -23,17 +23,17 @@ def test_streamlit_finds_the_server() -> None:
 
 
 def test_the_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: dict[str, object] = {}
+    given: dict[str, object] = {}
 
     def navigation(pages: list[object], **options: object) -> SimpleNamespace:
-        drawn.update(pages=pages, **options)
+        given.update(pages=pages, **options)
         return SimpleNamespace(run=lambda: None)
 
     monkeypatch.setattr(st, "navigation", navigation)
     page = AppTest.from_file(FOLDER / "main.py", default_timeout=60).run()
     assert not page.exception
-    assert drawn["position"] == "top"
-    pages = drawn["pages"]
+    assert given["position"] == "top"
+    pages = given["pages"]
     assert isinstance(pages, list)
     assert [(each.title, each.url_path, each.visibility) for each in pages] == [
         ("Classify", "", "visible"),

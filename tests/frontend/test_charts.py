@@ -76,7 +76,7 @@ def test_the_spectrogram_has_whole_decibels_at_true_times_and_frequencies() -> N
     assert (heatmap.zmin, heatmap.zmax) == (-80, 0)
     # The middle of the first column, and the step to the next in milliseconds.
     assert (seconds([heatmap.x0]), heatmap.dx) == ([pytest.approx(0.15)], pytest.approx(300))
-    assert len(set(heatmap.y)) == 64, "bands of one name would be drawn as one"
+    assert len(set(heatmap.y)) == 64, "bands of one name would be one row"
     assert heatmap.y[0].endswith("Hz")
     assert "%{x|%-H:%M:%S}" in heatmap.hovertemplate
     assert "dB" in heatmap.hovertemplate

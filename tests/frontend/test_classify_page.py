@@ -36,7 +36,7 @@ class Visitor:
         return self.visit.batch.entries
 
     def look(self) -> None:
-        """The page as it is drawn now."""
+        """The page as it is now."""
         self.page.run()
         assert not self.page.exception
 
@@ -45,7 +45,7 @@ class Visitor:
         self.look()
 
     def send(self) -> None:
-        """The browser sends what it is asked to, and the page is drawn again."""
+        """The browser sends what it is asked to, and the page runs again."""
         self.browser.send(self.visit.queue)
         self.look()
 

@@ -51,9 +51,9 @@ def test_many_results_as_csv_are_a_line_a_file() -> None:
 
 
 def test_many_results_as_json() -> None:
-    told = json.loads(export.results_json([entry("a.mp3", classification()), entry("c.ogg")]))
-    assert told[0]["result"] == classification()
-    assert told[1] == {"file": "c.ogg", "state": "waiting", "reason": None, "result": None}
+    rows = json.loads(export.results_json([entry("a.mp3", classification()), entry("c.ogg")]))
+    assert rows[0]["result"] == classification()
+    assert rows[1] == {"file": "c.ogg", "state": "waiting", "reason": None, "result": None}
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])

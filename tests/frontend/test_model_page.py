@@ -10,12 +10,12 @@ from tests.frontend.fakes import VERSION, Catalogue, chart_texts, model, screen,
 METRICS = model()["metrics"]
 
 
-def drawn() -> AppTest:
+def model_page() -> AppTest:
     return screen("model").run()
 
 
 def test_the_figures_are_those_of_the_metrics(catalogue: Catalogue) -> None:
-    page = drawn()
+    page = model_page()
     text = words(page)
     accuracy, confusion, reliability = chart_texts(page)
     honest = METRICS["protocols"]["artist10"]["ensemble"]
@@ -35,7 +35,7 @@ def test_the_figures_are_those_of_the_metrics(catalogue: Catalogue) -> None:
 
 
 def test_protocol_and_model_can_be_chosen(catalogue: Catalogue) -> None:
-    page = drawn()
+    page = model_page()
     first = chart_texts(page)[1:]
     page.segmented_control(key="model-protocol").set_value("Random").run()
     second = chart_texts(page)[1:]
@@ -55,7 +55,7 @@ def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
         VERSION: model(versions=versions),
         "2026.10.1": model("2026.10.1", versions, metrics=older, serving=VERSION),
     }
-    page = drawn()
+    page = model_page()
     (switch,) = page.selectbox
     assert switch.options == [f"{VERSION} (in use)", "2026.10.1"]
     switch.set_value("2026.10.1").run()
@@ -79,7 +79,7 @@ def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
 )
 def test_a_version_whose_metrics_lack_parts(catalogue: Catalogue, metrics: dict[str, object]) -> None:
     catalogue.models = {VERSION: model(metrics=metrics)}
-    page = drawn()
+    page = model_page()
     assert f"Version **{VERSION}**" in words(page)
     assert page.expander[0].label.startswith("Model card")
 

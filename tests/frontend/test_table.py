@@ -114,7 +114,7 @@ def test_all_can_be_saved_when_all_have_ended(page: AppTest) -> None:
     page.segmented_control(key="table-kind").set_value("Failed").run()
     urls = [button.proto.url for button in first]
     assert all(urls)
-    assert [button.proto.url for button in page.download_button] == urls, "a click on it is good over drawings"
+    assert [button.proto.url for button in page.download_button] == urls, "a click on it is good over reruns"
 
 
 def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
@@ -128,7 +128,7 @@ def test_one_can_be_opened_from_the_keyboard(page: AppTest) -> None:
     page.segmented_control(key="table-kind").set_value("All").run()
     del page.session_state["chosen"]
     page.run()
-    assert "chosen" not in page.session_state, "opened once, not at each drawing"
+    assert "chosen" not in page.session_state, "opened once, not at each rerun"
 
 
 def test_a_button_is_its_files_whatever_stands_in_its_row_by_now() -> None:

@@ -50,9 +50,9 @@ def test_single_tones_stand_in_their_bins() -> None:
     bins = np.linspace(1, SPECTRUM_BINS - 2, FRAMES_AT_ONCE).astype(int)
     tones = np.cos(2 * np.pi * bins[:, None] * np.arange(FRAME_LENGTH_SAMPLES) / FRAME_LENGTH_SAMPLES)
     found = transformed(tones.astype(np.float32))
-    wanted = np.zeros((len(bins), SPECTRUM_BINS))
-    wanted[np.arange(len(bins)), bins] = FRAME_LENGTH_SAMPLES / 2
-    assert np.abs(found - wanted).max() < 1e-3
+    expected = np.zeros((len(bins), SPECTRUM_BINS))
+    expected[np.arange(len(bins)), bins] = FRAME_LENGTH_SAMPLES / 2
+    assert np.abs(found - expected).max() < 1e-3
     assert not transformed(np.zeros((2, FRAME_LENGTH_SAMPLES), np.float32)).any()
 
 

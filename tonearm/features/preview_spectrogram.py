@@ -101,7 +101,9 @@ class PreviewBuilder:
         loudest = max(float(energy.max()), _LEAST_POWER)
         level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
         levels = np.round((level_db - MIN_DB) * (255 / (MAX_DB - MIN_DB))).astype(np.uint8)
-        return PreviewSpectrogram(self._end_s, _bands_hz(self._mel_bank), np.ascontiguousarray(levels.T))
+        weights = self._mel_bank.reshape(len(BIN_HZ), BANDS, 2).sum(axis=2)
+        bands_hz: Floats = (BIN_HZ @ weights) / weights.sum(axis=0)  # each band's centre of gravity
+        return PreviewSpectrogram(self._end_s, bands_hz, np.ascontiguousarray(levels.T))
 
 
 def _between(times_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
@@ -121,10 +123,3 @@ def _between(times_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
     share = (times_s - edges_s[index]) / (edges_s[index + 1] - edges_s[index])
     until = before[index] + np.clip(share, 0, 1)[:, None] * energy[index]
     return until[1:] - until[:-1]
-
-
-def _bands_hz(mel_bank: Floats) -> Floats:
-    """Each band's centre of gravity, shape (64,)."""
-    weights = mel_bank.reshape(len(BIN_HZ), BANDS, 2).sum(axis=2)
-    centres: Floats = (BIN_HZ @ weights) / weights.sum(axis=0)
-    return centres

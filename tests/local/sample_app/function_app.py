@@ -1,4 +1,4 @@
-"""A function app that does as it is told, so that the host around it can be watched.
+"""A function app that does what its input says, so that the host around it can be watched.
 
 A background function leaves a blob ``began/<what it ran on>/<random>`` in the container ``runs`` as it begins, and
 ``ended/…`` as it ends well.
@@ -108,7 +108,7 @@ def on_upload(blob: BlobClient) -> None:
     content = blob.download_blob().readall()
     note("began", blob.blob_name)
     if content == b"fail":
-        raise RuntimeError("told to fail")
+        raise RuntimeError("failure on request")
     if content == b"slow":
         time.sleep(1.5)
     if content == b"deadly":
@@ -132,5 +132,5 @@ async def on_job(message: func.QueueMessage) -> None:
     body = message.get_body().decode()
     note("began", f"job/{body}")
     if body == "fail":
-        raise RuntimeError("told to fail")
+        raise RuntimeError("failure on request")
     note("ended", f"job/{body}")
