@@ -8,9 +8,9 @@ run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
 	@exec $(VENV)/python -m local
 
-# In processes beside each other: a file's tests stay together.
+# Three processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
 test: setup lint types check-infra
-	@$(VENV)/pytest --cov --cov-report=term -n 2 --dist loadfile
+	@$(VENV)/pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder
 
 # While changing code: lint, types and the tests that start no programs, in well under a minute. Set up first.
 quick:

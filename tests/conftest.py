@@ -23,10 +23,12 @@ PROGRAMS = {"azurite", "worker", "system", "storage", "browser"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what starts programs."""
+    """Mark as slow what starts programs, and begin with the files that have slow tests, so that none comes last."""
     for item in items:
         if PROGRAMS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def free_ports(count: int) -> list[int]:
