@@ -5,6 +5,7 @@ bands are averaged in pairs, and columns merged so that there are at most 600.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,15 @@ class PreviewSpectrogram:
     levels: NDArray[np.uint8]
 
 
+class _Columns(NamedTuple):
+    """A window's columns: ``energy`` (n, 64) is power times seconds between two of ``edges_s`` (n + 1,)."""
+
+    start_s: float
+    end_s: float
+    edges_s: Powers
+    energy: Powers
+
+
 class PreviewBuilder:
     """Gathers one recording: hand each window to :meth:`add`, in order, then ask for :meth:`spectrogram`.
 
@@ -54,6 +64,8 @@ class PreviewBuilder:
     def __init__(self) -> None:
         self._end_s = 0.0
         self._mel_bank: Floats | None = None
+        self._newest: _Columns | None = None
+        """Not in the slots yet: a recording of one window, as a clip is, is drawn from its own columns."""
         self._slot_s = _FIRST_SLOT_S
         self._energy: Powers = np.zeros((_SLOTS, BANDS))
         """Of each slot, power times seconds."""
@@ -65,11 +77,8 @@ class PreviewBuilder:
             window: it begins where the window before it ended.
             columns: its spectrum, or None if it is silent.
         """
+        self._fill_slots()
         self._end_s = window.end_s
-        while self._end_s > _SLOTS * self._slot_s:
-            self._slot_s *= 2
-            merged = self._energy[0::2] + self._energy[1::2]
-            self._energy = np.concatenate([merged, np.zeros_like(merged)])
         if columns is None:
             return
         self._mel_bank = columns.banks.mel
@@ -80,9 +89,7 @@ class PreviewBuilder:
         # A column stands for the time that is nearer to its middle than to that of any other.
         middles_s = window.first_s + columns.starts / SAMPLE_RATE_HZ
         edges_s = np.concatenate([[window.first_s], (middles_s[1:] + middles_s[:-1]) / 2, [window.end_s]])
-        first, last = int(window.start_s / self._slot_s), int(np.ceil(window.end_s / self._slot_s))
-        slots_s = np.clip(np.arange(first, last + 1) * self._slot_s, window.start_s, window.end_s)
-        self._energy[first:last] += _between(slots_s, edges_s, power * np.diff(edges_s)[:, None])
+        self._newest = _Columns(window.start_s, window.end_s, edges_s, power * np.diff(edges_s)[:, None])
 
     def spectrogram(self) -> PreviewSpectrogram:
         """The spectrogram of all that has been added.
@@ -94,16 +101,33 @@ class PreviewBuilder:
             raise ValueError("no window that is not silent has been added")
         n_columns = min(MAX_COLUMNS, max(1, round(self._end_s / _COLUMN_S)))
         columns_s = np.linspace(0, self._end_s, n_columns + 1)
-        n_slots = int(np.ceil(self._end_s / self._slot_s))
-        # The last slot may reach beyond the end; all its energy lies before it.
-        slots_s = np.minimum(np.arange(n_slots + 1) * self._slot_s, self._end_s)
-        energy = _between(columns_s, slots_s, self._energy[:n_slots])
+        if self._newest is not None and self._newest.start_s == 0:
+            energy = _between(columns_s, self._newest.edges_s, self._newest.energy)
+        else:
+            self._fill_slots()
+            n_slots = int(np.ceil(self._end_s / self._slot_s))
+            # The last slot may reach beyond the end; all its energy lies before it.
+            slots_s = np.minimum(np.arange(n_slots + 1) * self._slot_s, self._end_s)
+            energy = _between(columns_s, slots_s, self._energy[:n_slots])
         loudest = max(float(energy.max()), _LEAST_POWER)
         level_db = 10 * np.log10(np.maximum(energy / loudest, 10 ** (MIN_DB / 10)))
         levels = np.round((level_db - MIN_DB) * (255 / (MAX_DB - MIN_DB))).astype(np.uint8)
         weights = self._mel_bank.reshape(len(BIN_HZ), BANDS, 2).sum(axis=2)
         bands_hz: Floats = (BIN_HZ @ weights) / weights.sum(axis=0)  # each band's centre of gravity
         return PreviewSpectrogram(self._end_s, bands_hz, np.ascontiguousarray(levels.T))
+
+    def _fill_slots(self) -> None:
+        """Puts into the slots what is not in them yet; makes them longer if it has to."""
+        while self._end_s > _SLOTS * self._slot_s:
+            self._slot_s *= 2
+            merged = self._energy[0::2] + self._energy[1::2]
+            self._energy = np.concatenate([merged, np.zeros_like(merged)])
+        if self._newest is None:
+            return
+        new, self._newest = self._newest, None
+        first, last = int(new.start_s / self._slot_s), int(np.ceil(new.end_s / self._slot_s))
+        slots_s = np.clip(np.arange(first, last + 1) * self._slot_s, new.start_s, new.end_s)
+        self._energy[first:last] += _between(slots_s, new.edges_s, new.energy)
 
 
 def _between(times_s: Powers, edges_s: Powers, energy: Powers) -> Powers:
