@@ -118,10 +118,7 @@ class Api:
 
     def create_upload(self, filename: str) -> Upload:
         """A signed URL for the file called ``filename``."""
-        answer = self._request("POST", "/api/uploads", json={"filename": filename})
-        if answer.status_code != httpx.codes.CREATED:
-            raise errors.refusal(answer)
-        body = errors.json_object(answer)
+        body = _object(self._request("POST", "/api/uploads", json={"filename": filename}), httpx.codes.CREATED)
         try:
             return Upload(
                 id=str(body["id"]),
@@ -229,8 +226,8 @@ class Api:
 _api = functools.lru_cache(maxsize=1)(Api)
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code != httpx.codes.OK:
+def _object(answer: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+    if answer.status_code != status:
         raise errors.refusal(answer)
     return errors.json_object(answer)
 

@@ -11,6 +11,4 @@ from frontend.screens import about_page, classify_page, history_page, model_page
 # All pages are imported above, so that the first visitor does not wait for it.
 workarounds.import_lazy_modules()
 
-PAGES = (screens.HISTORY, screens.MODEL, screens.ABOUT, screens.RESULT)
-
-app = st.App("main.py", routes=[*upload_proxy.routes(), *workarounds.page_routes(PAGES)])
+app = st.App("main.py", routes=[*upload_proxy.routes(), *workarounds.page_routes(screens.PAGES)])

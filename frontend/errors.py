@@ -64,8 +64,8 @@ def refusal(answer: httpx.Response) -> ApiError:
 
 def storage_refusal(status: int) -> ApiError:
     """The error that a status other than success means when the storage was sent a file."""
-    sentences = {401: LINK_EXPIRED, 403: LINK_EXPIRED, 413: TOO_LARGE}
-    return ApiError(sentences.get(status, STORAGE_REFUSED), status=status)
+    sentence = {401: LINK_EXPIRED, 403: LINK_EXPIRED, 413: TOO_LARGE}.get(status, STORAGE_REFUSED)
+    return ApiError(sentence, status=status)
 
 
 def json_object(answer: httpx.Response) -> dict[str, Any]:

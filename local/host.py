@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from azure.core.exceptions import ResourceExistsError
@@ -61,10 +62,8 @@ def main() -> int:
 
 def _without_query(record: logging.LogRecord) -> bool:
     """Log a request without its query, which may hold a function key."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            str(value).partition("?")[0] if index == 2 else value for index, value in enumerate(record.args)
-        )
+    client, method, path, *rest = cast("tuple[str, ...]", record.args)
+    record.args = (client, method, path.partition("?")[0], *rest)
     return True
 
 

@@ -1,6 +1,3 @@
 """The pages, a module each, and their paths. The first page, Classify, is at the root."""
 
-HISTORY = "history"
-MODEL = "model"
-ABOUT = "about"
-RESULT = "result"
+PAGES = HISTORY, MODEL, ABOUT, RESULT = ("history", "model", "about", "result")

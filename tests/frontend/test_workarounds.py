@@ -17,7 +17,7 @@ from streamlit.elements.lib import streamlit_plotly_theme
 from streamlit.elements.lib.column_config_utils import ButtonColumnClickState
 
 from frontend import workarounds
-from frontend.app import PAGES
+from frontend.screens import PAGES
 
 
 async def fetched(path: str) -> httpx.Response:
