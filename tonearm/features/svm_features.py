@@ -21,19 +21,9 @@ from tonearm.features.mel_statistics import MEL_STATISTIC_NAMES, mel_statistics
 from tonearm.features.spectrum import Spectrum
 from tonearm.types import Floats
 
-LIBROSA_NAMES: tuple[str, ...] = tuple(
-    f"{name}_{statistic}"
-    for name in (
-        "chroma_stft",
-        "rms",
-        "spectral_centroid",
-        "spectral_bandwidth",
-        "rolloff",
-        "zero_crossing_rate",
-        *(f"mfcc{i}" for i in range(1, MFCC_COEFFICIENTS + 1)),
-    )
-    for statistic in ("mean", "var")
-)
+_FEATURES = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
+_MFCCS = tuple(f"mfcc{i}" for i in range(1, MFCC_COEFFICIENTS + 1))
+LIBROSA_NAMES = tuple(f"{name}_{statistic}" for name in (*_FEATURES, *_MFCCS) for statistic in ("mean", "var"))
 # These depend on the recording's level alone, which must not change the answer.
 _LEVELS = ("rms_mean", "rms_var", "mfcc1_mean")
 _LEVEL_INDICES = [LIBROSA_NAMES.index(name) for name in _LEVELS]
