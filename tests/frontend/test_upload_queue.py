@@ -312,6 +312,22 @@ class TestUploadQueue:
         assert sessions[1] is queue._jobs[second].session
         assert len(service.paths("POST")) == 4
 
+    def test_cancelling_a_recording_while_it_is_sent(
+        self, queue: UploadQueue, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upload_queue, "STEP_WAIT_S", 0)
+        service.reads.clear()
+        entry = queue.batch.add_recording("Recording.wav", io.BytesIO(b"RIFF"), None)
+        wait_until(lambda: queue.step(None) or entry.state is State.UPLOADING, "an upload URL")
+        sending = queue._jobs[entry].task
+        assert sending is not None
+        queue.cancel([entry])
+        service.reads.set()
+        sending.future.result(5)
+        queue.step(None)
+        assert states(queue.batch) == [State.CANCELLED]
+        assert not service.paths("GET")
+
     def test_another_session_of_the_same_browser_page(self, queue: UploadQueue, service: Service) -> None:
         service.results_of["x/1.wav"] = Answer(200, done(id="x/1.wav"))
         queue.batch.add([BrowserFile(1, "1.wav", 10, "x/1.wav"), BrowserFile(2, "2.wav", 10)], None)
