@@ -31,15 +31,15 @@ def svm_to_onnx(machine: Pipeline, n_features: int) -> onnx.ModelProto:
     """The SVM pipeline, by skl2onnx: vectors (n, n_features) to margins (n, 10) and similarity (n,), float32."""
     types = [("vector", FloatTensorType([None, n_features]))]
     model: onnx.ModelProto = to_onnx(machine, initial_types=types, target_opset=OPSET)
-    return _renamed(model, model.graph.output[0].name)
+    return model
 
 
 def vgg19_to_onnx(model: Any) -> onnx.ModelProto:
     """A Keras model, by tf2onnx: tiles (n, 128, 128), 0 to 255, to logits (n, 10), float32."""
     signature = [tf.TensorSpec((None, MEL_BANDS, TILE_COLUMNS), tf.float32, name="mel")]
-    function = tf.function(lambda mel: model(mel, training=False), signature, autograph=False)
-    converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-    return _renamed(converted, converted.graph.output[0].name)
+    function = tf.function(lambda mel: {"scores": model(mel, training=False)}, signature, autograph=False)
+    converted: onnx.ModelProto = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)[0]
+    return converted
 
 
 def quantized(model: onnx.ModelProto, tiles: Floats) -> onnx.ModelProto:
@@ -88,22 +88,10 @@ def check_same(what: str, exported: Floats, trained: Floats) -> float:
     return difference
 
 
-def _renamed(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """Renames an output to ``scores``."""
-    for node in model.graph.node:
-        for names in (node.output, node.input):
-            for i, each in enumerate(names):
-                if each == name:
-                    names[i] = "scores"
-    next(output for output in model.graph.output if output.name == name).name = "scores"
-    onnx.checker.check_model(model)
-    return model
-
-
 def _parse(scope: Any, model: OneVsRestSvm, inputs: list[Any], custom_parsers: Any = None) -> Any:  # noqa: ARG001
     operator = scope.declare_local_operator("TonearmOneVsRestSvm", model)
     operator.inputs = inputs
-    for name in ("margins", "similarity"):
+    for name in ("scores", "similarity"):
         operator.outputs.append(scope.declare_local_variable(name, FloatTensorType()))
     return operator.outputs
 
