@@ -60,6 +60,7 @@ def find_uv() -> str:
     folder = TOOLS / ("uv-" + UV_VERSION)
     if not (folder / "bin" / "uv").exists():
         print("set-up: installing uv", UV_VERSION, flush=True)
+        run([sys.executable, "-m", "venv", "--clear", str(folder)])
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==" + UV_VERSION]
         run([str(folder / "bin" / "python"), *install])
     return str(folder / "bin" / "uv")

@@ -1,6 +1,7 @@
 """What is locked is installed once, and again when the lock changes; so is a browser, unless one is found."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,19 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(machine.cache))
     monkeypatch.delenv("TONEARM_CHROMIUM", raising=False)
     return machine
+
+
+def test_uv_is_installed_once_in_an_environment_of_its_own(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tools" / f"uv-{setup_env.UV_VERSION}"
+    pip = machine.command(tmp_path / "pip", f"/bin/touch {folder}/bin/uv")
+    python = machine.command(tmp_path / "python", f"/bin/mkdir -p {folder}/bin\n/bin/cp {pip} {folder}/bin/python")
+    monkeypatch.setattr(sys, "executable", str(python))
+    for _ in range(2):
+        assert setup_env.find_uv() == f"{folder}/bin/uv"
+    install = f"pip -m pip install --quiet --disable-pip-version-check uv=={setup_env.UV_VERSION}"
+    assert machine.calls == [f"python -m venv --clear {folder}", install]
 
 
 def test_what_is_locked_is_installed_once(machine: Machine, tmp_path: Path) -> None:
