@@ -25,6 +25,8 @@ SETTINGS = {
     "components = 96": "components = 3",
     "tiles = 128": "tiles = 4",
     "inner_folds = 3": "inner_folds = 2",
+    "C = [3.0, 6.0, 12.0]": "C = [3.0, 12.0]",
+    "gamma_per_feature = [0.25, 0.35, 0.5]": "gamma_per_feature = [0.35]",
     "epochs = 8": "epochs = 1",
     "units = 256": "units = 32",
     "dropout = 0.5": "dropout = 0.1",
