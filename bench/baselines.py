@@ -17,7 +17,7 @@ BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
 def librosa_features(samples: Floats) -> None:
-    """Compute the means and variances of librosa's features; each call makes its own Fourier transform."""
+    """Compute librosa's features of samples (n,), float32, at 22,050 Hz; each call makes its own Fourier transform."""
     for series in (
         librosa.feature.chroma_stft(y=samples, sr=SAMPLE_RATE_HZ),
         librosa.feature.rms(y=samples),

@@ -66,7 +66,7 @@ def run(host: str, folder: str, users: int, seconds: float, every_s: float = 0) 
                     latencies_ms.append(response.request_meta["response_time"])
                 if response.status_code in (429, 503):
                     without_retry_after += "Retry-After" not in (response.headers or {})
-                    gevent.sleep(0.25)  # an impatient client: Retry-After asks for more
+                    gevent.sleep(0.25)  # a client that retries earlier than Retry-After asks
 
     runner = Environment(user_classes=[User], events=events, host=host).create_local_runner()
     process = psutil.Process()

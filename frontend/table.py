@@ -178,5 +178,5 @@ def _genre_counts(entries: Sequence[Entry]) -> None:
     counts = Counter("not sure" if result["uncertain"] else result["genre"] for result in results)
     if counts.total() > 1:
         st.subheader("Genres in this batch", anchor=False)
-        spoken = ", ".join(f"{genre_name(genre)} {count}" for genre, count in counts.most_common())
-        chart(charts.genre_counts(counts), f"Recordings by genre: {spoken}.", key="table-genre-counts")
+        described = ", ".join(f"{genre_name(genre)} {count}" for genre, count in counts.most_common())
+        chart(charts.genre_counts(counts), f"Recordings by genre: {described}.", key="table-genre-counts")

@@ -104,7 +104,7 @@ def _process_version(result_id: str) -> None:
         raise _DeletedError from None
     # A small upload takes only two calls to storage, this one and the write, as each takes much of the whole time. It
     # is classified without checking for a result; the write creates a new blob or fails. If the event came twice, the
-    # work was in vain. The result of a newer version is either stored already, or replaces this one later.
+    # work is discarded. The result of a newer version is either stored already, or replaces this one later.
     small = upload.size_bytes <= _SMALL_BYTES
     stored = None if small else result_store.read(result_id)
     if stored is not None and stored.is_final_for(upload.etag):

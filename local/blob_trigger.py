@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 LIST_INTERVAL_S = 0.25
 LIST_INTERVAL_MAX_S = 5.0
-LIST_REST = 10
-"""So many times the time that listing the container took, the next listing comes later."""
+LIST_INTERVAL_FACTOR = 10
+"""The pause before the next listing is this many times longer than the last listing took."""
 RETRY_DELAY_MAX_S = 60
 
 Version = tuple[str, str]
@@ -90,13 +90,15 @@ class BlobTrigger:
                 listed_s = time.monotonic()
                 listed = await retry(self._versions)
                 # In a container that takes long to list, less often.
-                interval_s = min(LIST_INTERVAL_S + LIST_REST * (time.monotonic() - listed_s), LIST_INTERVAL_MAX_S)
+                interval_s = min(
+                    LIST_INTERVAL_S + LIST_INTERVAL_FACTOR * (time.monotonic() - listed_s), LIST_INTERVAL_MAX_S
+                )
                 if first:
                     self.receipts.shorten(listed)
                     first = False
                 # Storage that stops or starts may leave blobs out of a listing, so what has started is remembered here.
                 tries = {version: self.receipts.tries(version) for version in listed if version not in self._started}
-                # What an earlier process began and did not finish may be what it died of. It runs first, and alone, so
+                # What an earlier process began and did not finish may be what ended it. It runs first, and alone, so
                 # that no other blob loses its tries with it.
                 for version in sorted(tries, key=lambda version: -tries[version]):
                     if tries[version] == Receipts.FINISHED:
@@ -131,7 +133,7 @@ class BlobTrigger:
         """Run the function once, or give the version up when it has no try left; whether it is finished."""
         name, tries, tries_max = version[0], self.receipts.tries(version) + 1, self.settings.blob_tries
         path = f"{self.container.container_name}/{name}"
-        if tries <= tries_max:  # with more, the process died in each
+        if tries <= tries_max:  # with more, each try ended the process
             self.receipts.note(version, tries)
             try:
                 async with asyncio.timeout(self.settings.function_timeout_s):

@@ -35,7 +35,7 @@ CODES |= {500: "internal", 503: "busy", 504: "timeout"}
 
 @dataclass(eq=False)
 class HttpTriggers:
-    """All HTTP functions of an app, and what they have in hand."""
+    """All HTTP functions of an app, and the requests that are running."""
 
     worker: Worker
     settings: HostSettings

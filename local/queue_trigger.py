@@ -68,7 +68,7 @@ class QueueTrigger:
     function: Function
     queue: QueueClient
     poison_queue: QueueClient | None
-    """None: a message is retried for as long as it lives."""
+    """None: a message is retried until it expires."""
     settings: HostSettings
 
     async def run(self, stopping: asyncio.Event) -> None:

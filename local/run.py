@@ -31,7 +31,7 @@ CHECK_INTERVAL_S = 0.2
 RESTART_DELAY_S = 1.0
 RESTART_DELAY_MAX_S = 30.0
 """The delay doubles up to here, and begins anew when nothing ended for as long."""
-PROOF_NAME = "proof/sample-clip.wav"
+CHECK_NAME = "proof/sample-clip.wav"
 BAR_WIDTH = 40
 PORTS = azurite.PORTS | {"FUNCTIONS_PORT": 7071, "WEB_PORT": 8501}
 """The variable of each port, and its default."""
@@ -112,7 +112,7 @@ def main() -> int:
             storage, functions, web = parts(arguments.app.absolute(), state, ports)
             supervisor.start(storage)
             supervisor.start(functions, web)
-            print(f"{_prove(ports, supervisor, functions)}\n\n{_directions(ports, state)}", flush=True)
+            print(f"{_check_system(ports, supervisor, functions)}\n\n{_usage(ports, state)}", flush=True)
             supervisor.keep_running()
         except BlockingIOError:
             print(f"Tonearm is already running here (data in {state}). End that first.", file=sys.stderr)
@@ -183,27 +183,27 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
     )
 
 
-def _prove(ports: Mapping[str, int], supervisor: Supervisor, functions: Child) -> str:
+def _check_system(ports: Mapping[str, int], supervisor: Supervisor, functions: Child) -> str:
     """Drop a clip, wait for its result, and describe it. Raises RunError and StopRequestedError."""
     started_s = time.monotonic()
     try:
         service = drop.connect(azurite.connection_string(list(ports.values())[:3]))
-        drop.put(service, PROOF_NAME, sample_clip.wav())
-        results = dict(drop.results(service, [PROOF_NAME], supervisor.check))
+        drop.put(service, CHECK_NAME, sample_clip.wav())
+        results = dict(drop.results(service, [CHECK_NAME], supervisor.check))
     except AzureError as error:
-        raise RunError(f"Storage does not take the clip that should prove the system: {error}") from error
+        raise RunError(f"Storage does not take the test clip: {error}") from error
     took_s = time.monotonic() - started_s
-    result = results.get(PROOF_NAME, {"status": "missing"})
+    result = results.get(CHECK_NAME, {"status": "missing"})
     if result["status"] != "done":
         raise RunError(f"No genre after {took_s:.0f} s: {drop.line('made-up clip', result)}\n{functions.log_tail()}")
-    lines = [f"\nProof: a made-up clip, dropped into `uploads`, came back after {took_s:.1f} s.\n"]
+    lines = [f"\nCheck: a made-up clip, dropped into `uploads`, came back after {took_s:.1f} s.\n"]
     lines += [f"  {drop.line('genre', result)}\n"]
     for genre, probability in sorted(result["probabilities"].items(), key=lambda item: -item[1]):
         lines.append(f"  {genre:<10} {probability:.2f} {'█' * round(BAR_WIDTH * probability)}")
     return "\n".join(lines)
 
 
-def _directions(ports: Mapping[str, int], state: Path) -> str:
+def _usage(ports: Mapping[str, int], state: Path) -> str:
     """Where everything is, and how to try one's own music."""
     api = f"http://{ADDRESS}:{ports['FUNCTIONS_PORT']}/api"
     variable, python = "AZURITE_BLOB_PORT", os.path.relpath(sys.executable)

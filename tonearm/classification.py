@@ -81,7 +81,7 @@ class Classification:
     confidence: float
     """Calibrated: of the answers given with confidence 0.8, about 80 % are right on recordings like GTZAN's."""
     uncertain: bool
-    """Confidence is below the version's threshold. Sounds that are no music are often marked so, not always."""
+    """The confidence is too low, or the sound is unlike the training data. Not every noise is marked."""
     probabilities: Probabilities
     models: Models
     segments: list[Segment]

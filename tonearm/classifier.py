@@ -31,7 +31,7 @@ class Stopwatch:
         self._spent_ms: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
-        """Books the time since the last lap to ``stage``."""
+        """Adds the time since the last lap to ``stage``."""
         now = time.perf_counter()
         self._spent_ms[stage] = self._spent_ms.get(stage, 0.0) + 1_000 * (now - self._last)
         self._last = now
@@ -230,7 +230,7 @@ def _default_classifier() -> Classifier:
     return Classifier.load()
 
 
-def _model_answer(probabilities: LogProbabilities) -> ModelAnswer:
+def _model_answer(probabilities: ensemble.Probabilities) -> ModelAnswer:
     """Probabilities (10,) by genre, rounded to a millionth in such a way that they still sum to 1."""
     genre: Genre = GENRES[int(np.argmax(probabilities))]
     rounded = np.round(probabilities, 6)

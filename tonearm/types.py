@@ -1,10 +1,8 @@
 """Names for the arrays that pass between the core's modules. Shapes stand in each function's docstring."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.intp]
-Samples = NDArray[Any]
+Samples = NDArray[np.float32]

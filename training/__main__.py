@@ -66,7 +66,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--version", required=True, help="name of the new version: a folder below models/")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are stored")
     parser.add_argument("--folds", type=int, default=10, help="number of folds of the random and artist protocols")
-    parser.add_argument("--make-default", action="store_true", help="make it the version that answers")
+    parser.add_argument("--make-default", action="store_true", help="make it the default version")
     parser.add_argument("--clips", type=int, default=100, help="how many clips to corrupt, to measure robustness")
     parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
     options = parser.parse_args(arguments)

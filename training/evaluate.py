@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints the comparison; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     experiments.add_options(parser)
-    parser.add_argument("--version", help="a folder below models/ (default: the version that answers)")
+    parser.add_argument("--version", help="a folder below models/ (default: the default version)")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are stored")
     parser.add_argument("--refit", metavar="PROTOCOL/FOLD", help="for example artist10/3")
     parser.add_argument("--own-convolutions", action="store_true", help="refit with convolutions of its own")

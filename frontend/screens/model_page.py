@@ -79,8 +79,8 @@ def _accuracy(protocols: Mapping[str, Any]) -> None:
         }
         for name, found in protocols.items()
     ]
-    spoken = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in rows)
-    chart(model_charts.protocols(protocols), f"Accuracy with 95 % intervals. {spoken}.")
+    described = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in rows)
+    chart(model_charts.protocols(protocols), f"Accuracy with 95 % intervals. {described}.")
     if len(protocols) > 1:
         st.markdown(PROTOCOLS_HELP)
     table(rows)
@@ -113,8 +113,8 @@ def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
             "**Calibration**: on the dotted line, 70 % of the answers with confidence 70 % are right. Below it the "
             f"confidence is too high, above it too low.{average}"
         )
-        spoken = [f"{percent(each['confidence'])}: {percent(each['accuracy'])} of {each['n']}" for each in points]
-        chart(model_charts.reliability(points), f"Confidence and share of right answers: {', '.join(spoken)}.")
+        described = [f"{percent(each['confidence'])}: {percent(each['accuracy'])} of {each['n']}" for each in points]
+        chart(model_charts.reliability(points), f"Confidence and share of right answers: {', '.join(described)}.")
 
 
 def _precision_recall(matrix: list[list[int]], labels: list[str]) -> None:

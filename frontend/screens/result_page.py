@@ -19,7 +19,7 @@ from frontend.views import Kind, chart, downloads, failed, still_trying, swatch,
 OPENED = "opened-result"
 
 RUNNERS_UP = 3
-MAX_SPOKEN_SEGMENTS = 12
+MAX_DESCRIBED_SEGMENTS = 12
 UNPLAYABLE_SUFFIXES = frozenset({".wma", ".aif", ".aiff", ".aifc", ".au", ".snd"})
 UNPLAYABLE_CODECS = ("wma", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "alac")
 STEPS = {"decode": "decoding", "overview": "preview spectrogram", "svm": "SVM", "vgg19": "VGG19"}
@@ -188,7 +188,7 @@ def _probabilities(result: Classification) -> None:
     by_model = {MODELS.get(name, name): answer["probabilities"] for name, answer in result["models"].items()}
     answers = {MODELS["ensemble"]: result["probabilities"]} | by_model
     st.subheader("All genres", anchor=False)
-    spoken = [
+    described = [
         f"{title}: "
         + ", ".join(
             f"{genre_name(genre)} {percent(share)}"
@@ -196,7 +196,7 @@ def _probabilities(result: Classification) -> None:
         )
         for title, shares in answers.items()
     ]
-    chart(charts.probabilities(answers), f"Probabilities. {'; '.join(spoken)}.")
+    chart(charts.probabilities(answers), f"Probabilities. {'; '.join(described)}.")
 
 
 def _player(result: Classification, audio_url: str | None) -> None:
@@ -219,11 +219,11 @@ def _over_time(result: Classification, spectrogram: PreviewSpectrogram | None) -
     """Draw the spectrogram and the genre over time, and the latter as a table too."""
     segments, duration_s = result["segments"], result["audio"]["duration_s"]
     st.subheader("Over time", anchor=False)
-    spoken = [charts.span_words(each) for each in charts.merged(segments)]
-    if (rest := len(spoken) - MAX_SPOKEN_SEGMENTS) > 0:
-        spoken[MAX_SPOKEN_SEGMENTS:] = [f"and {rest} more in the table below"]
+    described = [charts.span_words(each) for each in charts.merged(segments)]
+    if (rest := len(described) - MAX_DESCRIBED_SEGMENTS) > 0:
+        described[MAX_DESCRIBED_SEGMENTS:] = [f"and {rest} more in the table below"]
     title = f"Mel spectrogram ({clock(duration_s)}) and genre over time" if spectrogram else "Genre over time"
-    chart(charts.over_time(segments, duration_s, spectrogram), f"{title}: {', '.join(spoken)}.")
+    chart(charts.over_time(segments, duration_s, spectrogram), f"{title}: {', '.join(described)}.")
     notes = ["Top: mel spectrogram; brighter is louder." if spectrogram else "There is no spectrogram."]
     if blank := charts.gaps(segments, duration_s):
         blank_s = sum(end_s - start_s for start_s, end_s in blank)

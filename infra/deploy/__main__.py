@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(step=step)
         return added
 
-    add("all", _all, "a first deployment or a release: every step up to the switch", environment, location, model)
+    add("all", _all, "a first deployment or a release: every step including the switch", environment, location, model)
     add("bicep", bicep, "compile and lint the Bicep")
     add("what-if", what_if, "print what provision would change", environment)
     add("provision", provision, "create or update all resources; the live colour stays", environment, location)

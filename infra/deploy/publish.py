@@ -19,7 +19,7 @@ TIMEOUT_S = 900.0
 IMAGES = {"tonearm-functions": "function-app", "tonearm-web": "web"}  # name → folder of the Dockerfile
 # Kudu's deployment statuses.
 _SUCCEEDED = 4
-_FAILED = {-1: "was cancelled", 3: "failed", 5: "met another deployment", 6: "succeeded in part"}
+_FAILED = {-1: "was cancelled", 3: "failed", 5: "conflicted with another deployment", 6: "succeeded in part"}
 
 
 def publish_functions(environment: str, package: Path) -> None:

@@ -44,7 +44,7 @@ def switch(environment: str, colour: Colour | None, model_version: str | None) -
 def rollback(environment: str, unfinished: bool) -> None:
     """Switch to the release that was live before. Raises DeployError if the idle colour no longer holds it.
 
-    With ``unfinished``, only undo a switch that was begun and not finished, as when its agent died.
+    With ``unfinished``, only undo a switch that was begun and not finished, as when the pipeline agent stopped.
     """
     state = read_state(environment) if unfinished else read_settled_state(environment)
     if state.switching_to is not None:

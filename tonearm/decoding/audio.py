@@ -42,7 +42,7 @@ from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
-av.logging.set_level(None)  # FFmpeg's messages about hostile files are no use in our logs
+av.logging.set_level(None)  # FFmpeg's messages about malformed files are no use in our logs
 
 AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
 
@@ -51,7 +51,7 @@ DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,
 # One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well under
 # a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth.
 DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_size": "32768"}
-# How a file of a known format begins, to tell a broken one ("corrupt") from a foreign one ("unsupported_format").
+# How a file of a known format begins, to tell a broken one ("corrupt") from an unknown one ("unsupported_format").
 MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
@@ -167,7 +167,7 @@ class AudioReader:
         """
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
-        # A length that is stated and not reached means that the end is missing; a tenth is left for sloppy writers.
+        # A length that is stated and not reached means that the end is missing; a tenth is left for inexact writers.
         short = self._stated_s is not None and self._decoded_s < 0.9 * self._stated_s - 0.5
         return Audio(
             duration_s=round(self._decoded_s, 3),
@@ -209,7 +209,7 @@ class AudioReader:
         for first in range(0, len(samples), BLOCK_SAMPLES):
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
                 mean = samples[first : first + BLOCK_SAMPLES].mean(axis=1, dtype=np.float64).astype(np.float32)
-            yield layout, self._sane(_scaled(mean, samples.dtype))
+            yield layout, self._without_invalid(_scaled(mean, samples.dtype))
 
     def _from_plain_wav(self, rate_hz: int, start: int, n_samples: int) -> Iterator[tuple[_Layout, Samples]]:
         self._state("pcm_s16le", n_samples / rate_hz)
@@ -227,7 +227,7 @@ class AudioReader:
             try:
                 for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
                     for readable in _readable(frame):
-                        mono = self._sane(_mono(readable))
+                        mono = self._without_invalid(_mono(readable))
                         yield _layout(readable), mono
                         done += len(mono)
                 return
@@ -235,7 +235,7 @@ class AudioReader:
                 pass
             # From the start again, by packets; those that are broken can then be left out and counted.
             for frame in self._frames(container, stream):
-                mono = self._sane(_mono(frame))
+                mono = self._without_invalid(_mono(frame))
                 if done < len(mono):
                     yield _layout(frame), mono[done:]
                 done = max(0, done - len(mono))
@@ -271,7 +271,7 @@ class AudioReader:
         if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
             raise _too_long(self._max_duration_s or 0)
 
-    def _sane(self, mono: Samples) -> Samples:
+    def _without_invalid(self, mono: Samples) -> Samples:
         """Turns values that no recording has into silence, so that one of them does not spoil a window."""
         level = np.abs(mono)
         if level.max() <= HIGHEST_LEVEL:  # false for NaN

@@ -70,7 +70,7 @@ def combine(librosa: Floats, mel: Floats) -> Floats:
 
 
 def librosa_statistics(spectrum: Spectrum) -> Floats:
-    """Mean and variance over the columns of each of librosa's features, named by :data:`LIBROSA_NAMES`. Shape (52,)."""
+    """Mean and variance of each of librosa's features, as in :data:`LIBROSA_NAMES`. Shape (52,), float32."""
     centroid_hz, bandwidth_hz = centroid_and_bandwidth(spectrum.magnitude)
     series = np.stack(
         [
@@ -88,12 +88,12 @@ def librosa_statistics(spectrum: Spectrum) -> Floats:
 
 
 def rms(spectrum: Spectrum) -> Floats:
-    """Root mean square of each column's samples (``librosa.feature.rms``). Shape (n_columns,)."""
+    """Root mean square of each column's samples (``librosa.feature.rms``). Shape (n_columns,), float32."""
     return np.sqrt(spectrum.energies / FRAME_LENGTH_SAMPLES)
 
 
 def zero_crossing_rate(spectrum: Spectrum) -> Floats:
-    """Changes of sign a sample (``librosa.feature.zero_crossing_rate``, zeros beyond the ends). Shape (n_columns,)."""
+    """Changes of sign a sample (``zero_crossing_rate``, zeros beyond the ends). Shape (n_columns,), float32."""
     negative = spectrum.padded < -1e-10
     crossings = np.zeros(len(negative), np.uint8)  # 1 where a sample's sign differs from that of the one before
     np.not_equal(negative[1:], negative[:-1], out=crossings[1:].view(bool))
@@ -112,10 +112,10 @@ def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
     Definitions: ``librosa.feature.spectral_centroid`` and ``spectral_bandwidth``.
 
     Args:
-        magnitude: shape (n_columns, 1025).
+        magnitude: shape (n_columns, 1025), float32.
 
     Returns:
-        two arrays of shape (n_columns,); 0 for a silent column.
+        Two arrays of shape (n_columns,), float32; 0 for a silent column.
     """
     sums = (magnitude @ _MOMENTS).astype(np.float64)
     total = np.maximum(sums[:, 0], np.finfo(np.float32).tiny)
@@ -125,7 +125,7 @@ def centroid_and_bandwidth(magnitude: Floats) -> tuple[Floats, Floats]:
 
 
 def rolloff(magnitude: Floats) -> Floats:
-    """The frequency in Hz with 85 % of the magnitude below it (``spectral_rolloff``). Shape (n_columns,)."""
+    """The frequency in Hz with 85 % of the magnitude below it (``spectral_rolloff``). Shape (n_columns,), float32."""
     # First which block of bins, then which bin of it: a running sum over all of them takes four times as long.
     blocks = magnitude.reshape(len(magnitude), -1, ROLLOFF_BLOCK_BINS)
     until = np.cumsum(np.einsum("ijk->ij", blocks), axis=1)
@@ -139,15 +139,15 @@ def rolloff(magnitude: Floats) -> Floats:
 
 
 def mfcc(spectrum: Spectrum) -> Floats:
-    """Mel-frequency cepstral coefficients (``librosa.feature.mfcc``). Shape (n_columns, 20)."""
+    """Mel-frequency cepstral coefficients (``librosa.feature.mfcc``). Shape (n_columns, 20), float32."""
     return spectrum.mel_db @ spectrum.banks.dct[:, :MFCC_COEFFICIENTS]
 
 
 def chroma(power: Floats, banks: FilterBanks) -> Floats:
-    """Energy by pitch class, each column's strongest 1 (``librosa.feature.chroma_stft``). Shape (n_columns, 12).
+    """Energy by pitch class, each column's strongest 1 (``chroma_stft``). Shape (n_columns, 12), float32.
 
     Args:
-        power: shape (n_columns, 1025).
+        power: shape (n_columns, 1025), float32.
         banks: the version's.
     """
     energy = power @ banks.chroma_bank(tuning_cents(power))
@@ -159,7 +159,7 @@ def tuning_cents(power: Floats) -> int:
     """Deviation from A = 440 Hz in hundredths of a semitone, -50 to 49 (``librosa.estimate_tuning``).
 
     Args:
-        power: shape (n_columns, 1025).
+        power: shape (n_columns, 1025), float32.
     """
     first, last = _PITCH_BINS.start, _PITCH_BINS.stop
     near = power[:, first - 1 : last + 1]

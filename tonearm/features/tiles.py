@@ -7,13 +7,13 @@ from tonearm.types import Floats, Integers
 
 
 def at_least(mel: Floats, n_columns: int) -> Floats:
-    """``mel``, repeated from its start until it has ``n_columns`` columns, if it has fewer."""
+    """``mel``, shape (128, n), float32, repeated from its start until it has at least ``n_columns`` columns."""
     short = n_columns - mel.shape[1]
     return np.pad(mel, ((0, 0), (0, short)), mode="wrap") if short > 0 else mel
 
 
 def tile_starts(n_columns: int, most: int = WINDOW_TILES) -> Integers:
-    """First columns of the tiles: as many as fit side by side, rounded; at least one.
+    """First columns of the tiles, shape (n_tiles,), intp: as many as fit side by side, rounded; at least one.
 
     Args:
         n_columns: of the mel spectrogram.

@@ -79,7 +79,7 @@ def reliability(probabilities: NDArray[np.float64], labels: Integers) -> list[di
 
 
 def expected_calibration_error(probabilities: NDArray[np.float64], labels: Integers) -> float:
-    """Mean distance of confidence and accuracy over 15 equal bins, 0 to 1 (Naeini et al., 2015); arguments as above."""
+    """Mean distance of confidence and accuracy over 15 bins, 0 to 1 (Naeini et al., 2015); as in `reliability`."""
     confidence, right, bins = _binned(probabilities, labels)
     gaps = np.bincount(bins, weights=right.astype(float) - confidence)
     return float(np.abs(gaps).sum() / len(labels))
