@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 import httpx
 
-from frontend import errors
+from frontend import api_errors
+from frontend.api_errors import ApiError
 from frontend.api_types import RESULT_SCHEMA, SPECTROGRAM_SCHEMA, Limits, Model, PreviewSpectrogram, Result, Summary
-from frontend.errors import ApiError
 
 __all__ = ["Api", "ApiError", "Pending", "Recording", "Upload", "result_wait_s", "service"]
 
@@ -102,9 +102,9 @@ class Api:
                 base_url=base_url, headers=headers, **storage_options() | {"timeout": API_TIMEOUT}
             )
         except UnicodeError:  # the key has letters that no header can have
-            raise ApiError(errors.BAD_KEY) from None
+            raise ApiError(api_errors.BAD_KEY) from None
         except httpx.InvalidURL:
-            raise ApiError(errors.BAD_ADDRESS) from None
+            raise ApiError(api_errors.BAD_ADDRESS) from None
 
     def __enter__(self) -> Self:
         return self
@@ -128,23 +128,23 @@ class Api:
                 expires=datetime.fromisoformat(body["expires_at"]),
             )
         except (KeyError, TypeError, ValueError):
-            raise ApiError(errors.NOT_TONEARM) from None
+            raise ApiError(api_errors.NOT_TONEARM) from None
 
     def put(self, upload: Upload, source: BinaryIO) -> None:
         """Send ``source``, from its start, to the upload's URL."""
         size_bytes = source.seek(0, 2)
         source.seek(0)
         if size_bytes > upload.max_bytes:
-            raise ApiError(errors.too_large(size_bytes, upload.max_bytes))
+            raise ApiError(api_errors.too_large(size_bytes, upload.max_bytes))
         try:
             with httpx.Client(**storage_options()) as storage:
                 # The storage needs a Content-Length, which httpx does not send for an empty file object.
                 headers = upload.headers | {"Content-Length": str(size_bytes)}
                 answer = storage.put(upload.url, content=source, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise ApiError(errors.STORAGE_AWAY) from None
+            raise ApiError(api_errors.STORAGE_AWAY) from None
         if not answer.is_success:
-            raise errors.storage_refusal(answer.status_code)
+            raise api_errors.storage_refusal(answer.status_code)
 
     def result(self, result_id: str) -> Result | Pending:
         """The result as it is now. Raises :class:`ApiError` with status 404 where the service knows no such upload."""
@@ -152,10 +152,10 @@ class Api:
         if answer.status_code == httpx.codes.ACCEPTED:
             return Pending(_retry_after_s(answer))
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise ApiError(errors.UNKNOWN_RESULT, status=404)
+            raise ApiError(api_errors.UNKNOWN_RESULT, status=404)
         body = _object(answer)
         if body.get("schema") != RESULT_SCHEMA:
-            raise ApiError(errors.NOT_TONEARM)
+            raise ApiError(api_errors.NOT_TONEARM)
         return cast("Result", body)
 
     def results(
@@ -175,7 +175,7 @@ class Api:
         """The mel spectrogram of a recording; None where the service has none."""
         body = self._find(f"/api/pictures/{quote(result_id)}")
         if body is not None and body.get("schema") != SPECTROGRAM_SCHEMA:
-            raise ApiError(errors.NOT_TONEARM)
+            raise ApiError(api_errors.NOT_TONEARM)
         return cast("PreviewSpectrogram | None", body)
 
     def recording(self, result_id: str) -> Recording | None:
@@ -186,7 +186,7 @@ class Api:
         try:
             return Recording(str(body["id"]), str(body["url"]), datetime.fromisoformat(body["expires_at"]))
         except (KeyError, TypeError, ValueError):
-            raise ApiError(errors.NOT_TONEARM) from None
+            raise ApiError(api_errors.NOT_TONEARM) from None
 
     def feedback(self, result_id: str) -> str | None:
         """The genre that the listener gave for a result; None where there is no feedback."""
@@ -197,7 +197,7 @@ class Api:
         """Store ``genre`` as the listener's feedback on a result; None withdraws it."""
         answer = self._request("POST", "/api/feedback", json={"result_id": result_id, "genre": genre})
         if not answer.is_success:
-            raise errors.refusal(answer)
+            raise api_errors.refusal(answer)
 
     def model(self, version: str | None = None) -> Model:
         """A model version; without a name, the one that answers."""
@@ -210,7 +210,7 @@ class Api:
     def _find(self, path: str) -> dict[str, Any] | None:
         """The object at ``path``; None where the service itself says that there is none."""
         answer = self._request("GET", path)
-        if answer.status_code == httpx.codes.NOT_FOUND and errors.problem(answer).get("code") == "not_found":
+        if answer.status_code == httpx.codes.NOT_FOUND and api_errors.problem(answer).get("code") == "not_found":
             return None
         return _object(answer)
 
@@ -218,9 +218,9 @@ class Api:
         try:
             return self._http.request(method, path, **options)
         except httpx.UnsupportedProtocol:
-            raise ApiError(errors.BAD_ADDRESS) from None
+            raise ApiError(api_errors.BAD_ADDRESS) from None
         except httpx.HTTPError:
-            raise ApiError(errors.AWAY, temporary=True) from None
+            raise ApiError(api_errors.AWAY, temporary=True) from None
 
 
 _api = functools.lru_cache(maxsize=1)(Api)
@@ -228,14 +228,14 @@ _api = functools.lru_cache(maxsize=1)(Api)
 
 def _object(answer: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
     if answer.status_code != status:
-        raise errors.refusal(answer)
-    return errors.json_object(answer)
+        raise api_errors.refusal(answer)
+    return api_errors.json_object(answer)
 
 
 def _checked(body: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """``body`` itself. Raises :class:`ApiError` unless it has all of ``names``."""
     if not body.keys() >= set(names):
-        raise ApiError(errors.NOT_TONEARM)
+        raise ApiError(api_errors.NOT_TONEARM)
     return body
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO
 
-from frontend import errors
+from frontend import api_errors
 from frontend.api_types import Classification, Limits, Result
 
 
@@ -99,7 +99,7 @@ class Entry:
         # Only after an internal error may another upload of the same file fare better.
         internal = result["problem"]["code"] == "processing_failed"
         self.stored = not internal
-        self.fail(errors.problem_sentence(result["problem"]), final=not internal)
+        self.fail(api_errors.problem_sentence(result["problem"]), final=not internal)
 
     def cancel(self) -> None:
         """End it at the user's request, unless it has ended."""
@@ -168,9 +168,9 @@ class Batch:
             if entry.stored:
                 entry.state = State.CLASSIFYING
             elif entry.size_bytes == 0:
-                entry.fail(errors.EMPTY, final=True)
+                entry.fail(api_errors.EMPTY, final=True)
             elif limits is not None and entry.size_bytes > limits["max_upload_bytes"]:
-                entry.fail(errors.too_large(entry.size_bytes, limits["max_upload_bytes"]), final=True)
+                entry.fail(api_errors.too_large(entry.size_bytes, limits["max_upload_bytes"]), final=True)
         # A user who tries one file after another wants to see the last.
         if len(new) == 1 and self.only is not None and not self.only.unfinished:
             self.entries = []

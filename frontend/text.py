@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from frontend.api_errors import MEBIBYTE_BYTES
 from frontend.api_types import Limits
-from frontend.errors import MEBIBYTE_BYTES
 
 SPACE = "\N{NO-BREAK SPACE}"
 MIN_SHOWN_SHARE = 0.005

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from streamlit import config
 from streamlit.url_util import make_url_path
 
-from frontend import errors
+from frontend import api_errors
 from frontend.api import ApiError, Recording, Upload, service, storage_options
 
 UPLOADS = "tonearm/uploads"
@@ -159,8 +159,8 @@ async def receive(request: Request) -> Response:
     if not (length.isascii() and length.isdigit()):
         return _error(411, LENGTH_MISSING)
     if int(length) > session.upload.max_bytes:
-        session.end(errors.too_large(int(length), session.upload.max_bytes))
-        return _error(413, errors.TOO_LARGE)
+        session.end(api_errors.too_large(int(length), session.upload.max_bytes))
+        return _error(413, api_errors.TOO_LARGE)
     session.start(int(length))
     reason: str | None = INTERRUPTED
     try:
@@ -198,8 +198,8 @@ async def _send(request: Request, session: UploadSession) -> str | None:
         async with httpx.AsyncClient(**storage_options()) as storage:
             answer = await storage.put(session.upload.url, content=_chunks(request, session), headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL):
-        return errors.STORAGE_AWAY
-    return None if answer.is_success else str(errors.storage_refusal(answer.status_code))
+        return api_errors.STORAGE_AWAY
+    return None if answer.is_success else str(api_errors.storage_refusal(answer.status_code))
 
 
 async def _chunks(request: Request, session: UploadSession) -> AsyncIterator[bytes]:
@@ -228,7 +228,7 @@ async def _open(request: Request, recording: Recording) -> Response:
         answer = await storage.send(query, stream=True)
     except (httpx.HTTPError, httpx.InvalidURL):
         await storage.aclose()
-        raise ApiError(errors.STORAGE_AWAY) from None
+        raise ApiError(api_errors.STORAGE_AWAY) from None
     passed = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified")
     headers = SAFE_HEADERS | {name: answer.headers[name] for name in passed if name in answer.headers}
     if answer.status_code in (200, 206, 416):

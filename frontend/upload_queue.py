@@ -11,7 +11,7 @@ from threading import BoundedSemaphore, Thread
 from time import monotonic as now_s
 from typing import Any
 
-from frontend import errors, upload_proxy
+from frontend import api_errors, upload_proxy
 from frontend.api import ApiError, Pending, Upload, result_wait_s, service
 from frontend.api_types import Result
 from frontend.batch import Batch, Entry, State
@@ -145,7 +145,7 @@ class UploadQueue:
         elif session.stage is Stage.FAILED:
             entry.fail(session.reason or upload_proxy.INTERRUPTED)
         elif session.stage is Stage.OFFERED and not session.startable:
-            entry.fail(errors.LINK_EXPIRED)
+            entry.fail(api_errors.LINK_EXPIRED)
         elif session.stage is Stage.OFFERED and report is not None and session.token in report.ended:
             entry.fail(upload_proxy.INTERRUPTED)
 
@@ -186,7 +186,7 @@ class UploadQueue:
     def _upload(self, entry: Entry, job: _Job, upload: Upload) -> None:
         entry.result_id = upload.id
         if entry.size_bytes > upload.max_bytes:
-            entry.fail(errors.too_large(entry.size_bytes, upload.max_bytes), final=True)
+            entry.fail(api_errors.too_large(entry.size_bytes, upload.max_bytes), final=True)
             return
         entry.state = State.UPLOADING
         source = entry.source
@@ -239,7 +239,7 @@ def _slow(entry: Entry, job: _Job) -> str | None:
     """Which of service and storage is slow to answer for a file; None if neither is."""
     since_s = job.session.storage_since_s if job.session is not None else None
     if since_s is not None and now_s() - since_s > SLOW_AFTER_S:
-        return errors.STORAGE_SLOW
+        return api_errors.STORAGE_SLOW
     if job.task is not None and job.task.slow:
-        return errors.STORAGE_SLOW if entry.state is State.UPLOADING else errors.SERVICE_SLOW
+        return api_errors.STORAGE_SLOW if entry.state is State.UPLOADING else api_errors.SERVICE_SLOW
     return None

@@ -24,7 +24,7 @@ from tonearm.features.tiles import tiles
 from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
 from tonearm.types import Floats, Integers
 from training import experiment as experiments
-from training.data import filter_banks, nonmusic, protocols
+from training.data import librosa_banks, nonmusic, protocols
 from training.data.protocols import Protocol
 from training.evaluation import calibration, cross_validation, metrics, predictions, robustness
 from training.evaluation.calibration import Calibration
@@ -151,7 +151,7 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     svm_onnx = onnx_export.svm_to_onnx(machine, experiment.vectors.shape[1]).SerializeToString()
     float32 = onnx_export.vgg19_to_onnx(network)
     calibration_tiles = _one_tile_each(experiment, all_tracks)
-    (folder / FILTER_BANKS_FILE).write_bytes(filter_banks.make().to_bytes())
+    (folder / FILTER_BANKS_FILE).write_bytes(librosa_banks.make().to_bytes())
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(onnx_export.quantized(float32, calibration_tiles).SerializeToString())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from frontend import errors, table, upload_proxy, upload_queue, uploader, views
+from frontend import api_errors, table, upload_proxy, upload_queue, uploader, views
 from frontend.api import service
 from frontend.api_types import Limits
 from frontend.batch import Action, Batch, Entry, State
@@ -132,7 +132,7 @@ def _retention(visit: Visit) -> None:
     elif error := visit.limits.error:
         views.failed(str(error), "limits-again", visit.fetch_limits)
     elif visit.limits.slow and visit.queue.trouble is None:
-        views.still_trying(errors.SERVICE_SLOW)
+        views.still_trying(api_errors.SERVICE_SLOW)
 
 
 def _one(visit: Visit, entry: Entry) -> None:

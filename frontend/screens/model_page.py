@@ -9,8 +9,8 @@ import streamlit as st
 
 from frontend import model_charts
 from frontend.api import ApiError, service
+from frontend.api_errors import MEBIBYTE_BYTES
 from frontend.api_types import Model
-from frontend.errors import MEBIBYTE_BYTES
 from frontend.model_charts import MODELS, interval
 from frontend.text import exact_percent, genre_name, percent, plain
 from frontend.views import chart, failed, table

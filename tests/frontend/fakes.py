@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import httpx
 from streamlit.testing.v1 import AppTest
 
-from frontend import errors, upload_proxy
+from frontend import api_errors, upload_proxy
 from frontend.api_types import Classification, Failure, Model, PreviewSpectrogram, Segment, Summary
 from frontend.batch import BrowserFile
 from frontend.upload_queue import UploadQueue
@@ -397,7 +397,7 @@ class Browser:
             session.start(10)
             answer = httpx.put(session.upload.url, content=bytes(10), headers=session.upload.headers)
             session.sent_bytes = 10
-            session.end(None if answer.is_success else str(errors.storage_refusal(answer.status_code)))
+            session.end(None if answer.is_success else str(api_errors.storage_refusal(answer.status_code)))
             self.ended.add(token)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from frontend import errors
+from frontend import api_errors
 from tests.frontend.fakes import GENRES, VERSION, Catalogue, model, screen, words
 
 
@@ -34,7 +34,7 @@ def test_without_the_service(catalogue: Catalogue) -> None:
     catalogue.down = True
     page = screen("about").run()
     text = words(page)
-    assert errors.BUSY in page.error[0].value
+    assert api_errors.BUSY in page.error[0].value
     assert "The operator decides how long recordings are stored." in text
     assert "The Model page has all figures." in text
     assert "{" not in text

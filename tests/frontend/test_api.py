@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 
 import frontend
-from frontend import api, errors
+from frontend import api, api_errors
 from frontend.api import Api, ApiError, Pending, Upload
 from tests.frontend.fakes import LIMITS, SECRET, Answer, Service, done, problem
 
@@ -98,22 +98,22 @@ def test_retry_after(service: Service, header: dict[str, str], expected_s: float
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(401), errors.BAD_KEY),
-        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), errors.REFUSED),
-        (Answer(404, b"nginx", {"Content-Type": "text/html"}), errors.NOT_TONEARM),
-        (Answer(413), errors.TOO_LARGE),
-        (Answer(429), errors.BUSY),
-        (problem(503, "storage_unavailable", "Storage does not answer", "internal words"), errors.STORAGE_AWAY),
-        (problem(500, "internal", "Error", "Traceback in /home/site"), errors.INTERNAL),
+        (Answer(401), api_errors.BAD_KEY),
+        (Answer(403, b"<html>Site stopped</html>", {"Content-Type": "text/html"}), api_errors.REFUSED),
+        (Answer(404, b"nginx", {"Content-Type": "text/html"}), api_errors.NOT_TONEARM),
+        (Answer(413), api_errors.TOO_LARGE),
+        (Answer(429), api_errors.BUSY),
+        (problem(503, "storage_unavailable", "Storage does not answer", "internal words"), api_errors.STORAGE_AWAY),
+        (problem(500, "internal", "Error", "Traceback in /home/site"), api_errors.INTERNAL),
         (problem(413, "too_large", "The file is too large", "Send less."), "The file is too large. Send less."),
         (problem(400, "bad_filename", "The name is no file name", ""), "The name is no file name."),
-        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), errors.NOT_TONEARM),
-        (Answer(302, b"", {"Location": "https://login.example"}), errors.NOT_TONEARM),
-        (Answer(201, b"hello"), errors.NOT_TONEARM),
-        (Answer(201, {"id": "x"}), errors.NOT_TONEARM),
+        (Answer(400, b"{", {"Content-Type": "application/problem+json"}), api_errors.NOT_TONEARM),
+        (Answer(302, b"", {"Location": "https://login.example"}), api_errors.NOT_TONEARM),
+        (Answer(201, b"hello"), api_errors.NOT_TONEARM),
+        (Answer(201, {"id": "x"}), api_errors.NOT_TONEARM),
         (
             Answer(201, {"id": "x", "upload_url": "y", "upload_headers": {}, "max_bytes": 1, "expires_at": "soon"}),
-            errors.NOT_TONEARM,
+            api_errors.NOT_TONEARM,
         ),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_result_of_another_version_is_refused(service: Service) -> None:
     service.results = [Answer(200, done(schema="tonearm.result/2"))]
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.result("id")
-    assert str(caught.value) == errors.NOT_TONEARM
+    assert str(caught.value) == api_errors.NOT_TONEARM
 
 
 def test_limits(service: Service) -> None:
@@ -187,7 +187,7 @@ class TestWhatMayNotBeThere:
         )
         with Api(service.url) as client, pytest.raises(ApiError) as caught:
             ask(client, "a")
-        assert str(caught.value) == errors.NOT_TONEARM
+        assert str(caught.value) == api_errors.NOT_TONEARM
 
     def test_away(self, away_url: str, ask: Callable[[Api, str], object]) -> None:
         with Api(away_url) as client, pytest.raises(ApiError, match="does not answer"):
@@ -224,13 +224,13 @@ def test_answers_of_another_version(
     service.others[path] = Answer(200, body)
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         ask(client)
-    assert str(caught.value) == errors.NOT_TONEARM
+    assert str(caught.value) == api_errors.NOT_TONEARM
 
 
 def test_service_away(away_url: str) -> None:
     with Api(away_url) as client, pytest.raises(ApiError) as caught:
         client.create_upload("a.wav")
-    assert str(caught.value) == errors.AWAY
+    assert str(caught.value) == api_errors.AWAY
     assert caught.value.temporary
 
 
@@ -238,16 +238,16 @@ def test_service_away(away_url: str) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ApiError) as caught, Api(address) as client:
         client.create_upload("a.wav")
-    assert str(caught.value) == errors.BAD_ADDRESS
+    assert str(caught.value) == api_errors.BAD_ADDRESS
 
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), errors.LINK_EXPIRED),
-        (Answer(413), errors.TOO_LARGE),
-        (Answer(500), errors.STORAGE_REFUSED),
-        (Answer(302, b"", {"Location": "https://login.example"}), errors.STORAGE_REFUSED),
+        (Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>"), api_errors.LINK_EXPIRED),
+        (Answer(413), api_errors.TOO_LARGE),
+        (Answer(500), api_errors.STORAGE_REFUSED),
+        (Answer(302, b"", {"Location": "https://login.example"}), api_errors.STORAGE_REFUSED),
     ],
 )
 def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: str) -> None:
@@ -262,7 +262,7 @@ def test_what_the_storage_refuses(service: Service, answer: Answer, sentence: st
 def test_storage_away(service: Service, away_url: str, path: str) -> None:
     with Api(service.url) as client, pytest.raises(ApiError) as caught:
         client.put(upload_to(service, away_url + path), io.BytesIO(b"a"))
-    assert str(caught.value) == errors.STORAGE_AWAY
+    assert str(caught.value) == api_errors.STORAGE_AWAY
     assert caught.value.__cause__ is None
 
 

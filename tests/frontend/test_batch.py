@@ -2,7 +2,7 @@
 
 import io
 
-from frontend import errors
+from frontend import api_errors
 from frontend.batch import Action, Batch, BrowserFile, Entry, State
 from tests.frontend.fakes import LIMITS, done, failure
 
@@ -63,9 +63,9 @@ def test_files_the_service_would_refuse_fail_at_once() -> None:
     sizes_bytes = [0, 3 * 1024 * 1024, 3 * 1024 * 1024 + 1]
     batch.add([BrowserFile(n, f"{n}.wav", size) for n, size in enumerate(sizes_bytes, 1)], SMALL)
     empty, largest, too_large = batch.entries
-    assert (empty.state, empty.reason) == (State.FAILED, errors.EMPTY)
+    assert (empty.state, empty.reason) == (State.FAILED, api_errors.EMPTY)
     assert largest.state is State.WAITING
-    assert too_large.reason == errors.too_large(sizes_bytes[2], sizes_bytes[1])
+    assert too_large.reason == api_errors.too_large(sizes_bytes[2], sizes_bytes[1])
     assert not empty.retryable
     assert not too_large.retryable
 

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import frontend
-from frontend import errors, table, upload_proxy, upload_queue, uploader
+from frontend import api_errors, table, upload_proxy, upload_queue, uploader
 from frontend.batch import Entry, State
 from frontend.screens import classify_page
 from frontend.upload_proxy import Stage
@@ -123,7 +123,7 @@ class TestEmpty:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         del visitor.page.session_state[classify_page.VISIT]
         visitor.look()
-        assert visitor.texts("error") == [errors.AWAY]
+        assert visitor.texts("error") == [api_errors.AWAY]
         assert visitor.zone["hint"] == "The accepted formats and sizes are not known yet."
         visitor.click("Try again")
         assert [toast.value for toast in visitor.page.toast] == ["Tried again without success."]
@@ -206,7 +206,7 @@ class TestOneFile:
 
     @pytest.mark.parametrize(
         ("size_bytes", "sentence"),
-        [(0, errors.EMPTY), (513 * 1024 * 1024, errors.too_large(513 * 1024 * 1024, 512 * 1024 * 1024))],
+        [(0, api_errors.EMPTY), (513 * 1024 * 1024, api_errors.too_large(513 * 1024 * 1024, 512 * 1024 * 1024))],
     )
     def test_refused_at_once(self, visitor: Visitor, service: Service, size_bytes: int, sentence: str) -> None:
         visitor.drop("a.wav", size_bytes=size_bytes)
@@ -217,9 +217,9 @@ class TestOneFile:
     @pytest.mark.parametrize(
         ("answer", "sentence"),
         [
-            (problem(429, "busy", "Too many", "internal words"), errors.BUSY),
-            (problem(503, "storage_unavailable", "Storage does not answer", "words"), errors.STORAGE_AWAY),
-            (problem(500, "internal", "Error", "Traceback in /home/site"), errors.INTERNAL),
+            (problem(429, "busy", "Too many", "internal words"), api_errors.BUSY),
+            (problem(503, "storage_unavailable", "Storage does not answer", "words"), api_errors.STORAGE_AWAY),
+            (problem(500, "internal", "Error", "Traceback in /home/site"), api_errors.INTERNAL),
         ],
     )
     def test_temporary_errors_are_tried_again(
@@ -244,7 +244,7 @@ class TestOneFile:
         visitor.drop("a.wav")
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         visitor.send()
-        assert visitor.texts("warning") == [f"{errors.AWAY} Still trying."]
+        assert visitor.texts("warning") == [f"{api_errors.AWAY} Still trying."]
         assert visitor.progress == [(100, "a.wav: Classifying")]
         assert away_url not in "".join(visitor.texts("warning", "markdown", "caption"))
         monkeypatch.setenv("TONEARM_API_URL", service.url)

@@ -2,7 +2,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from frontend import errors
+from frontend import api_errors
 from frontend.api_types import Classification
 from frontend.screens import result_page
 from tests.frontend.fakes import (
@@ -205,7 +205,7 @@ def test_feedback_that_was_not_stored_keeps_the_choice(catalogue: Catalogue) -> 
     page = opened()
     page.button(key="feedback-wrong").click().run()
     page.pills[0].set_value("metal").run()
-    assert page.error[0].value == f"Your feedback was not stored. {errors.STORAGE_AWAY}"
+    assert page.error[0].value == f"Your feedback was not stored. {api_errors.STORAGE_AWAY}"
     assert page.pills[0].value == "metal"
     catalogue.feedback_down = False
     again = page.button(key="feedback-again")

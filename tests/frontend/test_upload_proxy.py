@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from frontend import errors, upload_proxy
+from frontend import api_errors, upload_proxy
 from frontend.api import Upload
 from frontend.upload_proxy import Stage, UploadSession
 from tests.frontend.fakes import NOT_FOUND, SECRET, Answer, Service, Web
@@ -115,9 +115,9 @@ class TestUploads:
     def test_too_large(self, server: str, service: Service) -> None:
         session = offered(blob_url(service), max_bytes=len(CONTENT) - 1)
         answer = put(server, session.token)
-        assert (answer.status_code, answer.json()) == (413, {"error": errors.TOO_LARGE})
+        assert (answer.status_code, answer.json()) == (413, {"error": api_errors.TOO_LARGE})
         assert not service.asked
-        assert session.reason == errors.too_large(len(CONTENT), len(CONTENT) - 1)
+        assert session.reason == api_errors.too_large(len(CONTENT), len(CONTENT) - 1)
 
     def test_without_a_length(self, server: str, service: Service) -> None:
         answer = put(server, offered(blob_url(service)).token, content=iter([b"a", b"b"]))
@@ -127,10 +127,10 @@ class TestUploads:
     @pytest.mark.parametrize(
         ("answer", "sentence"),
         [
-            (Answer(403, b"<Code>AuthenticationFailed</Code>"), errors.LINK_EXPIRED),
-            (Answer(413), errors.TOO_LARGE),
-            (Answer(503), errors.STORAGE_REFUSED),
-            (Answer(302, b"", {"Location": "http://elsewhere.example/"}), errors.STORAGE_REFUSED),
+            (Answer(403, b"<Code>AuthenticationFailed</Code>"), api_errors.LINK_EXPIRED),
+            (Answer(413), api_errors.TOO_LARGE),
+            (Answer(503), api_errors.STORAGE_REFUSED),
+            (Answer(302, b"", {"Location": "http://elsewhere.example/"}), api_errors.STORAGE_REFUSED),
         ],
     )
     def test_the_storages_error_is_not_passed_on(
@@ -146,8 +146,8 @@ class TestUploads:
         caplog.set_level(logging.DEBUG)
         session = offered(f"{away_url}/uploads/a.wav?sig={SECRET}")
         answer = put(server, session.token)
-        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
-        assert session.reason == errors.STORAGE_AWAY
+        assert (answer.status_code, answer.json()) == (502, {"error": api_errors.STORAGE_AWAY})
+        assert session.reason == api_errors.STORAGE_AWAY
         assert SECRET not in caplog.text
 
     def test_sessions_that_have_ended_are_forgotten(self, service: Service) -> None:
@@ -352,7 +352,7 @@ class TestPlayer:
             200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
         )
         answer = httpx.get(server + str(upload_proxy.audio_path("c.wav")))
-        assert (answer.status_code, answer.json()) == (502, {"error": errors.STORAGE_AWAY})
+        assert (answer.status_code, answer.json()) == (502, {"error": api_errors.STORAGE_AWAY})
 
     def test_unknown(self, server: str, service: Service) -> None:
         assert httpx.get(f"{server}/{upload_proxy.AUDIO}/unknown").status_code == 404

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from frontend import errors, upload_proxy, upload_queue
+from frontend import api_errors, upload_proxy, upload_queue
 from frontend.batch import Batch, BrowserFile, State
 from frontend.upload_proxy import Stage
 from frontend.upload_queue import UploadQueue
@@ -145,12 +145,12 @@ class TestUploadQueue:
         monkeypatch.setenv("TONEARM_API_URL", away_url)
         for _ in range(20):
             assert page.step() == [State.CLASSIFYING]
-            assert queue.trouble == errors.AWAY
+            assert queue.trouble == api_errors.AWAY
             later(upload_queue.MAX_RETRY_PAUSE_S)
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.results = [Answer(503), PENDING, Answer(200, done())]
         page.step()
-        assert queue.trouble == errors.BUSY
+        assert queue.trouble == api_errors.BUSY
         later(upload_queue.MAX_RETRY_PAUSE_S)
         page.step()
         assert queue.trouble is None
@@ -166,7 +166,7 @@ class TestUploadQueue:
         assert page.step() == [State.WAITING]
         assert queue.trouble is None
         later(upload_queue.SLOW_AFTER_S + 1)
-        assert queue.trouble == errors.SERVICE_SLOW
+        assert queue.trouble == api_errors.SERVICE_SLOW
         service.answers.set()
         wait_until(lambda: page.step() == [State.UPLOADING], "an upload URL")
         assert queue.trouble is None
@@ -175,7 +175,7 @@ class TestUploadQueue:
         assert page.step() == [State.CLASSIFYING]
         assert queue.trouble is None
         later(upload_queue.SLOW_AFTER_S + 1)
-        assert queue.trouble == errors.SERVICE_SLOW
+        assert queue.trouble == api_errors.SERVICE_SLOW
         queue.cancel(queue.batch.entries)
         assert queue.trouble is None, "nothing waits any more"
         queue.retry(queue.batch.entries)
@@ -192,7 +192,7 @@ class TestUploadQueue:
         session = upload_proxy._uploads[token]
         session.start(10)
         later(upload_queue.SLOW_AFTER_S + 1)
-        assert queue.trouble == errors.STORAGE_SLOW
+        assert queue.trouble == api_errors.STORAGE_SLOW
         session.end(None)
         page.step()
         assert queue.trouble is None
@@ -207,7 +207,7 @@ class TestUploadQueue:
         wait_until(lambda: queue.step(None) or entry.state is State.UPLOADING, "an upload URL")
         assert queue.trouble is None
         later(upload_queue.SLOW_AFTER_S + 1)
-        assert queue.trouble == errors.STORAGE_SLOW
+        assert queue.trouble == api_errors.STORAGE_SLOW
         service.reads.set()
         wait_until(lambda: queue.step(None) or entry.state is State.DONE, "the answer")
         assert queue.trouble is None
@@ -240,14 +240,14 @@ class TestUploadQueue:
         service.upload = Answer(500)
         page = Page(queue)
         assert page.step() == [State.WAITING]
-        assert queue.trouble == errors.INTERNAL
+        assert queue.trouble == api_errors.INTERNAL
         assert page.step() == [State.WAITING]
         assert len(service.asked) == 1, "not before its time"
         later(1)
         assert page.step() == [State.WAITING]
         later(2)
         assert page.step() == [State.FAILED]
-        assert queue.batch.entries[0].reason == errors.INTERNAL
+        assert queue.batch.entries[0].reason == api_errors.INTERNAL
         assert queue.trouble is None
         service.upload = None
         queue.retry(queue.batch.entries)
@@ -256,8 +256,8 @@ class TestUploadQueue:
     @pytest.mark.parametrize(
         ("answer", "sentence"),
         [
-            (Answer(401), errors.BAD_KEY),
-            (Answer(403), errors.REFUSED),
+            (Answer(401), api_errors.BAD_KEY),
+            (Answer(403), api_errors.REFUSED),
             (problem(400, "bad_request", "The name is no name", ""), "The name is no name."),
         ],
     )
@@ -284,7 +284,7 @@ class TestUploadQueue:
         session = upload_proxy._uploads[token]
         monkeypatch.setattr(type(session), "startable", False)
         assert page.step() == [State.FAILED]
-        assert queue.batch.entries[0].reason == errors.LINK_EXPIRED
+        assert queue.batch.entries[0].reason == api_errors.LINK_EXPIRED
 
     def test_a_file_that_the_browser_lost(self, queue: UploadQueue, service: Service) -> None:
         page = Page(queue, 2)

@@ -12,7 +12,7 @@ import pytest
 from tonearm.constants import GENRES, SAMPLE_RATE_HZ
 from tonearm.features import svm_features
 from tonearm.features.spectrum import spectrum
-from training.data import dataset, filter_banks
+from training.data import dataset, librosa_banks
 from training.data.corruptions import encoded
 
 TRACKS_PER_GENRE = 4
@@ -36,7 +36,7 @@ def samples() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def mel(samples: np.ndarray) -> np.ndarray:
-    return spectrum(samples, filter_banks.make()).mel
+    return spectrum(samples, librosa_banks.make()).mel
 
 
 @pytest.fixture(scope="session", autouse=True)

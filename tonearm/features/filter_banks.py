@@ -1,6 +1,6 @@
 """A version's filter banks, which serving multiplies spectra with.
 
-librosa made them when the version was trained (``training/data/filter_banks.py``); they are in the version's folder,
+librosa made them when the version was trained (``training/data/librosa_banks.py``); they are in the version's folder,
 so that serving needs no librosa.
 """
 

@@ -22,7 +22,7 @@ from tonearm.features import svm_features
 from tonearm.features.mel_statistics import mel_statistics
 from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats, Integers
-from training.data import augmentation, feature_shift, filter_banks
+from training.data import augmentation, feature_shift, librosa_banks
 from training.data.artist_groups import groups, read_artists
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Dataset:
 
     def vectors(self) -> Floats:
         """The SVM's feature vectors, by the core's own code: shape (n, 1246), float32."""
-        dct = filter_banks.make().dct
+        dct = librosa_banks.make().dct
         mel_part = parallel(lambda mel: mel_statistics(mel.astype(np.float32), dct), self.mels, "SVM features")
         return svm_features.combine(self.statistics, np.array(mel_part))
 
@@ -127,7 +127,7 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
     except AudioError as error:
         logger.warning("%s is left out: %s", file.name, error)
         return None
-    columns = spectrum(window.samples, filter_banks.make())
+    columns = spectrum(window.samples, librosa_banks.make())
     mel = np.round(columns.mel).astype(np.uint8)
     if mel.shape != (MEL_BANDS, WINDOW_COLUMNS):
         logger.warning("%s is left out: it lasts %.1f s, 30 s is needed", file.name, window.end_s)
@@ -137,7 +137,7 @@ def extract(file: Path) -> tuple[str, np.ndarray, Floats] | None:
 
 def _corrupted_vectors(job: tuple[np.ndarray, Floats, int, tuple[int, int]]) -> Floats:
     mel, statistics, n_copies, seed = job
-    dct, rng, original = filter_banks.make().dct, np.random.default_rng(seed), mel.astype(np.float32)
+    dct, rng, original = librosa_banks.make().dct, np.random.default_rng(seed), mel.astype(np.float32)
     corrupted = [augmentation.corrupted_db(original, rng) for _ in range(n_copies)]
     rows = [feature_shift.shifted(statistics, augmentation.to_db(original), each) for each in corrupted]
     mel_part = [mel_statistics(augmentation.scaled(each), dct) for each in corrupted]

@@ -10,9 +10,9 @@ from tonearm.constants import MEL_BANDS, MFCC_COEFFICIENTS, ROLLOFF_SHARE, SAMPL
 from tonearm.features.filter_banks import BIN_HZ
 from tonearm.features.svm_features import LIBROSA_NAMES
 from tonearm.types import Floats
-from training.data import filter_banks
+from training.data import librosa_banks
 
-_SHARE = filter_banks.make().mel / filter_banks.make().mel.sum(axis=0)
+_SHARE = librosa_banks.make().mel / librosa_banks.make().mel.sum(axis=0)
 _BAND_HZ: Floats = BIN_HZ @ _SHARE
 _BINS_PER_BAND: Floats = 1 / np.maximum(np.square(_SHARE).sum(axis=0), 1e-9)
 _SHIFTED = tuple(
@@ -65,7 +65,7 @@ def _approximation(db: Floats) -> tuple[Floats, float]:
     # Rice, 1945: how often noise of this spectrum crosses zero.
     crossings = 2 / SAMPLE_RATE_HZ * np.sqrt(np.square(_BAND_HZ) @ power / energy)
     series = np.stack(
-        [centroid, bandwidth, rolloff, crossings, *(filter_banks.make().dct[:, :MFCC_COEFFICIENTS].T @ db)[1:]]
+        [centroid, bandwidth, rolloff, crossings, *(librosa_banks.make().dct[:, :MFCC_COEFFICIENTS].T @ db)[1:]]
     )
     statistics = np.stack([series.mean(axis=1), series.var(axis=1)], axis=1).ravel()
     level = np.sqrt(energy)

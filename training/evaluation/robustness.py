@@ -14,7 +14,7 @@ from tonearm.features import svm_features
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
-from training.data import dataset, filter_banks, nonmusic
+from training.data import dataset, librosa_banks, nonmusic
 from training.data.corruptions import CORRUPTIONS, encoded
 from training.data.protocols import Protocol
 from training.evaluation import cross_validation
@@ -60,7 +60,7 @@ def _inputs(file: Path) -> dict[str, tuple[Floats, Floats]]:
     samples = next(AudioReader(file).windows()).samples
     made = {}
     for name, corrupt in CORRUPTIONS.items():
-        columns = spectrum(next(AudioReader(corrupt(samples)).windows()).samples, filter_banks.make())
+        columns = spectrum(next(AudioReader(corrupt(samples)).windows()).samples, librosa_banks.make())
         made[name] = (svm_features.vector(columns, columns.mel), tiles(columns.mel))
     return made
 

@@ -6,7 +6,7 @@ import numpy as np
 from tests.tonearm.shipped import BANKS
 from tonearm.constants import TUNINGS_CENTS
 from tonearm.features.filter_banks import FilterBanks
-from training.data import filter_banks
+from training.data import librosa_banks
 
 
 def test_shipped_banks_are_librosas() -> None:
@@ -20,7 +20,7 @@ def test_shipped_banks_are_librosas() -> None:
 
 
 def test_training_makes_the_same_file() -> None:
-    made = filter_banks.make()
+    made = librosa_banks.make()
     assert made.to_bytes() == made.to_bytes()
     read = FilterBanks.from_bytes(made.to_bytes())
     for name in ("mel", "chroma", "dct"):

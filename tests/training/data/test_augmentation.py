@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tonearm.decoding.audio import AudioReader
 from tonearm.features import svm_features
 from tonearm.features.spectrum import spectrum
-from training.data import augmentation, corruptions, feature_shift, filter_banks
+from training.data import augmentation, corruptions, feature_shift, librosa_banks
 
 
 @settings(max_examples=15, deadline=None)
@@ -39,7 +39,7 @@ def test_corrupted_files_decode(name: str, samples: np.ndarray) -> None:
 
 
 def test_shifted_statistics_move_like_real_ones(samples: np.ndarray) -> None:
-    clean, noisy = (spectrum(each, filter_banks.make()) for each in (samples, corruptions.noisy(samples)))
+    clean, noisy = (spectrum(each, librosa_banks.make()) for each in (samples, corruptions.noisy(samples)))
     statistics, real = svm_features.librosa_statistics(clean), svm_features.librosa_statistics(noisy)
     before = clean.mel_db.T
     np.testing.assert_allclose(feature_shift.shifted(statistics, before, before), statistics, rtol=1e-5)
