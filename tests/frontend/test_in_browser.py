@@ -217,7 +217,7 @@ def test_a_click_just_as_a_row_comes_in_above(page: Page, storage: Service, fold
     page.get_by_test_id("stDataFrame").click(position={"x": 36, "y": 56})
     line.catch_up()
     opened = page.get_by_role("dialog")
-    expect(opened.get_by_text("b.mp3")).to_be_visible()
+    expect(opened.get_by_text("b.mp3", exact=True)).to_be_visible()
     expect(opened.get_by_text("a.wav")).to_have_count(0)
 
 
