@@ -12,10 +12,12 @@ run:
 test: setup lint types check-infra
 	@$(VENV)/pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder
 
-# While changing code: lint, types and the tests that start no programs, in well under a minute. Set up first.
+# While changing code: lint, types and unit tests, in well under a minute once set up.
+# make quick ARGS=tests/training: those of other folders.
+QUICK := tests/tonearm tests/functions tests/frontend tests/local tests/test_repository.py tests/test_documents.py
 quick:
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check --quiet . && $(VENV)/mypy
-	@$(VENV)/pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
+	@$(VENV)/pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(QUICK))
 
 fix:
 	@$(VENV)/ruff check --fix . ; $(VENV)/ruff format .

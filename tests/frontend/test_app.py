@@ -44,6 +44,7 @@ def test_the_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_icon_is_of_this_server(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
     monkeypatch.setattr(st, "set_page_config", lambda **options: given.update(options))
@@ -53,6 +54,7 @@ def test_the_icon_is_of_this_server(service: Service, monkeypatch: pytest.Monkey
     assert icon.is_file(), "an emoji or a symbol would be fetched from elsewhere"
 
 
+@pytest.mark.slow
 def test_routes_and_pages_on_one_server(tmp_path: Path, service: Service) -> None:
     web = Web(tmp_path, "frontend/app.py", TONEARM_API_URL=service.url)
     web.start()

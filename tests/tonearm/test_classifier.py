@@ -103,6 +103,7 @@ def test_one_second_is_enough_and_less_is_not(classifier: Classifier) -> None:
     assert caught.value.code == "too_short"
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_any_numbers_get_an_answer_or_a_reason(seed: int, share: float) -> None:
@@ -154,6 +155,7 @@ def test_what_is_no_music_is_not_certain(classifier: Classifier, kind: str) -> N
     assert not blind.classify(encode("wav", samples.astype(np.float32))).uncertain
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     def peak_bytes(minutes: int) -> int:
         path = tmp_path / f"{minutes}.flac"

@@ -21,6 +21,8 @@ from tonearm.classifier import Classifier
 from tonearm.cli import audio_files, main
 from tonearm.constants import GENRES
 
+pytestmark = pytest.mark.slow  # each test starts the program
+
 COMMAND = (sys.executable, "-m", "tonearm.cli", "classify")
 
 

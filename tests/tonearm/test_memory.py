@@ -9,6 +9,8 @@ import pytest
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.slow  # each test starts a program
+
 FAULTS = """
 import resource, sys
 from pathlib import Path

@@ -293,6 +293,7 @@ def test_a_playlist_cannot_make_us_read_other_files(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "long.flac"
     path.write_bytes(encode("flac", np.tile(music(30), 30)))  # fifteen minutes
@@ -330,6 +331,7 @@ BASE = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(sorted(BASE)), st.data())
 def test_broken_files_are_answered(name: str, data: st.DataObject) -> None:

@@ -2,6 +2,7 @@
 
 import librosa
 import numpy as np
+import pytest
 
 from tests.tonearm.shipped import BANKS
 from tonearm.constants import TUNINGS_CENTS
@@ -9,6 +10,7 @@ from tonearm.features.filter_banks import FilterBanks
 from training.data import librosa_banks
 
 
+@pytest.mark.slow
 def test_shipped_banks_are_librosas() -> None:
     """Within float32's rounding, and float16's for chroma, which moves probabilities by 1e-6 at most."""
     np.testing.assert_allclose(BANKS.mel.T, librosa.filters.mel(sr=22_050, n_fft=2_048), atol=1e-8)

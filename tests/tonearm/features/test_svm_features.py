@@ -33,6 +33,7 @@ def reference(clip: np.ndarray) -> np.ndarray:
     return np.abs(librosa.stft(clip))[:, column_frames(len(clip))]
 
 
+@pytest.mark.slow
 def test_spectrum_is_librosas(columns: Spectrum, reference: np.ndarray) -> None:
     np.testing.assert_allclose(columns.magnitude.T, reference, atol=1e-4 * reference.max())
 
@@ -45,6 +46,7 @@ def test_mel_decibels_are_librosas(clip: np.ndarray, columns: Spectrum) -> None:
     assert columns.loudest_db == pytest.approx(10 * np.log10(mel.max()), abs=0.5)
 
 
+@pytest.mark.slow
 def test_series_are_librosas(clip: np.ndarray, columns: Spectrum, reference: np.ndarray) -> None:
     centroid, bandwidth = svm_features.centroid_and_bandwidth(columns.magnitude)
     np.testing.assert_allclose(centroid, librosa.feature.spectral_centroid(S=reference)[0], rtol=1e-4)
