@@ -1,6 +1,6 @@
 """The JSON documents of the API, as far as the page reads them.
 
-The service's own types are the truth. ``tests/frontend/test_api_types.py`` compares these with its OpenAPI document.
+The service's own types decide. ``tests/frontend/test_api_types.py`` compares these with its OpenAPI document.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
