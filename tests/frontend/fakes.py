@@ -24,7 +24,7 @@ from local.processes import Child
 from tests.conftest import READY_TIMEOUT_S, REPOSITORY, free_ports
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-SECRET = "c2lnbmF0dXJl"
+SECRET = "c2lnbmF0dXJl"  # pragma: allowlist secret
 MODELS = REPOSITORY / "models"
 VERSION = (MODELS / "default.txt").read_text().strip()
 BANDS = 64
