@@ -25,11 +25,13 @@ __all__ = ["AudioError", "Classification", "Classifier", "ModelError", "TonearmE
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the classifier when it is first used: NumPy, PyAV and ONNX Runtime take half a second."""
-    if name not in __all__:
-        raise AttributeError(f"module 'tonearm' has no attribute {name!r}")
-    return getattr(import_module("tonearm.classifier"), name)
+if not TYPE_CHECKING:  # a type checker would take any name for this module's
+
+    def __getattr__(name: str) -> Any:
+        """Imports the classifier when it is first used: NumPy, PyAV and ONNX Runtime take half a second."""
+        if name not in __all__:
+            raise AttributeError(f"module 'tonearm' has no attribute {name!r}")
+        return getattr(import_module("tonearm.classifier"), name)
 
 
 def __dir__() -> list[str]:

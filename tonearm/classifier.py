@@ -70,8 +70,12 @@ class Classifier:
     banks: FilterBanks
     mode: Mode = "accurate"
 
+    def __post_init__(self) -> None:
+        if self.mode not in self.manifest.modes:
+            raise ValueError(f"mode is {self.mode!r}; it must be {' or '.join(self.manifest.modes)}")
+
     @classmethod
-    def load(cls, directory: Path | None = None, *, mode: Mode = "accurate", threads: int = 1) -> "Classifier":
+    def load(cls, directory: str | Path | None = None, *, mode: Mode = "accurate", threads: int = 1) -> "Classifier":
         """Loads a version's folder, by default the one that ``models/default.txt`` names.
 
         Args:
@@ -81,8 +85,9 @@ class Classifier:
 
         Raises:
             ModelError: if files are missing, do not match their checksums, or are for another version of this code.
+            ValueError: if there is no such mode.
         """
-        facts = manifest.load(directory or manifest.default_folder())
+        facts = manifest.load(Path(directory or manifest.default_folder()))
         return cls(
             facts,
             SvmModel(facts.read(SVM_FILE)),
@@ -218,7 +223,8 @@ def classify(
         max_duration_s: longer recordings are refused.
 
     Raises:
-        ModelError: if the model's files are missing or damaged; other errors as :meth:`Classifier.classify`.
+        ModelError: if the model's files are missing or damaged.
+        ValueError: if there is no such mode; other errors as :meth:`Classifier.classify`.
     """
     return replace(_default_classifier(), mode=mode).classify(
         source, result_id=result_id, max_duration_s=max_duration_s

@@ -101,7 +101,8 @@ def _sample(options: argparse.Namespace) -> int:
         options.file.write_bytes(sample_clip.wav())
     except OSError as error:
         return _cannot_start(f"{options.file} cannot be written: {error.strerror}")
-    print(f"Wrote {options.file}. Try: tonearm classify {options.file}")
+    program = "tonearm" if shutil.which("tonearm") else os.path.relpath(sys.argv[0])
+    print(f"Wrote {options.file}. Try: {program} classify {options.file}")
     return ALL_CLASSIFIED
 
 

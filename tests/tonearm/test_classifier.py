@@ -246,3 +246,8 @@ def test_the_pool_is_a_weighted_product(classifier: Classifier) -> None:
     np.testing.assert_allclose(np.exp(svm).sum(1), 1)
     one = ensemble.mean(svm, np.array([1.0, 0, 0, 0, 0]))
     np.testing.assert_allclose(one, svm[0])
+
+
+def test_an_unknown_mode_is_named() -> None:
+    with pytest.raises(ValueError, match="mode is 'quick'; it must be accurate or fast"):
+        Classifier.load(mode="quick")  # type: ignore[arg-type]
