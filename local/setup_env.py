@@ -95,7 +95,7 @@ def install_checkov(uv: str, python: str) -> None:
 
 
 def install_npm(folder: Path, what: str) -> None:
-    """The npm packages of a folder as its package-lock.json has them."""
+    """The npm packages of a folder's package-lock.json. Raises SystemExit if Node is missing or too old."""
     lock, done = folder / "package-lock.json", folder / "node_modules" / ".installed"
     if not is_done(done, lock):
         if int(output(["node", "--version"]).lstrip("v").partition(".")[0] or 0) < OLDEST_NODE:
@@ -132,7 +132,8 @@ def download_browser() -> None:
 def find_browser() -> str:
     """The Chromium or Chrome of this machine that runs; empty if there is none.
 
-    It is what TONEARM_CHROMIUM names, else one on PATH, else one that Playwright has fetched, the newest first.
+    It is what TONEARM_CHROMIUM names, else one on PATH, else one that Playwright has fetched, the newest first. Raises
+    SystemExit if what TONEARM_CHROMIUM names does not run.
     """
     named = os.environ.get("TONEARM_CHROMIUM")
     if named and not runs(named):

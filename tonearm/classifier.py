@@ -217,14 +217,18 @@ def classify(
     """Names the genre of a recording by the default model, which is loaded at the first call and stays in memory.
 
     Args:
-        source: a path, bytes, file or array, as for :meth:`Classifier.classify`.
+        source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an array
+            of shape (n,) or (n, channels): floats with full scale 1, or integers with that of their type.
         mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
         result_id: the result's id; by default a new random one.
         max_duration_s: longer recordings are refused.
 
     Raises:
+        AudioError: if there is nothing to classify; its ``code`` says why.
         ModelError: if the model's files are missing or damaged.
-        ValueError: if there is no such mode; other errors as :meth:`Classifier.classify`.
+        OSError: if the file cannot be read.
+        TypeError: if the source or its samples are of another type.
+        ValueError: if samples, sample rate or mode are out of range.
     """
     return replace(_default_classifier(), mode=mode).classify(
         source, result_id=result_id, max_duration_s=max_duration_s
