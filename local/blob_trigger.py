@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,11 @@ class Receipts:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self._tries: dict[Version, int] = {(name, etag): tries for name, etag, tries in map(json.loads, lines)}
+        self._tries: dict[Version, int] = {}
+        for line in lines:
+            with suppress(ValueError):  # the last line may be cut where the machine lost its power
+                name, etag, tries = json.loads(line)
+                self._tries[name, etag] = tries
 
     def tries(self, version: Version) -> int:
         """How many tries have begun; `FINISHED` if nothing is left to do."""

@@ -31,7 +31,7 @@ CHECK_INTERVAL_S = 0.2
 RESTART_DELAY_S = 1.0
 RESTART_DELAY_MAX_S = 30.0
 """The delay doubles up to here, and begins anew when nothing ended for as long."""
-CHECK_NAME = "proof/sample-clip.wav"
+CHECK_NAME = "check/sample-clip.wav"
 BAR_WIDTH = 40
 PORTS = azurite.PORTS | {"FUNCTIONS_PORT": 7071, "WEB_PORT": 8501}
 """The variable of each port, and its default."""

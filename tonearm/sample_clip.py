@@ -22,7 +22,7 @@ FULL_SCALE = 32_767
 
 
 def wav(seconds: float = 12.0) -> bytes:
-    """Makes the samples.
+    """Makes the clip.
 
     Args:
         seconds: how long; the four chords come again after eight seconds.

@@ -5,6 +5,7 @@ Work is dropped first and looked at later, as some of it takes its tries with pa
 
 import asyncio
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -192,3 +193,11 @@ def test_an_outage_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         return "answer"
 
     assert asyncio.run(retry(call)) == "answer"
+
+
+def test_a_line_that_was_cut_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "receipts"
+    Receipts(path).note(("a", "1"), 2)
+    path.write_text(path.read_text() + '["b", "2"')
+    receipts = Receipts(path)
+    assert (receipts.tries(("a", "1")), receipts.tries(("b", "2"))) == (2, 0)

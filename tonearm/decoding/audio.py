@@ -183,14 +183,15 @@ class AudioReader:
         try:
             for layout, blocks in itertools.groupby(self._source_blocks(), key=lambda block: block[0]):
                 self._layout = self._layout or layout
-                resampler = soxr.ResampleStream(layout.rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
-                as_is = layout.rate_hz == SAMPLE_RATE_HZ
+                resampler = None
+                if layout.rate_hz != SAMPLE_RATE_HZ:
+                    resampler = soxr.ResampleStream(layout.rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
                 for _, mono in blocks:
                     self._decoded_s += len(mono) / layout.rate_hz
                     if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
                         raise _too_long(self._max_duration_s)
-                    yield mono if as_is else resampler.resample_chunk(mono)
-                if not as_is:
+                    yield mono if resampler is None else resampler.resample_chunk(mono)
+                if resampler is not None:
                     yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
         finally:
             if self._owned:

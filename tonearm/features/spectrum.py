@@ -59,7 +59,7 @@ class Spectrum:
 
 
 def column_frames(n_samples: int) -> Integers:
-    """Librosa's frames that are columns, shape (n,), intp: 387 of a window of 30 s or more, fewer of a shorter one."""
+    """The frames that are columns, shape (n,), intp: 387 of a window of 30 s or more, fewer of a shorter one."""
     n_frames = 1 + n_samples // HOP_LENGTH_SAMPLES
     n_columns = min(WINDOW_COLUMNS, max(1, int(n_frames / MIN_FRAMES_PER_COLUMN)))
     spacing = n_frames / (n_columns + 0.5)
