@@ -10,7 +10,6 @@ import itertools
 import math
 import numbers
 import struct
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +65,7 @@ LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_SAMPLES = 2**20
 WAV_HEAD_BYTES = 4_096
+WAV_PLAIN_BYTES = 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,18 +302,20 @@ def plain_wav(file: BinaryIO) -> tuple[int, int, int] | None:
     """
     size = file.seek(0, 2)
     file.seek(0)
-    head = io.BytesIO(file.read(WAV_HEAD_BYTES))
-    try:
-        with wave.open(head) as reader:
-            rate_hz, n_samples = reader.getframerate(), reader.getnframes()
-    except (wave.Error, EOFError, RuntimeError):  # the last: a chunk that is longer than the file states
+    head = file.read(WAV_HEAD_BYTES)
+    if len(head) < WAV_PLAIN_BYTES:
         return None
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        return None
-    start, content = head.tell(), head.getvalue()
-    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
-    plain = content[12:36] == form and content[:start].count(b"fmt ") == 1
-    return (rate_hz, start, n_samples) if plain and n_samples and start + 2 * n_samples == size else None
+    rate_hz: int = struct.unpack_from("<I", head, 24)[0]
+    form = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate_hz, 2 * rate_hz & 0xFFFF_FFFF, 2, 16)
+    start = WAV_PLAIN_BYTES
+    if head.startswith(b"LIST", start - 8):  # what FFmpeg writes between format and samples; it needs 4 bytes
+        n_bytes = struct.unpack_from("<I", head, start - 4)[0]
+        start += 8 + n_bytes + n_bytes % 2 if n_bytes >= 4 else 0
+    n_bytes = size - start
+    samples = b"data" + struct.pack("<I", max(n_bytes, 0) & 0xFFFF_FFFF)
+    plain = head.startswith(b"RIFF") and head.startswith(form, 8) and head.startswith(samples, start - 8)
+    allowed = LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ and n_bytes > 0 and n_bytes % 2 == 0
+    return (rate_hz, start, n_bytes // 2) if plain and allowed else None
 
 
 def _open(source: Any) -> BinaryIO:
