@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import azure.functions as func
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobProperties, BlobType
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
 from functions import limits, logs, result_store, storage
@@ -132,6 +132,9 @@ def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple
     builder = PreviewBuilder()
     try:
         limits.check_upload_size(upload.size_bytes)
+        # An upload URL can create a page blob, with one request and of any size, but only of zeros.
+        if upload.size_bytes > _SMALL_BYTES and _properties(result_id).blob_type == BlobType.PAGEBLOB:
+            raise AudioError("unsupported_format", "It is a page blob. Upload it as a block blob.")
         file.writelines(upload.chunks)
         file.seek(0)
         longest_s = settings().limits.max_duration_s

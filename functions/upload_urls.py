@@ -43,7 +43,7 @@ class UploadUrl:
 
     id: str
     upload_url: str
-    """Takes one HTTP PUT of the file, with ``upload_headers``. Whoever has it can write the file: keep it secret."""
+    """Takes one HTTP PUT of the file, with ``upload_headers``. Whoever has it can send the file: keep it secret."""
     upload_headers: dict[str, str]
     expires_at: str
     result_url: str
@@ -100,8 +100,11 @@ def safe_filename(filename: str) -> str:
 
 
 def signed_upload_url(result_id: str) -> tuple[str, str]:
-    """A URL that creates or replaces this one upload, and can neither read nor list; and when it expires."""
-    return _signed_url(result_id, BlobSasPermissions(create=True, write=True))
+    """A URL that creates this one upload and changes, reads and lists nothing; and when it expires.
+
+    Storage has no narrower permission. What else it lets the URL do is in docs/security.md.
+    """
+    return _signed_url(result_id, BlobSasPermissions(create=True))
 
 
 def signed_download_url(result_id: str) -> tuple[str, str]:

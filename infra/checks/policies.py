@@ -248,8 +248,12 @@ def _uploads_are_deleted(scenario: Scenario, account: Resource) -> Iterator[Prob
     for each in made(scenario, "Microsoft.Storage/storageAccounts/managementPolicies"):
         for rule in each.properties.get("policy", {}).get("rules", []):
             definition = rule.get("definition", {})
-            if rule.get("enabled") and "delete" in definition.get("actions", {}).get("baseBlob", {}):
-                deleted |= {*definition.get("filters", {}).get("prefixMatch", [""])}
+            actions, prefixes = definition.get("actions", {}), definition.get("filters", {}).get("prefixMatch", [""])
+            if rule.get("enabled") and "delete" in actions.get("baseBlob", {}):
+                deleted |= {*prefixes}
+            # An upload URL can take snapshots, and storage deletes no blob that has some.
+            if "uploads/" in prefixes and "delete" not in actions.get("snapshot", {}):
+                yield at(each, "the rule that deletes uploads leaves their snapshots")
         if lost := deleted - DELETED_IN_TIME:
             yield at(each, f"a lifecycle rule deletes {', '.join(sorted(lost)) or 'everything'}, which is to stay")
     for prefix in sorted(DELETED_IN_TIME - deleted):

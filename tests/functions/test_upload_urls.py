@@ -19,6 +19,20 @@ from tests.functions.client import ORIGIN, Client, fetch, wav
 from tests.functions.conftest import Configure, Events
 
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
+CHANGES = {
+    "metadata": ("&comp=metadata", {"x-ms-meta-a": "b"}),
+    "properties": ("&comp=properties", {"x-ms-blob-content-type": "text/html"}),
+    "tags": ("&comp=tags", {"Content-Type": "application/xml"}),
+    "tier": ("&comp=tier", {"x-ms-access-tier": "Archive"}),
+    "lease": ("&comp=lease", {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}),
+    "block": ("&comp=block&blockid=QUFB", {}),
+    "block list": ("&comp=blocklist", {}),
+    "append blob": ("", {"x-ms-blob-type": "AppendBlob"}),
+    "page blob": ("", {"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": "512"}),
+    "copy": ("", {"x-ms-copy-source": "http://127.0.0.1:1/a"}),
+    "undelete": ("&comp=undelete", {}),
+}
+"""Requests that would change an upload: query and headers."""
 
 
 class TestCreateUpload:
@@ -171,11 +185,52 @@ class TestSignedUrls:
         uploads.upload_blob(result_id, b"audio")
         return result_id
 
-    def test_one_writes(self, result_id: str, uploads: ContainerClient) -> None:
+    def test_one_creates_once(self, uploads: ContainerClient) -> None:
+        result_id = upload_urls.new_id("ü 1.mp3")
         url, _ = upload_urls.signed_upload_url(result_id)
-        assert fetch("PUT", url, b"audio, again", BLOCK_BLOB).status == 201
-        assert uploads.download_blob(result_id).readall() == b"audio, again"
+        assert fetch("PUT", url, b"audio", BLOCK_BLOB).status == 201
+        assert fetch("PUT", url, b"audio, again", BLOCK_BLOB).status == 403
+        assert uploads.download_blob(result_id).readall() == b"audio"
         assert {fetch(method, url).status for method in ("GET", "HEAD", "DELETE")} == {403}
+
+    @pytest.mark.parametrize(("query", "headers"), CHANGES.values(), ids=CHANGES)
+    def test_what_is_uploaded_stays_as_it_is(
+        self, result_id: str, query: str, headers: dict[str, str], uploads: ContainerClient
+    ) -> None:
+        blob = uploads.get_blob_client(result_id)
+        before = blob.get_blob_properties()
+        url, _ = upload_urls.signed_upload_url(result_id)
+        assert fetch("PUT", url + query, b"", headers).status == 403
+        after = blob.get_blob_properties()
+        assert (after.etag, after.metadata, after.lease.state) == (before.etag, {}, "available")
+
+    @pytest.mark.parametrize(
+        ("headers", "code"),
+        [
+            ({"x-ms-blob-type": "AppendBlob"}, "empty"),
+            ({"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": "512"}, "unsupported_format"),
+            ({"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(2**26)}, "unsupported_format"),
+            ({"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(2**43)}, "too_large"),
+        ],
+    )
+    def test_blobs_of_other_types_are_refused(self, client: Client, headers: dict[str, str], code: str) -> None:
+        upload = client.create_upload().json
+        assert fetch("PUT", upload["upload_url"], b"", headers).status == 201
+        assert fetch("PUT", f"{upload['upload_url']}&comp=appendblock", b"x").status == 403
+        page = {"x-ms-page-write": "update", "x-ms-range": "bytes=0-511"}
+        assert fetch("PUT", f"{upload['upload_url']}&comp=page", bytes(512), page).status == 403
+        client.uploaded(upload["id"])
+        problem = client.result(upload["id"]).json["problem"]
+        assert problem["code"] == code
+        assert ("page blob" in problem["detail"]) is (headers.get("x-ms-blob-content-length") == str(2**26))
+
+    def test_what_is_stated_with_an_upload_changes_no_answer(self, client: Client) -> None:
+        upload = client.create_upload().json
+        stated = {"x-ms-meta-status": "done", "x-ms-blob-content-type": "text/html", "x-ms-blob-content-encoding": "br"}
+        assert fetch("PUT", upload["upload_url"], wav(), BLOCK_BLOB | stated).status == 201
+        assert fetch("PUT", f"{upload['upload_url']}&comp=snapshot").status == 201
+        client.uploaded(upload["id"])
+        assert client.result(upload["id"]).json["status"] == "done"
 
     def test_one_reads(self, result_id: str) -> None:
         url, _ = upload_urls.signed_download_url(result_id)

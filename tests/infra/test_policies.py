@@ -95,6 +95,7 @@ def test_every_rule_holds() -> None:
         (STORAGE, "containerDeleteRetentionPolicy", "containerRetentionPolicy", "set containerDeleteRetentionPolicy"),
         (STORAGE, "publicAccess: 'None'", "publicAccess: 'Blob'", "set publicAccess to None"),
         (STORAGE, "'uploads/'", "'upload/'", "no enabled lifecycle rule"),
+        (STORAGE, "snapshot: {", "version: {", "the rule that deletes uploads leaves their snapshots"),
         (STORAGE, "'${deadLetterContainer}/'", "'results/'", "a lifecycle rule deletes results/, which is to stay"),
         (STORAGE, "'${deadLetterContainer}/'", "'results/'", "deletes what is below event-dead-letters/"),
         (STORAGE, "  'feedback'\n", "", "the code uses container feedback"),
