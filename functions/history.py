@@ -140,7 +140,8 @@ def page(limit: int, chosen: ResultFilter, after: str = "") -> ResultPage:
     try:
         for blobs in blobs_by_page:
             for blob in blobs:
-                if blob.name == after:  # storage begins with the blob of this name, if it still exists
+                # Storage begins with the blob of this name, if it still exists. A cursor holds no name that is no id.
+                if blob.name == after or result_store.NOT_IN_NAMES.search(blob.name):
                     continue
                 if len(found) == limit:
                     return ResultPage(results=found, next_cursor=cursor_of(after, chosen))

@@ -24,7 +24,7 @@ PROCESSING_FAILED = "processing_failed"
 _SUFFIX = ".json"
 MAX_ID_CHARS = 1024 - len(_SUFFIX)
 """A blob's name has at most 1,024 characters."""
-# Control characters, surrogates and what XML cannot hold: storage lists in XML and has no such names.
+# Control characters, surrogates and what XML cannot hold: Azure refuses such names, or lists them in another form.
 NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # HTTP clients and servers resolve these segments, so the path would lead to another blob.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)")

@@ -1,11 +1,14 @@
 """Azurite, Microsoft's storage emulator: pinned in package.json beside this file, installed by ``npm ci``."""
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from local.processes import ADDRESS, Child, http_status
 
 COMMAND = Path(__file__).parent / "node_modules" / ".bin" / "azurite"
+WORKAROUNDS = Path(__file__).with_name("workarounds.js")
 
 # The emulator's account and key are the same on every machine in the world and printed in its manual: no secret.
 ACCOUNT = "devstoreaccount1"
@@ -39,6 +42,7 @@ def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Chil
         "Azurite",
         command,
         log_path=log_path,
+        environment={"NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require {json.dumps(str(WORKAROUNDS))}'},
         # Any answer will do, a refusal for want of a key too.
         probe=lambda: all(http_status(port, f"/{ACCOUNT}?comp=list") for port in ports),
     )

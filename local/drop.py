@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ from local import azurite
 POLL_INTERVAL_S = 0.5
 PATIENCE_S = 300.0
 """The longest wait for the next result."""
+NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What no result's id has: the app ignores an upload of such a name."""
 
 
 def main() -> int:
@@ -58,9 +61,9 @@ def connect(connection_string: str) -> BlobServiceClient:
 
 
 def blob_name(path: Path) -> str:
-    """A file's path, so that two files of the same name do not overwrite each other."""
+    """A file's path, so that two files of the same name do not overwrite each other; no control characters."""
     name = "/".join(part for part in path.parts if part not in {path.anchor, ".."})
-    return name.encode(errors="replace").decode()
+    return NOT_IN_NAMES.sub("?", name)
 
 
 def put(service: BlobServiceClient, name: str, content: bytes | IO[bytes]) -> None:

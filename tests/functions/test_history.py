@@ -27,12 +27,15 @@ from tonearm.constants import GENRES
 
 @pytest.fixture(scope="module")
 def folder(worker: Any, blob_service: Any) -> str:
-    """Five results in a folder of their own, one of them failed, and a blob that is no result."""
+    """Five results in a folder of their own, one of them failed, and blobs that are no results."""
     folder = f"{uuid4().hex}/"
     for name in ("a.wav", "b ü#.wav", "c.wav", "e/f.wav"):
         result_store.write(classification(folder + name), source_etag="1", replaces=None)
     result_store.write(failure(folder + "d.wav", "corrupt"), source_etag="1", replaces=None)
     blob_service.get_blob_client("results", folder + "c.wav.txt").upload_blob(b"{}")
+    for name in ("\x01", "b\x85", "c\ufffe", "d\x1f/"):  # no ids: cursors refuse them
+        metadata = {"status": "done", "genre": "rock"}
+        blob_service.get_blob_client("results", f"{folder}{name}.json").upload_blob(b"{}", metadata=metadata)
     return folder
 
 

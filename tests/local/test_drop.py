@@ -10,7 +10,15 @@ from tests.conftest import Storage
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("x.wav", "x.wav"), ("../a/x.wav", "a/x.wav"), ("/b/x.wav", "b/x.wav"), ("\udcff.wav", "?.wav")]
+    ("path", "name"),
+    [
+        ("x.wav", "x.wav"),
+        ("../a/x.wav", "a/x.wav"),
+        ("/b/x.wav", "b/x.wav"),
+        ("\udcff.wav", "?.wav"),
+        ("a\x01/\x0b\x85.wav", "a?/??.wav"),
+        ("\ufffe\uffff😀.wav", "??😀.wav"),
+    ],
 )
 def test_a_file_keeps_its_path(path: str, name: str) -> None:
     assert drop.blob_name(Path(path)) == name

@@ -23,6 +23,7 @@ from tests.local.conftest import Sample, wait_until
 pytestmark = pytest.mark.slow
 
 ODD_NAMES = ["a b.wav", "ünï/日本.wav", "100%.wav", "a#b?c&d=e.wav", "f//x.wav", "..%2Fx.wav", ".hidden", "x" * 900]
+ODD_NAMES += ["\x01.wav", "a\x0b/b.wav", "z\ufffe", "\uffff"]  # XML, and so a plain listing, cannot hold these
 OUTAGE_S = 3
 
 
