@@ -1,4 +1,7 @@
-"""HTTP functions that answer JSON: their description for the OpenAPI document, error handling, and JSON bodies."""
+"""HTTP functions that answer JSON: their description for the OpenAPI document, error handling, and JSON bodies.
+
+What protects them from web pages elsewhere is here too: who may send writing requests, and headers for browsers.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,12 +9,21 @@ from dataclasses import asdict, dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
 from functions.problems import ProblemError, problem_response
+from functions.settings import settings
 
 MAX_JSON_BYTES = 16 * 1024
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""Of every answer: no browser shows one as a page, or in a frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,41 +33,85 @@ class Operation:
     answers: Mapping[int, Any]
     """By status, the type of the JSON body; None: no body."""
     problems: Sequence[str] = ()
-    """Error codes besides ``internal``, which any function may answer."""
+    """Error codes besides `implied_problems`."""
     query: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     """The query parameters: description and JSON schema, by name."""
     request: Any = None
     """The type of the JSON body, or bytes for audio; None: no body."""
     request_required: bool = True
 
+    def implied_problems(self, method: str) -> Sequence[str]:
+        """Error codes that follow from the method and the kind of body."""
+        codes = ["internal"]
+        if method not in READING_METHODS:
+            codes.append("foreign_origin")
+        if self.takes_json:
+            codes.append("unsupported_media_type")
+        return codes
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether the body is JSON."""
+        return self.request not in (None, bytes)
+
 
 OPERATIONS: dict[str, Operation] = {}
 """By the name of the function."""
 
 
-def operation[**P, Answer](**described: Any) -> Callable[[Callable[P, Answer]], Callable[P, Answer]]:
+def operation[Handler: Callable[..., Any]](**described: Any) -> Callable[[Handler], Handler]:
     """Decorate an HTTP function, described by the fields of `Operation`; its errors become problem documents."""
 
-    def decorate(handler: Callable[P, Answer]) -> Any:
-        OPERATIONS[handler.__name__] = Operation(**described)
+    def decorate(handler: Handler) -> Any:
+        described_as = OPERATIONS[handler.__name__] = Operation(**described)
 
         @wraps(handler)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+        def guarded(req: func.HttpRequest) -> func.HttpResponse:
             try:
-                return handler(*args, **kwargs)
+                check_sender(req, takes_json=described_as.takes_json)
+                return _secured(handler(req))
             except Exception as error:
-                return problem_response(error, handler.__name__)
+                return _secured(problem_response(error, handler.__name__))
 
         @wraps(handler)
-        async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+        async def guarded_async(req: func.HttpRequest) -> func.HttpResponse:
             try:
-                return await handler(*args, **kwargs)  # type: ignore[misc]
+                check_sender(req, takes_json=described_as.takes_json)
+                return _secured(await handler(req))
             except Exception as error:
-                return problem_response(error, handler.__name__)
+                return _secured(problem_response(error, handler.__name__))
 
         return guarded_async if iscoroutinefunction(handler) else guarded
 
     return decorate
+
+
+def _secured(answer: func.HttpResponse) -> func.HttpResponse:
+    for name, text in SECURITY_HEADERS.items():
+        answer.headers[name] = text
+    return answer
+
+
+def check_sender(req: func.HttpRequest, *, takes_json: bool) -> None:
+    """Refuse what web pages elsewhere make browsers send.
+
+    A browser names the origin of the page in writing requests; programs name none. It sends JSON only where the service
+    has allowed that, but text and forms anywhere.
+
+    Raises:
+        ProblemError: ``foreign_origin``, a writing request from a page of another origin; ``unsupported_media_type``.
+    """
+    origin = req.headers.get("origin")
+    if origin is not None and req.method.upper() not in READING_METHODS:
+        own = urlsplit(req.url)
+        # https too: a proxy may have taken the encryption off.
+        allowed = {f"{scheme}://{own.netloc}".lower() for scheme in (own.scheme, "https")} | settings().allowed_origins
+        if origin.lower() not in allowed:
+            detail = "A web page of another origin may not send this. TONEARM_ALLOWED_ORIGINS lists those that may."
+            raise ProblemError("foreign_origin", detail)
+    media_type = req.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if takes_json and req.get_body().strip() and media_type != "application/json":
+        raise ProblemError("unsupported_media_type", "Send the body with the header Content-Type: application/json.")
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:

@@ -87,7 +87,7 @@ def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str
         "operationId": name,
         "summary": summary.removesuffix("."),
         "parameters": [_ID, *query] if "{id}" in path else query,
-        "responses": dict(_responses(facts, anonymous, components)),
+        "responses": dict(_responses(facts, function.get_trigger().methods[0].value, anonymous, components)),
     }
     described |= {"description": " ".join(description.split())} if description else {}
     described |= {"security": []} if anonymous else {}
@@ -99,12 +99,14 @@ def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str
     return described
 
 
-def _responses(facts: Operation, anonymous: bool, components: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _responses(
+    facts: Operation, method: str, anonymous: bool, components: dict[str, Any]
+) -> Iterable[tuple[str, dict[str, Any]]]:
     for status, kind in facts.answers.items():
         content = {"application/json": {"schema": _schema(kind, "serialization", components)}} if kind else {}
         yield str(status), {"description": HTTPStatus(status).phrase} | ({"content": content} if content else {})
     codes_by_status: dict[int, list[str]] = {}
-    for code in (*facts.problems, "internal"):
+    for code in (*facts.problems, *facts.implied_problems(method)):
         codes_by_status.setdefault(PROBLEMS[code][0], []).append(code)
     problem = {"application/problem+json": {"schema": _schema(ProblemDocument, "serialization", components)}}
     for status, codes in sorted(codes_by_status.items()):

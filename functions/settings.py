@@ -1,6 +1,7 @@
 """The app settings: the one place where the environment is read, and where each default stands."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -58,6 +59,8 @@ class Settings:
     """None: the default version."""
     mode: Mode
     limits: Limits
+    allowed_origins: frozenset[str]
+    """Web pages elsewhere that may send writing requests, such as ``https://music.example``."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -78,6 +81,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         model_version=environment.get("TONEARM_MODEL") or None,
         mode=cast("Mode", _choice(environment, "TONEARM_MODE", ["accurate", "fast"])),
         limits=limits,
+        allowed_origins=_origins(environment, "TONEARM_ALLOWED_ORIGINS"),
     )
 
 
@@ -111,6 +115,15 @@ def _choice(environment: Mapping[str, str], name: str, choices: list[str]) -> st
     if text not in choices:
         raise SettingsError(f"{name} is {text!r}; it must be {' or '.join(choices)}.")
     return text
+
+
+def _origins(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    """Origins with commas between them, as browsers write them."""
+    origins = frozenset(text.strip().lower() for text in environment.get(name, "").split(",") if text.strip())
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/?#@,\s]+", origin):
+            raise SettingsError(f"{name} holds {origin!r}; an origin is like https://music.example, without a path.")
+    return origins
 
 
 def _whole_number[Default: int | None](

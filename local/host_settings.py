@@ -24,6 +24,8 @@ class HostSettings:
     max_outstanding_requests: int
     required_key: str | None
     """None: no function asks for a key."""
+    allowed_hosts: frozenset[str]
+    """Names by which clients may reach this host, besides this machine's own."""
     blobs_at_once: int
     blob_tries: int
     queue_messages_at_once: int
@@ -44,6 +46,7 @@ class HostSettings:
                 max_request_bytes=int(environment.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", AZURE_REQUEST_BYTES)),
                 max_outstanding_requests=http.get("maxOutstandingRequests", sys.maxsize),
                 required_key=environment.get("TONEARM_REQUIRE_KEY") or None,
+                allowed_hosts=frozenset(environment.get("TONEARM_ALLOWED_HOSTS", "").lower().replace(",", " ").split()),
                 blobs_at_once=blobs.get("maxDegreeOfParallelism", 8 * (os.cpu_count() or 1)),
                 blob_tries=blobs.get("poisonBlobThreshold", 5),
                 queue_messages_at_once=queues.get("batchSize", 16),

@@ -1,7 +1,7 @@
 """The HTTP triggers: a Starlette application that runs the functions behind their routes.
 
-What goes wrong outside a function (an unknown path, a missing key, a body too large, a crash, an overrun) is answered
-as problem+json (RFC 9457) with a stable ``code``.
+What goes wrong outside a function (an unknown host or path, a missing key, a body too large, a crash, an overrun) is
+answered as problem+json (RFC 9457) with a stable ``code``.
 """
 
 import asyncio
@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.host_settings import HostSettings
 from local.worker import Function, HttpRequest, InvocationError, Worker
@@ -29,8 +32,12 @@ HELD_BYTES = 256 * 2**20
 """Limit for the request bodies in memory at any time, those being received included."""
 RETRY_AFTER = {"retry-after": "2"}
 CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-CODES |= {500: "internal", 503: "busy", 504: "timeout"}
+CODES |= {421: "unknown_host", 500: "internal", 503: "busy", 504: "timeout"}
 """The ``code`` of each status that this module answers with."""
+SECURITY_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+SECURITY_HEADERS |= {"content-security-policy": "default-src 'none'; frame-ancestors 'none'"}
+OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)(?::([0-9]+))?")
 
 
 @dataclass(eq=False)
@@ -55,7 +62,11 @@ class HttpTriggers:
         # As in Azure, a literal segment wins over a parameter, and that over the rest of the path.
         ordered = sorted(paths, key=lambda path: [("{" in part, ":path}" in part) for part in path.split("/")])
         routes = [self._route(path, paths[path]) for path in ordered]
-        application = Starlette(routes=routes, exception_handlers={HTTPException: _problem})  # type: ignore[dict-item]
+        application = Starlette(
+            routes=routes,
+            middleware=[Middleware(HostCheck, self.settings.allowed_hosts)],
+            exception_handlers={HTTPException: _problem},  # type: ignore[dict-item]
+        )
         application.router.redirect_slashes = False
         return application
 
@@ -123,9 +134,32 @@ class HttpTriggers:
             raise HTTPException(500, "The function failed, not the request; the server's log says why.") from None
 
 
+class HostCheck:
+    """Answers requests to this machine's own names only, and to those that the settings allow.
+
+    A web page can point a name of its own at this machine (DNS rebinding), and would then be of the same origin.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
+        self.app = app
+        self.allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answer = self.app
+        if scope["type"] == "http":
+            host = _HOST.fullmatch(Headers(scope=scope).get("host", "").lower())
+            name, port = host.groups() if host else ("", None)
+            own_ports = (None, str(scope["server"][1]))
+            if name not in self.allowed and not (name in OWN_NAMES and port in own_ports):
+                detail = "This service is not known by the name in the Host header. TONEARM_ALLOWED_HOSTS adds names."
+                answer = _problem(Request(scope), HTTPException(421, detail))
+        await answer(scope, receive, send)
+
+
 def _problem(_request: Request, error: HTTPException) -> Response:
     """The problem+json answer. What is left of the request's body, uvicorn reads and drops."""
     status, code = HTTPStatus(error.status_code), CODES[error.status_code]
     problem = {"type": f"urn:tonearm:problem:{code}", "title": status.phrase, "status": status, "code": code}
     content = json.dumps(problem | {"detail": error.detail})
-    return Response(content, status, error.headers, "application/problem+json")
+    return Response(content, status, {**SECURITY_HEADERS, **(error.headers or {})}, "application/problem+json")

@@ -87,6 +87,9 @@ param maxDurationS int = 14400
 @maxValue(86400)
 param uploadUrlTtlS int = 900
 
+@description('Origins of web pages elsewhere that may call the API from a browser, such as https://music.example.')
+param allowedOrigins array = []
+
 @description('How long the web page waits for a result before it offers to go on waiting, in seconds.')
 @minValue(1)
 param resultWaitS int = 600
@@ -272,6 +275,7 @@ module blue 'modules/function-app.bicep' = {
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
     uploadRetentionDays: uploadRetentionDays
+    allowedOrigins: allowedOrigins
   }
 }
 
@@ -300,6 +304,7 @@ module green 'modules/function-app.bicep' = {
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
     uploadRetentionDays: uploadRetentionDays
+    allowedOrigins: allowedOrigins
   }
 }
 

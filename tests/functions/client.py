@@ -14,6 +14,7 @@ from tests.audio_samples import encode, music
 from tests.conftest import SyncWorker
 
 ORIGIN = "http://localhost:7071"
+JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Client:
         return self.call("classify", "classify", method="POST", body=body, headers=headers)
 
     def create_upload(self, body: bytes = b"") -> Answer:
-        return self.call("create_upload", "uploads", method="POST", body=body)
+        return self.call("create_upload", "uploads", method="POST", body=body, headers=JSON)
 
     def result(self, result_id: str) -> Answer:
         return self.call("get_result", "results/…", params={"id": result_id})
@@ -82,7 +83,7 @@ class Client:
         return self.call("list_results", "results", query={name: str(value) for name, value in query.items()})
 
     def give_feedback(self, **body: object) -> Answer:
-        return self.call("give_feedback", "feedback", method="POST", body=json.dumps(body).encode())
+        return self.call("give_feedback", "feedback", method="POST", body=json.dumps(body).encode(), headers=JSON)
 
     def feedback(self, result_id: str) -> Answer:
         return self.call("get_feedback", "feedback/…", params={"id": result_id})

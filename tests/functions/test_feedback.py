@@ -11,6 +11,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions.json_http import MAX_JSON_BYTES
+from tests.functions.client import JSON as JSON_TYPE
 from tests.functions.client import Client, wav
 
 DIRECT = "direct-" + "0" * 32
@@ -143,7 +144,7 @@ class TestBadRequests:
 
     @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b"null", b"\xff", b'{"result_id": "a",', b"[" * 9000])
     def test_no_json_object(self, client: Client, body: bytes) -> None:
-        answer = client.call("give_feedback", "feedback", method="POST", body=body)
+        answer = client.call("give_feedback", "feedback", method="POST", body=body, headers=JSON_TYPE)
         assert (answer.status, answer.code) == (400, "bad_request")
 
     def test_too_large(self, client: Client) -> None:

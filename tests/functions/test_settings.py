@@ -39,6 +39,18 @@ def test_all_are_read() -> None:
     assert read == list(range(11, 17))
 
 
+def test_allowed_origins() -> None:
+    assert read_settings(KEYED).allowed_origins == frozenset()
+    several = read_settings({**KEYED, "TONEARM_ALLOWED_ORIGINS": " https://A.example , http://b:1, "})
+    assert several.allowed_origins == {"https://a.example", "http://b:1"}
+
+
+@pytest.mark.parametrize("text", ["*", "null", "a.example", "https://a.example/", "https://a.example/x", "ftp://a"])
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^TONEARM_ALLOWED_ORIGINS holds .*an origin is like"):
+        read_settings({**KEYED, "TONEARM_ALLOWED_ORIGINS": f"https://b.example,{text}"})
+
+
 def test_empty_is_unset() -> None:
     found = read_settings(
         {**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": "", "TONEARM_UPLOAD_RETENTION_DAYS": ""}

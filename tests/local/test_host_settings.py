@@ -28,7 +28,11 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
                 },
             },
         },
-        {"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "5", "TONEARM_REQUIRE_KEY": "k"},
+        {
+            "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "5",
+            "TONEARM_REQUIRE_KEY": "k",
+            "TONEARM_ALLOWED_HOSTS": "A.example, b",
+        },
     )
     assert settings == HostSettings(
         route_prefix="v1/",
@@ -36,6 +40,7 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
         max_request_bytes=5,
         max_outstanding_requests=6,
         required_key="k",
+        allowed_hosts=frozenset({"a.example", "b"}),
         blobs_at_once=3,
         blob_tries=7,
         queue_messages_at_once=2,

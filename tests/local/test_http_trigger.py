@@ -144,6 +144,7 @@ def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest
         max_request_bytes=10_000,
         max_outstanding_requests=2 if limit == "requests" else 100,
         required_key=None,
+        allowed_hosts=frozenset(),
     )
     if limit == "bytes":
         monkeypatch.setattr(http_trigger, "HELD_BYTES", 2_500)
@@ -152,7 +153,7 @@ def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest
         worker = Waiting()
         triggers = HttpTriggers(cast("Worker", worker), cast("HostSettings", settings))
         transport = httpx.ASGITransport(triggers.application())
-        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             post = lambda: client.post("/api/things", content=b"x" * 1_000)  # noqa: E731
             admitted = [asyncio.create_task(post()) for _ in range(2)]
             while worker.running < 2:
@@ -166,3 +167,49 @@ def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest
             assert (await post()).status_code == 200
 
     asyncio.run(crowd())
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:7071", 200),
+        ("LOCALHOST:7071", 200),
+        ("[::1]:7071", 200),
+        ("localhost", 200),
+        ("music.example", 200),
+        ("Music.example:80", 200),
+        ("evil.example", 421),
+        ("evil.example:7071", 421),
+        ("music.example.evil.example", 421),
+        ("localhost.evil.example:7071", 421),
+        ("localhost:9999", 421),
+        ("localhost@evil.example", 421),
+        ("evil.example@localhost:7071", 421),
+        ("localhost:7071:7071", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_only_known_names_are_believed(host: str, status: int) -> None:
+    async def answered(path: str) -> httpx.Response:
+        worker = Waiting()
+        worker.go.set()
+        settings: Any = SimpleNamespace(
+            route_prefix="api",
+            function_timeout_s=30,
+            max_request_bytes=10,
+            max_outstanding_requests=1,
+            required_key=None,
+            allowed_hosts=frozenset({"music.example"}),
+        )
+        application = HttpTriggers(cast("Worker", worker), settings).application()
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7071") as client:
+            return await client.post(path, headers={"host": host})
+
+    answer = asyncio.run(answered("/api/things"))
+    assert answer.status_code == status
+    if status == 421:
+        assert is_problem(answer, 421, "unknown_host")
+        assert is_problem(asyncio.run(answered("/no/such/path")), 421, "unknown_host")
+        assert answer.headers["x-content-type-options"] == "nosniff"

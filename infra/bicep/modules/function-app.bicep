@@ -85,6 +85,9 @@ param uploadUrlTtlS int
 @description('Days after which an upload is deleted; GET /api/limits reports them.')
 param uploadRetentionDays int
 
+@description('Origins of web pages that may call the API from a browser.')
+param allowedOrigins array
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
 }
@@ -176,6 +179,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       remoteDebuggingEnabled: false
+      cors: {
+        allowedOrigins: allowedOrigins
+      }
     }
   }
 }
@@ -209,6 +215,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     TONEARM_MAX_DURATION_S: string(maxDurationS)
     TONEARM_UPLOAD_URL_TTL_S: string(uploadUrlTtlS)
     TONEARM_UPLOAD_RETENTION_DAYS: string(uploadRetentionDays)
+    TONEARM_ALLOWED_ORIGINS: join(allowedOrigins, ',')
   }
 }
 
