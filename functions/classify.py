@@ -1,17 +1,14 @@
 """``POST /api/classify``: audio in the request, its genre in the response. Nothing is stored."""
 
-import io
 import logging
 import time
 from typing import Any
 from uuid import uuid4
 
 import azure.functions as func
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-from functions import limits, logs
+from functions import forms, limits, logs
 from functions.concurrency import ConcurrencyLimiter
 from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
@@ -24,9 +21,6 @@ DIRECT_ID_PREFIX = "direct-"
 """Ids of results that were only sent in the response."""
 
 _PROBLEMS = (*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable")
-_FORM = "multipart/form-data"
-_MAX_FORM_PARTS = 8
-_ONE_FILE = "Send one file in each request, as `curl -F file=@clip.mp3` does, or the audio itself as the body."
 
 blueprint = func.Blueprint()
 limiter = ConcurrencyLimiter()
@@ -72,16 +66,6 @@ def read_audio(req: func.HttpRequest) -> bytes:
     """
     body = req.get_body()
     content_type, options = parse_options_header(req.headers.get("content-type"))
-    if content_type.lower() != _FORM:
+    if content_type.lower() != "multipart/form-data":
         return body
-    # Not req.files: that opens a temporary file for each part, and nothing that is sent here is stored.
-    parser = FormDataParser(stream_factory=lambda *_, **__: io.BytesIO(), max_form_parts=_MAX_FORM_PARTS, silent=False)
-    try:
-        _, _, files = parser.parse(io.BytesIO(body), _FORM, len(body), options)
-    except (RequestEntityTooLarge, ValueError):
-        fault = f"The multipart/form-data body is not well formed or has more than {_MAX_FORM_PARTS} parts."
-        raise ProblemError("bad_request", f"{fault} {_ONE_FILE}") from None
-    parts = [part for _, same_name in files.lists() for part in same_name]
-    if len(parts) != 1:
-        raise ProblemError("bad_request", f"The form holds {len(parts)} files. {_ONE_FILE}")
-    return parts[0].read()
+    return forms.only_file(body, options.get("boundary", ""))

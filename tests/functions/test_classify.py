@@ -1,12 +1,21 @@
 """``POST /api/classify``: every way to send audio, and the answer to every bad input."""
 
+import http.client
 import json
 import re
+import socket
+import subprocess
+import time
+import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import azure.functions as func
+import httpx
 import numpy as np
 import pytest
+import requests
 from azure.storage.blob import BlobServiceClient
 from hypothesis import given
 from hypothesis import settings as budget
@@ -33,6 +42,26 @@ def form(*files: tuple[str, bytes], boundary: str = "B", field: str = "file") ->
 
 
 FORM = {"content-type": "multipart/form-data; boundary=B"}
+
+
+FILE_HEADER = b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n'
+BEGIN = b"--B\r\n" + FILE_HEADER
+N = 2**22
+HOSTILE_FORMS = {
+    "headers": BEGIN + b"A: b\r\n" * N,
+    "a header": BEGIN + b"A: " + b"b" * N,
+    "a folded header": BEGIN + b"A: b" + b"\r\n b" * N,
+    "parameters": BEGIN[:-2] + b"; a=b" * N,
+    "parts": (BEGIN + b"\r\nx\r\n") * (N // 16),
+    "boundaries": b"--B\r\n" * N,
+    "boundaries in a content": BEGIN + b"\r\n" + b"\r\n--B" * N,
+    "half boundaries": BEGIN + b"\r\n" + b"\r\n--" * N,
+    "a preamble": b"x" * N + b"\r\n" + form(("a.wav", b"x")),
+    "boundaries in a preamble": b"\r\n--B " * N + b"\r\n" + form(("a.wav", b"x")),
+    "line breaks": b"--B" + b"\r\n" * N,
+    "no end": BEGIN + b"\r\n" + bytes(N),
+}
+"""Forms of up to 24 MiB that are not well formed, and costly to read as if they were."""
 
 
 def post(body: bytes, **headers: str) -> func.HttpRequest:
@@ -155,6 +184,102 @@ def test_a_bad_form_is_a_bad_request(client: Client, name: str) -> None:
     answer = client.classify(MALFORMED[name], **FORM)
     assert (answer.status, answer.code) == (400, "bad_request")
     assert "curl" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_FORMS)
+@pytest.mark.usefixtures("worker")
+def test_a_hostile_form_costs_little(name: str) -> None:
+    request = post(HOSTILE_FORMS[name], **FORM)
+    # This thread's time: Werkzeug's parser needs seconds to minutes, and hundreds of MiB.
+    tracemalloc.start()
+    started_s = time.thread_time()
+    try:
+        with pytest.raises(ProblemError, match=r"^bad_request: .+ not well formed or has more than 8 parts"):
+            classify.read_audio(request)
+        assert time.thread_time() - started_s < 2
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def by_requests(fields: dict[str, bytes], file_name: str, content: bytes) -> tuple[str, bytes]:
+    sent = requests.Request(
+        "POST", "http://a", data=fields, files={"file": (file_name, content, "audio/wav")}
+    ).prepare()
+    assert isinstance(sent.body, bytes)
+    return sent.headers["Content-Type"], sent.body
+
+
+def by_httpx(fields: dict[str, bytes], file_name: str, content: bytes) -> tuple[str, bytes]:
+    sent = httpx.Request("POST", "http://a", data=fields, files={"file": (file_name, content)})
+    return sent.headers["Content-Type"], sent.read()
+
+
+def by_a_browser(fields: dict[str, bytes], file_name: str, content: bytes) -> tuple[str, bytes]:
+    """As the HTML standard writes forms, with the boundary of Chromium."""
+    boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
+    escaped = file_name.replace('"', "%22")
+    parts = [f'name="{name}"\r\n\r\n'.encode() + value for name, value in fields.items()]
+    parts.append(f'name="file"; filename="{escaped}"\r\nContent-Type: audio/wav\r\n\r\n'.encode() + content)
+    start = f"--{boundary}\r\nContent-Disposition: form-data; ".encode()
+    body = b"".join(start + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    return f"multipart/form-data; boundary={boundary}", body
+
+
+@pytest.mark.parametrize("client_writes", [by_requests, by_httpx, by_a_browser])
+@given(
+    fields=st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.binary(max_size=300), max_size=3),
+    file_name=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40),
+    content=st.binary(max_size=3000) | st.text("-\r\n", max_size=50).map(str.encode),
+)
+@pytest.mark.usefixtures("worker")
+def test_the_forms_of_clients_are_read(
+    client_writes: Callable[[dict[str, bytes], str, bytes], tuple[str, bytes]],
+    fields: dict[str, bytes],
+    file_name: str,
+    content: bytes,
+) -> None:
+    content_type, body = client_writes(fields, file_name, content)
+    assert classify.read_audio(post(body, **{"content-type": content_type})) == content
+
+
+def test_the_form_of_curl_is_read(tmp_path: Path) -> None:
+    """With a header of the part, and quotes in the file's name."""
+    file = tmp_path / 'a "b" ü.wav'
+    file.write_bytes(b"\r\n--\0")
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        options = ["-sF", "x=y", "-F", f'file=@"{str(file).replace(chr(34), chr(92) + chr(34))}";headers="A: b"']
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        curl = pool.submit(subprocess.run, ["curl", "-m", "20", *options, address], check=False)
+        connection, _ = listening.accept()
+        with connection, connection.makefile("rb") as sent:
+            sent.readline()
+            headers = http.client.parse_headers(sent)
+            body = sent.read(int(headers["Content-Length"]))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        curl.result()
+    assert classify.read_audio(post(body, **{"content-type": headers["Content-Type"]})) == b"\r\n--\0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\r\n", b"\n"),
+        (b"--B\r\n", b"--B  \r\n"),
+        (b"--B\r\n", b"a preamble\r\n--B\r\n"),
+        (b"--B--\r\n", b"--B--"),
+        (b"--B--\r\n", b"--B--\r\nan epilogue"),
+        (b'; filename="a.wav"', b';\r\n\tfilename="a.wav"'),
+        (b'filename="a.wav"', b"filename=a.wav"),
+        (b'filename="a.wav"', b"filename*=UTF-8''%C3%BC.wav"),
+        (b"Content-Disposition", b"content-disposition "),
+        (b"Content-Disposition", b"A: b\r\nContent-Disposition"),
+    ],
+)
+@pytest.mark.usefixtures("worker")
+def test_unusual_forms_are_read(old: bytes, new: bytes) -> None:
+    body = form(("a.wav", b"x")).replace(old, new)
+    assert classify.read_audio(post(body, **FORM)) == b"x"
 
 
 def test_a_form_with_many_parts(client: Client) -> None:
