@@ -67,7 +67,7 @@ audit:
 	@$(VENV)/uv tool run --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement infra/checks/checkov.txt
 	@npm audit --prefix local && npm audit --prefix infra/checks
 
-# What is deployed: dist/functions.zip and dist/web.zip.
+# What is deployed, dist/functions.zip and dist/web.zip, and what is in each: dist/*.cdx.json.
 packages:
 	@$(PYTHON) local/setup_env.py
 	@$(VENV)/python -m infra.packages

@@ -1,4 +1,5 @@
-"""Builds what is deployed: the function package and the web package, each as a folder and as a zip of it.
+"""Builds what is deployed: the function package and the web package, each as a folder, as a zip of it, and as a list
+of what is in it (``infra/sbom.py``).
 
     python -m infra.packages [functions] [web] [--out dist]
 
@@ -21,6 +22,8 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from infra import sbom
 
 ROOT = Path(__file__).parents[1]
 SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
@@ -88,7 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build(name: str, out: Path, root: Path = ROOT) -> Path:
-    """Builds ``out/<name>/`` and ``out/<name>.zip`` from the tree at ``root`` anew; returns the zip.
+    """Builds ``out/<name>/``, ``out/<name>.zip`` and ``out/<name>.cdx.json`` from the tree at ``root`` anew.
+
+    Returns:
+        The zip.
 
     Raises:
         PackageError: if the models are not whole or Python is of another version.
@@ -105,10 +111,12 @@ def build(name: str, out: Path, root: Path = ROOT) -> Path:
         _copy(root / file, folder / file)
     for source in content.folders:
         shutil.copytree(root / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
-    if content.models:
-        for path in served_model_files(root / "models"):
-            _copy(path, folder / path.relative_to(root))
-    _install(content.requirements, folder / SITE_PACKAGES, root)
+    models = served_model_files(root / "models") if content.models else []
+    for path in models:
+        _copy(path, folder / path.relative_to(root))
+    exported = _install(content.requirements, folder / SITE_PACKAGES, root)
+    bill = sbom.bill(name, exported, folder / SITE_PACKAGES, models[-1].parent if models else None)
+    out.joinpath(f"{name}.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
     _compile(folder)
     return pack(folder)
 
@@ -149,14 +157,21 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _install(requirements: Sequence[str], target: Path, root: Path) -> None:
-    """Installs what the lock has for Azure's machines, whatever machine this is, without what nothing runs."""
+def _install(requirements: Sequence[str], target: Path, root: Path) -> str:
+    """Installs what the lock has for Azure's machines, whatever machine this is, without what nothing runs.
+
+    Returns:
+        uv's list of what the lock has for all machines, as CycloneDX.
+    """
     python = ["--python", sys.executable]
     with tempfile.TemporaryDirectory() as scratch:
         uv = _uv(Path(scratch), root)
         locked = Path(scratch, "requirements.txt")
-        export = [uv, "export", "--quiet", "--locked", "--no-emit-project", "--no-annotate", "--no-header"]
-        subprocess.run([*export, *python, *requirements, "--output-file", str(locked)], cwd=root, check=True)
+        export = [uv, "export", "--quiet", "--locked", "--no-emit-project", *python, *requirements]
+        plain = ["--no-annotate", "--no-header", "--output-file", str(locked)]
+        subprocess.run([*export, *plain], cwd=root, check=True)
+        bill = [*export, "--format", "cyclonedx1.5"]
+        exported = subprocess.run(bill, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
         install = [uv, "pip", "install", "--quiet", "--no-config", "--target", str(target), "--link-mode", "copy"]
         # No package may run code of its own while it is installed: wheels only, and only those that the lock names.
         install += ["--requirements", str(locked), "--require-hashes", "--no-deps", "--only-binary", ":all:"]
@@ -172,6 +187,7 @@ def _install(requirements: Sequence[str], target: Path, root: Path) -> None:
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
         present = [line for line in lines if (target / line.rsplit(",", 2)[0].strip('"')).exists()]
         record.write_text("".join(present), encoding="utf-8")
+    return exported
 
 
 def _compile(folder: Path) -> None:

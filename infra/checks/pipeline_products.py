@@ -14,7 +14,8 @@ REPORTS = {
     "sonar.python.xunit.reportPath": "--junitxml=",
 }
 """SonarQube's settings of reports, and by which option pytest writes each."""
-PACKAGES = {file.relative_to(ROOT).as_posix() for file in (FUNCTIONS_PACKAGE, WEB_PACKAGE)}
+ZIPS = [file.relative_to(ROOT) for file in (FUNCTIONS_PACKAGE, WEB_PACKAGE)]
+PACKAGES = {each.as_posix() for file in ZIPS for each in (file, file.with_suffix(".cdx.json"))}
 
 
 def check_products(reader: Reader, whole: Branch) -> None:

@@ -23,7 +23,14 @@ DIGEST = "sha256:3dd7cc108ec1493442514f5c2a871af6af0ec31d768ff6e378a93340c3b3db5
 @pytest.fixture(scope="module")
 def containers_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     names = ["infra/containers", "functions", "frontend", ".streamlit", "tonearm", "infra/__init__.py"]
-    names += ["infra/packages.py", "models/default.txt", "function_app.py", "host.json", "pyproject.toml"]
+    names += [
+        "infra/packages.py",
+        "infra/sbom.py",
+        "models/default.txt",
+        "function_app.py",
+        "host.json",
+        "pyproject.toml",
+    ]
     return Copy(tmp_path_factory.mktemp("containers"), *names, "requirements.txt", "uv.lock", IGNORE)
 
 

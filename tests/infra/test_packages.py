@@ -199,6 +199,13 @@ class TestWhatIsInside:
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert packed == {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
+    @pytest.mark.parametrize("name", packages.CONTENTS)
+    def test_the_bill_lists_what_is_installed(self, built: Path, name: str) -> None:
+        bill = json.loads((built / f"{name}.cdx.json").read_text())
+        listed = {(each["name"], each["version"]) for each in bill["components"] if each.get("purl")}
+        found = importlib.metadata.distributions(path=[str(built / name / packages.SITE_PACKAGES)])
+        assert listed == {(re.sub(r"[-_.]+", "-", each.name).lower(), each.version) for each in found}
+
     def test_funcignore_says_the_same(self, built: Path) -> None:
         ignored = {line for line in (REPOSITORY / ".funcignore").read_text().splitlines() if not line.startswith("#")}
         packed = {path.name for path in (built / "functions").iterdir()} - {".python_packages"}
@@ -348,7 +355,8 @@ class TestImages:
             env=environment | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             check=True,
         )
-        assert digest(scratch / "dist" / "functions.zip") == digest(built / "functions.zip")
+        for file in ("functions.zip", "functions.cdx.json"):
+            assert digest(scratch / "dist" / file) == digest(built / file)
 
     @pytest.mark.parametrize(("image", "package"), [("function-app", "functions"), ("web", "web")])
     def test_the_image_holds_the_whole_package(self, built: Path, scratch: Path, image: str, package: str) -> None:
