@@ -1,8 +1,10 @@
 """``GET /api/health``: whether storage and the models work. Anybody may ask, so answers are cached."""
 
+import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import Literal
 
 import azure.functions as func
@@ -15,13 +17,19 @@ from tonearm.classification import now_iso
 
 CheckStatus = Literal["ok", "unavailable"]
 
-CACHED_FOR_S = 5.0
-_TIMEOUT_S = 4
+CACHED_FOR_S = 1.0
+STORAGE_TIMEOUT_S = 2.0
+"""Storage that has not answered by then is unavailable."""
+_MODELS_TIMEOUT_S = 10.0
+"""The first check loads them, which takes seconds on a busy machine."""
 
 blueprint = func.Blueprint()
 
-_lock = Lock()
-_cached: "tuple[Health, float] | None" = None  # and when, in seconds of time.monotonic
+# Threads of their own: a check that hangs holds neither other functions nor, as there are several, the next check.
+_storage_threads = ThreadPoolExecutor(4, thread_name_prefix="health-storage")
+_model_threads = ThreadPoolExecutor(2, thread_name_prefix="health-models")
+_latest: "asyncio.Task[Health] | None" = None
+_cached_until_s = 0.0  # time.monotonic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,33 +54,43 @@ class Health:
 @blueprint.function_name("health")
 @blueprint.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @operation(answers={200: Health, 503: Health})
-def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
+async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
     """Check whether storage and the models work: 200 if both do, else 503."""
-    global _cached  # noqa: PLW0603 - one for the process
-    with _lock:  # so that many requests at once make one check
-        if _cached is None or time.monotonic() - _cached[1] >= CACHED_FOR_S:
-            checks = Checks(storage=_storage_status(), models=_models_status())
-            status: CheckStatus = "ok" if checks.storage == checks.models == "ok" else "unavailable"
-            _cached = Health(status=status, checks=checks, checked_at=now_iso()), time.monotonic()
-        state = _cached[0]
+    global _latest  # noqa: PLW0603 - one for the process
+    # Many requests at once wait for one check; all of this runs in one thread, that of the event loop.
+    if _latest is None or (_latest.done() and time.monotonic() >= _cached_until_s):
+        _latest = asyncio.create_task(_checked())
+    state = await asyncio.shield(_latest)
     return json_answer(state, status=200 if state.status == "ok" else 503)
 
 
-def _storage_status() -> CheckStatus:
+async def _checked() -> Health:
+    global _cached_until_s  # noqa: PLW0603 - one for the process
+    storage_status, models_status = await asyncio.gather(
+        _status(_storage_threads, _check_storage, STORAGE_TIMEOUT_S, "storage_unhealthy"),
+        _status(_model_threads, _check_models, _MODELS_TIMEOUT_S, "models_unhealthy"),
+    )
+    status: CheckStatus = "ok" if storage_status == models_status == "ok" else "unavailable"
+    _cached_until_s = time.monotonic() + CACHED_FOR_S
+    return Health(status=status, checks=Checks(storage=storage_status, models=models_status), checked_at=now_iso())
+
+
+async def _status(
+    threads: ThreadPoolExecutor, check: Callable[[], None], timeout_s: float, failure: str
+) -> CheckStatus:
     try:
-        for name in storage.CONTAINERS:
-            container = storage.container(name)
-            container.get_container_properties(retry_total=0, connection_timeout=_TIMEOUT_S, read_timeout=_TIMEOUT_S)
+        async with asyncio.timeout(timeout_s):
+            await asyncio.wrap_future(threads.submit(check))
     except Exception as error:
-        logs.failure("storage_unhealthy", error)
+        logs.failure(failure, error)
         return "unavailable"
     return "ok"
 
 
-def _models_status() -> CheckStatus:
-    try:
-        classifier().classify(sample_clip.wav(seconds=1.5), result_id="health")
-    except Exception as error:
-        logs.failure("models_unhealthy", error)
-        return "unavailable"
-    return "ok"
+def _check_storage() -> None:
+    for name in storage.CONTAINERS:
+        storage.container(name).get_container_properties(**storage.one_try(STORAGE_TIMEOUT_S))
+
+
+def _check_models() -> None:
+    classifier().classify(sample_clip.wav(seconds=1.5), result_id="health")

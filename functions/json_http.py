@@ -4,15 +4,16 @@ What protects them from web pages elsewhere is here too: who may send writing re
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
+from functions import threads
 from functions.problems import ProblemError, problem_response
 from functions.settings import settings
 
@@ -24,6 +25,9 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """Of every answer: no browser shows one as a page, or in a frame."""
+
+Handler = Callable[[func.HttpRequest], func.HttpResponse]
+AsyncHandler = Callable[..., Awaitable[func.HttpResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,29 +63,37 @@ OPERATIONS: dict[str, Operation] = {}
 """By the name of the function."""
 
 
-def operation[Handler: Callable[..., Any]](**described: Any) -> Callable[[Handler], Handler]:
-    """Decorate an HTTP function, described by the fields of `Operation`; its errors become problem documents."""
+def operation(**described: Any) -> Callable[[Handler | AsyncHandler], AsyncHandler]:
+    """Decorate an HTTP function, described by the fields of `Operation`; its errors become problem documents.
 
-    def decorate(handler: Handler) -> Any:
-        described_as = OPERATIONS[handler.__name__] = Operation(**described)
+    A synchronous function gets a thread: one of those for storage if it may answer ``storage_unavailable``.
+    """
+    facts = Operation(**described)
+    run = threads.with_storage if "storage_unavailable" in facts.problems else threads.without_storage
 
-        @wraps(handler)
-        def guarded(req: func.HttpRequest) -> func.HttpResponse:
+    def decorate(handler: Handler | AsyncHandler) -> AsyncHandler:
+        OPERATIONS[handler.__name__] = facts
+
+        # The host passes both by name, and looks at the signature; so `wraps` copies names only.
+        @wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        async def guarded(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            def in_thread() -> func.HttpResponse:
+                # Azure drops what a thread logs unless the thread names the invocation.
+                thread_local: Any = context.thread_local_storage
+                thread_local.invocation_id = context.invocation_id
+                try:
+                    return cast("Handler", handler)(req)
+                finally:
+                    thread_local.invocation_id = None
+
             try:
-                check_sender(req, takes_json=described_as.takes_json)
-                return _secured(handler(req))
+                check_sender(req, takes_json=facts.takes_json)
+                return _secured(await (handler(req) if iscoroutinefunction(handler) else run(in_thread)))
             except Exception as error:
                 return _secured(problem_response(error, handler.__name__))
 
-        @wraps(handler)
-        async def guarded_async(req: func.HttpRequest) -> func.HttpResponse:
-            try:
-                check_sender(req, takes_json=described_as.takes_json)
-                return _secured(await handler(req))
-            except Exception as error:
-                return _secured(problem_response(error, handler.__name__))
-
-        return guarded_async if iscoroutinefunction(handler) else guarded
+        del guarded.__wrapped__
+        return guarded
 
     return decorate
 

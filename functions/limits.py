@@ -15,7 +15,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("limits")
 @blueprint.route("limits", methods=["GET"])
 @operation(answers={200: Limits})
-def limits(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
+async def limits(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the host passes it by this name
     """Get the limits on what may be sent, and how long it is kept."""
     return json_answer(settings().limits)
 

@@ -31,7 +31,7 @@ JSON_CONTENT = ContentSettings(content_type="application/json")
 _RETRIES = 2
 _BACKOFF_S = 1
 _CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 30
+_READ_TIMEOUT_S = 10
 _STREAM_TIMEOUT_S = 1_200  # functionTimeout in host.json
 _READ_BYTES = 4 * 2**20
 """Largest read by Azure's client, which takes nine times this in memory; an instance has 2,048 MB."""
@@ -93,8 +93,13 @@ def service() -> BlobServiceClient:
     for name in CONTAINERS:
         # Bicep and the local host create them; with `func start` on a fresh account nobody does.
         with suppress(ResourceExistsError):
-            client.create_container(name)
+            client.create_container(name, **one_try(_CONNECT_TIMEOUT_S))
     return client
+
+
+def one_try(timeout_s: float) -> dict[str, Any]:
+    """Options of a call that does not wait long for storage and does not try again."""
+    return {"retry_total": 0, "connection_timeout": timeout_s, "read_timeout": timeout_s}
 
 
 def connect(access: StorageAccess) -> BlobServiceClient:

@@ -42,7 +42,7 @@ def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Chil
         "Azurite",
         command,
         log_path=log_path,
-        environment={"NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require {json.dumps(str(WORKAROUNDS))}'},
+        environment={"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --require {json.dumps(str(WORKAROUNDS))}"},
         # Any answer will do, a refusal for want of a key too.
         probe=lambda: all(http_status(port, f"/{ACCOUNT}?comp=list") for port in ports),
     )

@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -37,6 +38,8 @@ CONTAINERS = ("uploads", "results", "feedback")
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 GRACE_S = 5
+STORAGE_PATIENCE_S = 1
+"""A start waits this long for storage; then HTTP functions are served, and triggers begin when storage comes."""
 
 
 def main() -> int:
@@ -90,11 +93,10 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]  # they stop the triggers too
-    if triggers:
-        await retry(_create_containers)
     async with asyncio.TaskGroup() as tasks:
-        for trigger in triggers:
-            tasks.create_task(trigger.run(stopping))
+        containers = tasks.create_task(retry(_create_containers) if triggers else asyncio.sleep(0))
+        tasks.create_task(_run_triggers(triggers, containers, stopping))
+        await asyncio.wait({containers}, timeout=STORAGE_PATIENCE_S)
         tasks.create_task(server.serve(sockets=[listening]))
         print(f"Functions host ready at http://{ADDRESS}:{port}/{settings.route_prefix}", flush=True)
         await stopping.wait()
@@ -103,6 +105,16 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
         # A synchronous function cannot be stopped from outside, and a normal exit would wait for its thread.
         asyncio.get_running_loop().call_later(GRACE_S, os._exit, 0)
     os._exit(0)
+
+
+async def _run_triggers(
+    triggers: Sequence[QueueTrigger | BlobTrigger], containers: asyncio.Task[None], stopping: asyncio.Event
+) -> None:
+    """Begin when storage has the containers."""
+    await containers
+    async with asyncio.TaskGroup() as tasks:
+        for trigger in triggers:
+            tasks.create_task(trigger.run(stopping))
 
 
 def _triggers(worker: Worker, settings: HostSettings, state: Path) -> list[QueueTrigger | BlobTrigger]:

@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from tests.audio_samples import encode, music
@@ -12,6 +15,8 @@ from tests.e2e.conftest import Client, eventually, open_client
 from tests.e2e.sounds import long_wav
 
 OUTAGE_S = 5
+PROMPT_S = 5
+"""What needs no storage answers within this time on a busy machine too; what waits for storage does not."""
 FAILING = "failing.wav"
 
 
@@ -79,6 +84,46 @@ def test_an_outage_of_storage_loses_nothing(client: Client) -> None:
     for name in names:
         assert client.wait(name)["status"] == "done"
     assert client.system.alive
+
+
+def test_storage_that_hangs_holds_only_what_needs_it(client: Client) -> None:
+    storage = psutil.Process(client.system.storage.pid)
+    assert client.http.get("/health").status_code == 200  # the models are loaded
+    storage.suspend()
+    try:
+        with ThreadPoolExecutor(24) as pool:
+            waiting = [pool.submit(client.result, f"{number}.wav") for number in range(24)]
+            time.sleep(2.5)  # no answer is cached any more, and all threads have hung for a while
+            for path, status in [("/limits", 200), ("/model", 200), ("/openapi.json", 200), ("/health", 503)]:
+                answer = client.http.get(path, timeout=PROMPT_S)
+                assert answer.status_code == status
+            sound = encode("wav", music(2.0))
+            assert client.http.post("/classify", content=sound, timeout=PROMPT_S).status_code == 200
+            answer = client.http.get("/results/other.wav", timeout=PROMPT_S)
+            assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+            storage.resume()
+            assert {each.result().status_code for each in waiting} <= {404, 503}
+    finally:
+        storage.resume()
+    eventually(lambda: client.http.get("/health").status_code == 200, "storage is not there again")
+    assert client.result("other.wav").status_code == 404
+
+
+def test_a_start_without_storage(tmp_path: Path) -> None:
+    system = System(tmp_path, REPOSITORY)
+    system.start()
+    try:
+        for client in open_client(system):
+            assert client.classify(encode("wav", music(2.0))).status_code == 200
+            answer = client.http.get("/health", timeout=PROMPT_S)
+            assert (answer.status_code, answer.json()["checks"]) == (503, {"storage": "unavailable", "models": "ok"})
+            system.storage.start()
+            eventually(lambda client=client: client.http.get("/health").status_code == 200, "health is not 200")
+            client.drop("late.wav", encode("wav", music(2.0)))
+            assert client.wait("late.wav")["status"] == "done"
+    finally:
+        system.stop()
+        system.storage.stop()
 
 
 def test_work_that_never_succeeds_ends_in_a_failed_result(failing: Client) -> None:

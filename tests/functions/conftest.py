@@ -66,7 +66,7 @@ def configure(worker: SyncWorker, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     def forget() -> None:
         forget_settings()
         monkeypatch.setattr(model_loader, "_loaded", None)
-        monkeypatch.setattr(health, "_cached", None)
+        monkeypatch.setattr(health, "_latest", None)
 
     def set_all(**values: Any) -> None:
         for name, value in values.items():

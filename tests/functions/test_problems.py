@@ -1,8 +1,12 @@
 """Error handling: each error has its status and code, and nothing internal is shown."""
 
+import asyncio
 import json
 import logging
-from typing import Any
+import threading
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any, cast
 
 import azure.functions as func
 import pytest
@@ -14,11 +18,18 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from functions.json_http import operation
+from functions import json_http
+from functions.json_http import AsyncHandler, operation
 from functions.problems import PROBLEMS, ProblemError, is_storage_unavailable
 from functions.settings import SettingsError
 from tests.functions.conftest import Events
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError, ModelError
+
+
+@pytest.fixture(autouse=True)
+def operations_of_these_tests_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_http, "OPERATIONS", {})
+
 
 SECRET = "/home/secret/path sig=abc"
 
@@ -27,12 +38,17 @@ def request() -> func.HttpRequest:
     return func.HttpRequest("GET", "http://localhost/api/x", body=b"")
 
 
+def answered(handler: AsyncHandler) -> func.HttpResponse:
+    context = SimpleNamespace(invocation_id="1", thread_local_storage=threading.local())
+    return asyncio.run(cast("Coroutine[Any, Any, func.HttpResponse]", handler(request(), context)))
+
+
 def answer_to(error: BaseException) -> func.HttpResponse:
     @operation(answers={})
     def fails(req: func.HttpRequest) -> func.HttpResponse:
         raise error
 
-    return fails(request())
+    return answered(fails)
 
 
 def storage_error(status: int) -> HttpResponseError:
@@ -43,7 +59,7 @@ def storage_error(status: int) -> HttpResponseError:
 
 def test_a_good_answer_passes() -> None:
     response = func.HttpResponse("fine")
-    assert operation(answers={})(lambda req: response)(request()) is response
+    assert answered(operation(answers={})(lambda req: response)) is response
 
 
 @pytest.mark.parametrize("code", AUDIO_ERROR_CODES)
