@@ -56,16 +56,13 @@ check-infra:
 	@$(PYTHON) local/setup_env.py --group infra --infra
 	@$(VENV)/python -m infra.checks
 
-# Secrets in the tree, and known faults in what is installed. It asks the Internet, so it is no part of `test`.
-# A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.
+# Secrets in the tree, and advisories about what is locked: infra/audit.json. It asks the Internet, so it is no part of
+# `test`. A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.
 audit:
 	@$(PYTHON) local/setup_env.py --group test
 	@$(VENV)/uv tool run --quiet --from detect-secrets==1.5.0 detect-secrets-hook --no-verify \
 		--baseline infra/checks/secrets.baseline $$(git ls-files) || test $$? -eq 3  # 3: known ones have moved
-	@$(VENV)/uv export --quiet --locked --all-groups --no-emit-project --output-file .tools/audit.txt
-	@$(VENV)/uv tool run --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement .tools/audit.txt
-	@$(VENV)/uv tool run --quiet pip-audit==2.10.1 --strict --disable-pip --require-hashes --requirement infra/checks/checkov.txt
-	@npm audit --prefix local && npm audit --prefix infra/checks
+	@$(VENV)/python -m infra.audit
 
 # What is deployed, dist/functions.zip and dist/web.zip, and what is in each: dist/*.cdx.json.
 packages:
