@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from tonearm import ensemble, manifest
 from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment
 from tonearm.constants import GENRES
-from tonearm.decoding.audio import AudioReader, AudioSource, Window
+from tonearm.decoding.audio import AudioSource, Stated, Window
+from tonearm.decoding.decoder_pool import open_reader
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
@@ -113,6 +115,7 @@ class Classifier:
         result_id: str | None = None,
         max_duration_s: float | None = None,
         preview: PreviewBuilder | None = None,
+        on_progress: Callable[[Stated, float], None] | None = None,
     ) -> Classification:
         """Names the genre of a recording.
 
@@ -124,25 +127,34 @@ class Classifier:
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
             preview: a new builder that gathers a small mel spectrogram of the whole recording.
+            on_progress: called with what the recording states and how many seconds of it are done: first 0, then after
+                each window. It may raise to end the work.
 
         Returns:
             The genre with calibrated probabilities, of the whole recording and of each segment.
 
         Raises:
             AudioError: if there is nothing to classify; its ``code`` says why.
-            OSError: if the file cannot be read.
+            DecoderError: if the process that decodes was ended twice by something else than the recording.
+            OSError: if the file cannot be read, or no process can be started.
             TypeError: if the source or its samples are of another type.
             ValueError: if samples or sample rate are out of range.
         """
         watch = Stopwatch()
-        reader = AudioReader(source, max_duration_s=max_duration_s)
         answers = []
-        for window in reader.windows():
-            watch.lap("decode")
-            if not window.silent:
-                answers.append(self._answer(window, watch, preview))
-            elif preview is not None:
-                preview.add(window, None)
+        with open_reader(source, max_duration_s=max_duration_s) as reader:
+            stated = reader.open()
+            if on_progress is not None:
+                on_progress(stated, 0.0)
+            for window in reader.windows():
+                watch.lap("decode")
+                if not window.silent:
+                    answers.append(self._answer(window, watch, preview))
+                elif preview is not None:
+                    preview.add(window, None)
+                if on_progress is not None:
+                    on_progress(stated, window.end_s)
+            audio = reader.facts()
         watch.lap("decode")
         if not answers:
             raise AudioError(
@@ -156,7 +168,6 @@ class Classifier:
         of_track = _model_answer(ensemble.pooled(svm, vgg19, self.numbers.weights))
         segments = [segment for each in answers for segment in self._segments(each)]
         confidence = of_track.probabilities[of_track.genre]
-        audio = reader.facts()
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
@@ -225,6 +236,7 @@ def classify(
 
     Raises:
         AudioError: if there is nothing to classify; its ``code`` says why.
+        DecoderError: if the process that decodes was ended twice by something else than the recording.
         ModelError: if the model's files are missing or damaged.
         OSError: if the file cannot be read.
         TypeError: if the source or its samples are of another type.

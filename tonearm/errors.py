@@ -3,7 +3,15 @@
 from typing import Literal, get_args
 
 AudioErrorCode = Literal[
-    "empty", "too_large", "unsupported_format", "corrupt", "no_audio_stream", "too_short", "silent", "too_long"
+    "empty",
+    "too_large",
+    "unsupported_format",
+    "corrupt",
+    "no_audio_stream",
+    "too_short",
+    "silent",
+    "too_long",
+    "too_complex",
 ]
 AUDIO_ERROR_CODES: tuple[AudioErrorCode, ...] = get_args(AudioErrorCode)
 
@@ -16,6 +24,7 @@ TITLES: dict[AudioErrorCode, str] = {
     "too_short": "The recording is too short",
     "silent": "The recording is silent",
     "too_long": "The recording is too long",
+    "too_complex": "The recording takes too much to decode",
 }
 
 
@@ -34,6 +43,10 @@ class AudioError(TonearmError):
         self.code: AudioErrorCode = code
         self.title = TITLES[code]
         self.detail = detail
+
+
+class DecoderError(TonearmError):
+    """The process that decoded the recording was ended from outside, or made no progress. Trying again may help."""
 
 
 class ModelError(TonearmError):

@@ -2,7 +2,8 @@
 
 FFmpeg (through PyAV) tells a file's format from its content; its name does not matter. Channels are averaged, then soxr
 converts the rate. Formats that can refer to other files or addresses (playlists, scripts) are not opened. Arrays and
-plain WAV files are read without FFmpeg.
+plain WAV files are read without FFmpeg. Everything else that strangers send is decoded in a process of its own
+(`tonearm.decoding.decoder_pool`).
 """
 
 import io
@@ -36,7 +37,6 @@ from tonearm.constants import (
     WINDOW_SAMPLES,
     WINDOW_SLACK_SAMPLES,
 )
-from tonearm.decoding import mp4
 from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
 from tonearm.errors import AudioError
 from tonearm.types import Samples
@@ -49,7 +49,7 @@ AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
 # One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well under
 # a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth.
-DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_size": "32768"}
+DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_size": "32768", "max_streams": "100"}
 # How a file of a known format begins, to tell a broken one ("corrupt") from an unknown one ("unsupported_format").
 MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
@@ -58,9 +58,9 @@ FORMATS_HINT = f"Send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
 NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
-# Four hours of the shortest AAC packets are under three million.
-MOST_STATED_SAMPLES = 4_000_000
 MOST_CHANNELS = 64
+MAX_VALUES_PER_S = 192_000
+"""Of the longest recording allowed: two channels at 96,000 Hz. More channels or a higher rate must be shorter."""
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_SAMPLES = 2**20
@@ -100,13 +100,25 @@ class _Layout(NamedTuple):
     channels: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a recording states about itself before it is decoded; it may be wrong. Unknown figures are 0."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_s: float
+    """Where the format states none, FFmpeg's guess."""
+
+
 class AudioReader:
     """Decodes one recording as a stream.
 
     Args:
         source: as for :meth:`Classifier.classify`.
         max_duration_s: longer recordings are refused with ``too_long``, at once where the file states its length,
-            else when that much has been decoded.
+            else when that much has been decoded. Those of more than 192,000 values for each of these seconds, all
+            channels together, are refused with ``too_complex``.
 
     Iterating :meth:`windows` raises :class:`~tonearm.errors.AudioError`; :meth:`facts` is complete after it.
 
@@ -118,16 +130,42 @@ class AudioReader:
 
     def __init__(self, source: AudioSource, *, max_duration_s: float | None = None) -> None:
         self._array = _array(source) if isinstance(source, tuple) else None
-        self._file = io.BytesIO() if isinstance(source, tuple) else _open(source)
+        self._file = io.BytesIO() if isinstance(source, tuple) else open_source(source)
         self._owned = isinstance(source, str | Path | bytes)
-        self._max_duration_s = max_duration_s
-        self._codec = ""
+        self._max_duration_s = math.inf if max_duration_s is None else max_duration_s
+        self._source: Iterator[tuple[_Layout, Samples]] | None = None
+        self._stated = Stated("", 0, 0, 0.0)
+        self._stated_s = 0.0  # 0 where the format states no length
         self._layout: _Layout | None = None
         self._decoded_s = 0.0
-        self._stated_s: float | None = None
+        self._values = 0
         self._packets = 0
         self._bad_packets = 0
         self._bad_values = False
+
+    def open(self) -> Stated:
+        """What the recording states. :meth:`windows` calls it, unless it has been called before.
+
+        Raises:
+            AudioError: if the recording cannot be opened, or states more than is allowed.
+        """
+        if self._array is not None:
+            samples, rate_hz = self._array
+            self._state("array", _Layout(rate_hz, samples.shape[1]), len(samples) / rate_hz)
+            self._source = self._from_array(samples, rate_hz)
+        elif plain := plain_wav(self._file):
+            rate_hz, start, n_samples = plain
+            self._state("pcm_s16le", _Layout(rate_hz, 1), n_samples / rate_hz)
+            self._source = self._from_plain_wav(rate_hz, start, n_samples)
+        else:
+            container = _container(self._file)
+            stream = _audio_stream(container)
+            context = stream.codec_context
+            guess_s = float(container.duration / av.time_base) if container.duration else 0.0
+            layout = _Layout(context.sample_rate, context.channels)
+            self._state(context.codec.canonical_name, layout, _stated_s(container, stream), guess_s)
+            self._source = self._from_ffmpeg(container, stream)
+        return self._stated
 
     def windows(self) -> Iterator[Window]:
         """The recording in windows of 30 s.
@@ -168,12 +206,12 @@ class AudioReader:
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for inexact writers.
-        short = self._stated_s is not None and self._decoded_s < 0.9 * self._stated_s - 0.5
+        short = self._decoded_s < 0.9 * self._stated_s - 0.5
         return Audio(
             duration_s=round(self._decoded_s, 3),
             sample_rate_hz=self._layout.rate_hz,
             channels=self._layout.channels,
-            codec=self._codec,
+            codec=self._stated.codec,
             analysed_s=round(self._decoded_s, 3),
             damaged=self._bad_packets > 0 or self._bad_values or short,
         )
@@ -181,15 +219,17 @@ class AudioReader:
     def _blocks(self) -> Iterator[Samples]:
         """Mono blocks at 22,050 Hz."""
         try:
-            for layout, blocks in itertools.groupby(self._source_blocks(), key=lambda block: block[0]):
+            if self._source is None:
+                self.open()
+            for layout, blocks in itertools.groupby(self._source or (), key=lambda block: block[0]):
                 self._layout = self._layout or layout
                 resampler = None
                 if layout.rate_hz != SAMPLE_RATE_HZ:
                     resampler = soxr.ResampleStream(layout.rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
                 for _, mono in blocks:
                     self._decoded_s += len(mono) / layout.rate_hz
-                    if self._max_duration_s is not None and self._decoded_s > self._max_duration_s:
-                        raise _too_long(self._max_duration_s)
+                    self._values += len(mono) * layout.channels
+                    self._check(self._decoded_s, self._values)
                     yield mono if resampler is None else resampler.resample_chunk(mono)
                 if resampler is not None:
                     yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
@@ -197,15 +237,8 @@ class AudioReader:
             if self._owned:
                 self._file.close()
 
-    def _source_blocks(self) -> Iterator[tuple[_Layout, Samples]]:
-        """Mono blocks at the source's own rate."""
-        if self._array is not None:
-            return self._from_array(*self._array)
-        return self._from_plain_wav(*plain) if (plain := plain_wav(self._file)) else self._from_ffmpeg()
-
     def _from_array(self, samples: NDArray[Any], rate_hz: int) -> Iterator[tuple[_Layout, Samples]]:
         """Samples of shape (n, channels)."""
-        self._state("array", len(samples) / rate_hz)
         layout = _Layout(rate_hz, samples.shape[1])
         for first in range(0, len(samples), BLOCK_SAMPLES):
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
@@ -213,17 +246,14 @@ class AudioReader:
             yield layout, self._without_invalid(_scaled(mean, samples.dtype))
 
     def _from_plain_wav(self, rate_hz: int, start: int, n_samples: int) -> Iterator[tuple[_Layout, Samples]]:
-        self._state("pcm_s16le", n_samples / rate_hz)
         layout = _Layout(rate_hz, 1)
         self._file.seek(start)
         for first in range(0, n_samples, BLOCK_SAMPLES):
             content = self._file.read(2 * min(BLOCK_SAMPLES, n_samples - first))
             yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), np.dtype(np.int16))
 
-    def _from_ffmpeg(self) -> Iterator[tuple[_Layout, Samples]]:
-        with _container(self._file) as container:
-            stream = _audio_stream(container)
-            self._state(stream.codec_context.codec.canonical_name, _stated_s(container, stream))
+    def _from_ffmpeg(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, Samples]]:
+        with container:
             done = 0
             try:
                 for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
@@ -249,13 +279,15 @@ class AudioReader:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError:  # not every OSError: a disk that fails is no fault of the recording
+            except av.error.FFmpegError as error:  # not every OSError: a disk that fails is no fault of the recording
+                _raise_memory_error(error)
                 self._bad_packets += 1
                 return
             self._packets += 1
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                _raise_memory_error(error)
                 self._bad_packets += 1
                 if self._bad_packets > 50 and self._bad_packets > self._packets / 2:
                     raise AudioError("corrupt", "More than half of it is broken. Save or download it again.") from None
@@ -266,11 +298,22 @@ class AudioReader:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
 
-    def _state(self, codec: str, stated_s: float | None) -> None:
-        """Notes what the file states about itself."""
-        self._codec, self._stated_s = codec, stated_s
-        if (stated_s or 0) > 1.1 * (self._max_duration_s or math.inf):
-            raise _too_long(self._max_duration_s or 0)
+    def _state(self, codec: str, layout: _Layout, stated_s: float, guess_s: float = 0.0) -> None:
+        """Notes what the file states about itself, and refuses what states too much."""
+        self._stated = Stated(codec, *layout, stated_s or guess_s)
+        self._stated_s = stated_s
+        # A tenth is left for inexact writers; what is decoded is counted exactly.
+        self._check(stated_s / 1.1, stated_s / 1.1 * layout.rate_hz * layout.channels)
+
+    def _check(self, duration_s: float, n_values: float) -> None:
+        """Enforces both limits on length."""
+        longest_s = self._max_duration_s
+        if duration_s > longest_s:
+            detail = f"It lasts longer than the {longest_s:g} s allowed here."
+            raise AudioError("too_long", f"{detail} Send a part of it, or use an upload.")
+        if n_values > longest_s * MAX_VALUES_PER_S:
+            detail = f"It has more than {longest_s * MAX_VALUES_PER_S:.0f} sample values, all channels together."
+            raise AudioError("too_complex", f"{detail} Save it with fewer channels or at a lower rate.")
 
     def _without_invalid(self, mono: Samples) -> Samples:
         """Turns values that no recording has into silence, so that one of them does not spoil a window."""
@@ -283,7 +326,7 @@ class AudioReader:
     def _too_little(self, n_samples: int) -> AudioError:
         if n_samples == 0:
             return AudioError("corrupt", "Nothing in it can be decoded. Save or download the file again.")
-        if self._bad_packets or (self._stated_s or 0) > MIN_DURATION_S:
+        if self._bad_packets or self._stated_s > MIN_DURATION_S:
             return AudioError("corrupt", "Less than a second of it can be decoded. Save or download the file again.")
         return AudioError(
             "too_short",
@@ -318,7 +361,8 @@ def plain_wav(file: BinaryIO) -> tuple[int, int, int] | None:
     return (rate_hz, start, n_bytes // 2) if plain and allowed else None
 
 
-def _open(source: Any) -> BinaryIO:
+def open_source(source: Any) -> BinaryIO:
+    """The source as an open file. Raises OSError, and TypeError for a source of another type."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     if isinstance(source, str | Path):
@@ -359,18 +403,22 @@ def _container(file: BinaryIO) -> InputContainer:
     head = file.read(16)
     if not head:
         raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
-    stated = mp4.stated_samples(file)
-    if stated is None or stated > MOST_STATED_SAMPLES:
-        raise AudioError("corrupt", "Its tables state more than a recording can hold. Save or download it again.")
     file.seek(0)
     try:
         return av.open(file, "r", container_options=DEMUXER_OPTIONS, io_open=_refuse)
-    except (av.error.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError) as error:
+        _raise_memory_error(error)
         if any(head[at:].startswith(magic) for at, magic in MAGIC):
             raise AudioError(
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
             ) from None
         raise AudioError("unsupported_format", FORMATS_HINT) from None
+
+
+def _raise_memory_error(error: Exception) -> None:
+    """Raises MemoryError if FFmpeg ran out of memory, which need not be the recording's fault."""
+    if isinstance(error, MemoryError):
+        raise MemoryError("FFmpeg ran out of memory") from error
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
@@ -387,15 +435,15 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
-def _stated_s(container: InputContainer, stream: AudioStream) -> float | None:
-    """The sound's length as the file states it, in seconds. The container's own may be that of its video."""
+def _stated_s(container: InputContainer, stream: AudioStream) -> float:
+    """The sound's length as the file states it, in seconds, or 0. The container's own may be that of its video."""
     if container.format.name in GUESSED_LENGTH:
-        return None
+        return 0.0
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration and len(container.streams) == 1:
         return float(container.duration / av.time_base)
-    return None
+    return 0.0
 
 
 def _readable(frame: AudioFrame) -> list[AudioFrame]:
@@ -440,9 +488,3 @@ def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
     if dtype.kind in "iu":
         mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
     return mono
-
-
-def _too_long(max_duration_s: float) -> AudioError:
-    return AudioError(
-        "too_long", f"It lasts longer than the {max_duration_s:g} s allowed here. Send a part of it, or use an upload."
-    )

@@ -35,6 +35,7 @@ def joined_frames(
     Raises:
         GraphError: where a packet cannot be decoded, where format, rate or channels change, or where the operating
             system cannot open the file a second time.
+        MemoryError: where FFmpeg runs out of memory.
     """
     with _descriptor(file) as descriptor:
         # By no other protocol: as elsewhere, a recording may not open other files.
@@ -60,6 +61,8 @@ def joined_frames(
                 if isinstance(frame, AudioFrame):
                     begun = True
                     yield frame
+        except av.error.MemoryError:  # packet by packet it would be no better
+            raise MemoryError("FFmpeg ran out of memory") from None
         except av.error.EOFError as error:
             if not begun:
                 raise GraphError from error

@@ -1,0 +1,315 @@
+"""Decoder processes (`tonearm.decoding.decoder`): started, kept for the next recording, limited in time, and replaced.
+
+A recording can at worst end its decoder. Then it is tried once more, in a fresh decoder, so that no other recording and
+no kill from outside decides about it.
+"""
+
+import atexit
+import contextlib
+import io
+import itertools
+import json
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any, BinaryIO, cast
+
+import numpy as np
+
+from tonearm.classification import Audio
+from tonearm.decoding.audio import AudioReader, AudioSource, Stated, Window, open_source, plain_wav
+from tonearm.decoding.decoder import NEXT, SLOT_SAMPLES, SLOTS, STOP
+from tonearm.errors import AudioError, DecoderError
+
+MESSAGE_TIMEOUT_S = 120
+"""For the next message. The decoder's own limit is on processor time, which may be shared by many."""
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
+"""All that a decoder gets of the environment, which may hold keys."""
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+TOO_COMPLEX = "Decoding it takes more memory or time than a recording may take. Save it again as WAV, FLAC or MP3."
+
+
+class _EndedError(Exception):
+    """The decoder has ended; ``cause`` is ``memory``, ``time``, ``crash`` or ``killed``."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class _Decoder:
+    """One process. Raises OSError if it cannot be started."""
+
+    def __init__(self) -> None:
+        self.used = False
+        with _temporary_file() as shared:
+            shared.truncate(SLOTS * SLOT_SAMPLES * np.dtype(np.float32).itemsize)
+            self.slots = np.frombuffer(mmap.mmap(shared.fileno(), 0), np.float32).reshape(SLOTS, SLOT_SAMPLES)
+            self._channel, theirs = socket.socketpair()
+            self._channel.settimeout(MESSAGE_TIMEOUT_S)
+            self._lines = self._channel.makefile("rb")
+            path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
+            environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+            with theirs:
+                descriptors = (theirs.fileno(), shared.fileno())
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tonearm.decoding.decoder", *map(str, descriptors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=environment | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+                    pass_fds=descriptors,
+                )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def request(self, descriptor: int, max_duration_s: float | None) -> None:
+        """Begin a recording. Raises _EndedError."""
+        self.used = True
+        message = json.dumps({"max_duration_s": max_duration_s}).encode()
+        try:
+            socket.send_fds(self._channel, [message], [descriptor])
+        except OSError:
+            raise _EndedError(self._cause()) from None
+
+    def send(self, word: bytes) -> bool:
+        """Send NEXT or STOP; whether that could be done. That a decoder has ended is noticed by `receive`, too."""
+        try:
+            self._channel.sendall(word)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> Any:
+        """The content of the next message. Raises AudioError and _EndedError."""
+        try:
+            line = self._lines.readline()
+        except TimeoutError:
+            raise _EndedError("killed") from None
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise _EndedError(self._cause())
+        ((kind, content),) = json.loads(line).items()
+        if kind == "error":
+            raise AudioError(*content)
+        if kind == "memory":
+            raise _EndedError("memory")
+        return content
+
+    def _cause(self) -> str:
+        """Why the process, which is ending, has ended."""
+        code = self._process.wait()
+        if code == -signal.SIGXCPU:
+            return "time"
+        return "killed" if code < 0 and -code not in CRASHES else "crash"
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._lines.close()
+        self._channel.close()
+
+
+class DecoderPool:
+    """Decoders that wait for the next recording."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._idle: list[_Decoder] = []
+        self._most_idle = 1
+
+    def start(self, n: int) -> None:
+        """Start decoders, so that the first recordings need not wait for it; ``n`` of them stay from now on."""
+        self._most_idle = n
+        for _ in range(n):
+            self.put(_Decoder())
+
+    def take(self, *, fresh: bool = False) -> _Decoder:
+        """A decoder for one recording; a ``fresh`` one has decoded nothing before. Raises OSError."""
+        with self._lock:
+            for decoder in reversed(self._idle):
+                if decoder.alive and not (fresh and decoder.used):
+                    self._idle.remove(decoder)
+                    return decoder
+        return _Decoder()
+
+    def put(self, decoder: _Decoder, *, usable: bool = True) -> None:
+        """Give back a decoder. One that is not ``usable``, as it has not done with its recording, is replaced."""
+        with self._lock:
+            self._idle = [each for each in self._idle if each.alive]
+            if usable and len(self._idle) < self._most_idle:
+                self._idle.append(decoder)
+                return
+            missing = self._most_idle - len(self._idle)
+        decoder.end()
+        if missing > 0:
+            with contextlib.suppress(OSError):  # then the next recording starts one, or says that it cannot
+                self.put(_Decoder())
+
+    def close(self) -> None:
+        """End all that wait."""
+        while self._idle:
+            self._idle.pop().end()
+
+
+POOL = DecoderPool()
+"""The decoders of this process."""
+atexit.register(POOL.close)
+
+
+def _forget_decoders() -> None:
+    POOL.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    # A child made by fork has its parent's sockets, and must not use them.
+    os.register_at_fork(after_in_child=_forget_decoders)
+
+
+class DecoderReader:
+    """As `AudioReader`, by a decoder process. :meth:`close` it.
+
+    Args:
+        file: an open seekable binary file.
+        max_duration_s: as for `AudioReader`.
+
+    What :meth:`open` and :meth:`windows` raise besides: DecoderError; OSError if no process can be started.
+    """
+
+    def __init__(self, file: BinaryIO, *, max_duration_s: float | None = None) -> None:
+        self._file = file
+        self._max_duration_s = max_duration_s
+        self._answers = self._decode()
+        self._stated: Stated | None = None
+        self._windows = 0  # given so far
+        self._audio: Audio | None = None
+
+    def open(self) -> Stated:
+        """As `AudioReader.open`."""
+        if self._stated is None:
+            next(self._answers)
+        return cast("Stated", self._stated)
+
+    def windows(self) -> Iterator[Window]:
+        """As `AudioReader.windows`. A window's samples are valid until the next one is asked for."""
+        self.open()
+        return cast("Iterator[Window]", self._answers)
+
+    def facts(self) -> Audio:
+        """As `AudioReader.facts`."""
+        if self._audio is None:
+            raise ValueError("facts() is for after the windows have been read")
+        return self._audio
+
+    def close(self) -> None:
+        """End what is not finished."""
+        self._answers.close()
+
+    def _decode(self) -> Generator[Window | None]:
+        """None once the recording is open, then the windows."""
+        cause = ""
+        with _descriptor(self._file) as descriptor:
+            for fresh in (False, True):
+                try:
+                    yield from self._try(descriptor, fresh=fresh)
+                except _EndedError as error:
+                    cause = error.cause
+                    if cause == "time":
+                        break
+                else:
+                    return
+        if cause == "killed":
+            raise DecoderError("The process that decodes was ended twice, or made no progress.")
+        if cause == "crash":
+            raise AudioError("corrupt", "It is so broken that it ends the decoder. Save or download it again.")
+        raise AudioError("too_complex", TOO_COMPLEX)
+
+    def _try(self, descriptor: int, *, fresh: bool) -> Generator[Window | None]:
+        """All of it, but for what an earlier try has given already. Raises _EndedError."""
+        decoder, usable = POOL.take(fresh=fresh), False
+        try:
+            decoder.request(descriptor, self._max_duration_s)
+            stated = Stated(**decoder.receive())
+            if self._stated is None:
+                self._stated = stated
+                try:
+                    yield None
+                except GeneratorExit:
+                    usable = decoder.send(STOP)
+                    raise
+            for number in itertools.count():
+                decoder.send(NEXT)
+                answer = decoder.receive()
+                if isinstance(answer, dict):
+                    self._audio = Audio(**answer)
+                    usable = True
+                    return
+                start_s, end_s, n_samples = answer
+                if number == self._windows:
+                    self._windows += 1
+                    yield Window(start_s, end_s, decoder.slots[number % SLOTS, :n_samples])
+        except AudioError:
+            usable = True
+            raise
+        finally:
+            POOL.put(decoder, usable=usable)
+
+
+@contextlib.contextmanager
+def open_reader(source: AudioSource, *, max_duration_s: float | None = None) -> Iterator[AudioReader | DecoderReader]:
+    """The reader for a source: a decoder process, but for arrays and plain WAV files, which need no FFmpeg.
+
+    Windows, which cannot hand an open file to another process in this way, decodes in this process.
+
+    Args and Raises: as for `AudioReader`.
+    """
+    if isinstance(source, tuple):
+        yield AudioReader(source, max_duration_s=max_duration_s)
+        return
+    file = open_source(source)
+    try:
+        if plain_wav(file) is not None or not hasattr(socket, "send_fds"):
+            yield AudioReader(file, max_duration_s=max_duration_s)
+        else:
+            with contextlib.closing(DecoderReader(file, max_duration_s=max_duration_s)) as reader:
+                yield reader
+    finally:
+        if file is not source:
+            file.close()
+
+
+@contextlib.contextmanager
+def _descriptor(file: BinaryIO) -> Iterator[int]:
+    """A descriptor of the file's content: its own if it is a file of the system, else a copy's."""
+    raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
+    if isinstance(raw, io.FileIO):
+        file.seek(0)  # writes what is buffered
+        yield raw.fileno()
+        return
+    with _temporary_file() if isinstance(file, io.BytesIO) else tempfile.TemporaryFile(buffering=0) as copy:
+        if isinstance(file, io.BytesIO):
+            copy.write(file.getbuffer())
+        else:
+            file.seek(0)
+            shutil.copyfileobj(file, copy)
+        yield copy.fileno()
+
+
+def _temporary_file() -> IO[bytes]:
+    """In memory, where the system has such files."""
+    if not hasattr(os, "memfd_create"):
+        return tempfile.TemporaryFile(buffering=0)
+    return os.fdopen(os.memfd_create("tonearm"), "w+b", buffering=0)
