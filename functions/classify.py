@@ -9,7 +9,7 @@ import azure.functions as func
 from werkzeug.http import parse_options_header
 
 from functions import forms, limits, logs
-from functions.concurrency import ConcurrencyLimiter
+from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
 from functions.problems import ProblemError
@@ -20,7 +20,7 @@ from tonearm.errors import AUDIO_ERROR_CODES, AudioError
 DIRECT_ID_PREFIX = "direct-"
 """Ids of results that were only sent in the response."""
 
-_PROBLEMS = (*AUDIO_ERROR_CODES, "bad_request", "busy", "model_unavailable")
+_PROBLEMS = (*AUDIO_ERROR_CODES, "bad_request", "busy", "decoder_unavailable", "model_unavailable")
 
 blueprint = func.Blueprint()
 limiter = ConcurrencyLimiter()
@@ -38,9 +38,10 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     size_bytes = len(req.get_body())
     started_s = time.monotonic()
 
-    def work() -> Classification:
+    def work(turn: Turn) -> Classification:
         longest_s = settings().limits.max_request_duration_s
-        return classifier().classify(read_audio(req), result_id=result_id, max_duration_s=longest_s)
+        audio = read_audio(req)
+        return classifier().classify(audio, result_id=result_id, max_duration_s=longest_s, on_progress=turn.progress)
 
     try:
         limits.check_request_size(size_bytes)

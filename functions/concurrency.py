@@ -1,8 +1,9 @@
-"""How many classifications run at once: one for each core, in the order of the requests; the others wait.
+"""When a recording has its turn: in two lanes, each in the order of arrival, so that none waits behind hours of others.
 
-Too many waiting requests (in number, in bytes, or in seconds until they are done) are refused with ``busy`` and a time
-to come back, so memory and waiting stay bounded. A `ThreadPoolExecutor` keeps the order and runs the work;
-`anyio.CapacityLimiter` does neither, and would be one more package in the function app.
+What a recording costs is estimated from what it states about itself. One of more than a second leaves the short lane,
+which has a thread for each core, and waits in the long one. Where waiting is limited (in number, in bytes, or in
+seconds until it is done), more are refused with ``busy`` and a time to come back. A `ThreadPoolExecutor` keeps the
+order and runs the work; `anyio.CapacityLimiter` does neither, and would be one more package in the function app.
 """
 
 import asyncio
@@ -11,62 +12,161 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Lock
 
 from functions.problems import ProblemError
+from tonearm.classification import Stated
 
 MAX_REQUESTS = 120
 """Requests that run or wait: some seconds of work for one core."""
 MAX_BYTES = 160 * 2**20
 """Of their bodies, together."""
 MAX_WAIT_S = 30
-"""Estimated from recent requests. Clients and proxies give up after about a minute."""
+"""Clients and proxies give up after about a minute."""
 MAX_RETRY_AFTER_S = 60
+SHORT_S = 1.0
+"""The longest that a recording may take in the short lane: twenty minutes of MP3 take longer."""
+TOLERANCE = 3
+"""One that has run for this many times longer leaves it too, whatever it states."""
+# What decoding and classifying cost on a core of 2026, rather too much than too little.
+VALUES_PER_S = 60e6
+AUDIO_S_PER_S = 1_000
+
+
+def cost_s(stated: Stated) -> float:
+    """The estimated seconds of one core for a recording."""
+    values = stated.duration_s * stated.sample_rate_hz * stated.channels
+    return values / VALUES_PER_S + stated.duration_s / AUDIO_S_PER_S
+
+
+class _LongError(Exception):
+    """The work is for the long lane."""
+
+    def __init__(self, cost_s: float) -> None:
+        super().__init__(cost_s)
+        self.cost_s = cost_s
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """A recording's turn in a lane. Work tells it the cost as soon as that is known, and from time to time."""
+
+    size_bytes: int
+    cost_s: float
+    limit_s: float
+    """More than this is not for its lane."""
+    started_s: float | None = None
+
+    def expect(self, cost_s: float) -> None:
+        """Say what the work costs. It may raise, to end work that is not for this lane; then it is called again."""
+        self.cost_s = cost_s
+        if cost_s > self.limit_s:
+            raise _LongError(cost_s)
+
+    def progress(self, stated: Stated, done_s: float) -> None:
+        """`on_progress` of `Classifier.classify`."""
+        if done_s == 0:
+            self.expect(cost_s(stated))
+        elif self.spent_s > TOLERANCE * self.limit_s:
+            raise _LongError(max(cost_s(stated), 2 * self.spent_s))
+
+    @property
+    def spent_s(self) -> float:
+        """How long it has been running."""
+        return 0.0 if self.started_s is None else time.monotonic() - self.started_s
+
+
+class _Lane:
+    """Work in the order of arrival, in some threads."""
+
+    def __init__(self, n_threads: int, limit_s: float) -> None:
+        self._n_threads = n_threads
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="classify")
+        self._limit_s = limit_s
+        self._lock = Lock()
+        self._turns: list[Turn] = []
+        self._mean_s = 0.1
+        self._slowness = 1.0  # of this machine: seconds for each estimated one
+
+    @property
+    def turns(self) -> list[Turn]:
+        """All that run or wait."""
+        with self._lock:
+            return list(self._turns)
+
+    @property
+    def wait_s(self) -> float:
+        """Estimated time until all of them are done."""
+        left_s = sum(max(turn.cost_s * self._slowness - turn.spent_s, 0) for turn in self.turns)
+        return left_s / self._n_threads
+
+    async def run[Answer](self, work: Callable[[Turn], Answer], size_bytes: int, cost_s: float | None) -> Answer:
+        """Run work when its turn has come. Raises what it raises."""
+        turn = Turn(size_bytes, self._mean_s / self._slowness if cost_s is None else cost_s, self._limit_s)
+        with self._lock:
+            self._turns.append(turn)
+        running = self._threads.submit(self._timed, work, turn)
+        # When the work is done or was never begun, not when its caller stops waiting for it.
+        running.add_done_callback(lambda _done: self._remove(turn))
+        return await asyncio.wrap_future(running)
+
+    def _timed[Answer](self, work: Callable[[Turn], Answer], turn: Turn) -> Answer:
+        turn.started_s = time.monotonic()
+        answer = work(turn)
+        with self._lock:
+            self._mean_s += 0.1 * (turn.spent_s - self._mean_s)
+            if turn.cost_s > 0:
+                self._slowness += 0.1 * (turn.spent_s / turn.cost_s - self._slowness)
+        return answer
+
+    def _remove(self, turn: Turn) -> None:
+        with self._lock:
+            self._turns.remove(turn)
 
 
 class ConcurrencyLimiter:
-    """Runs work in ``n_threads`` threads, by default one for each core, and refuses more than can wait."""
+    """Both lanes.
 
-    def __init__(self, n_threads: int | None = None, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES):
-        self._n_threads = n_threads or os.process_cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="classify")
+    Args:
+        n_threads: of the short lane; by default one for each core. The long lane has one less, but at least one.
+        max_requests: how many may run or wait; None: nothing is refused.
+        max_bytes: how many bytes they may hold together.
+    """
+
+    def __init__(
+        self, n_threads: int | None = None, max_requests: int | None = MAX_REQUESTS, max_bytes: int = MAX_BYTES
+    ) -> None:
+        n_threads = n_threads or os.process_cpu_count() or 1
+        self._short = _Lane(n_threads, SHORT_S)
+        self._long = _Lane(max(n_threads - 1, 1), math.inf)
         self._max_requests, self._max_bytes = max_requests, max_bytes
-        self._lock = Lock()
-        self._requests = self._bytes = 0
-        self._mean_s = 0.1
 
-    async def run[Answer](self, work: Callable[[], Answer], size_bytes: int) -> Answer:
+    async def run[Answer](self, work: Callable[[Turn], Answer], size_bytes: int) -> Answer:
         """Run ``work``, which takes ``size_bytes`` of memory from now until it is done, when its turn has come.
 
         Raises:
             ProblemError: ``busy``, at once: too much is waiting. Otherwise what ``work`` raises.
         """
-        with self._lock:
-            wait_s = self._requests * self._mean_s / self._n_threads
-            too_many = self._requests >= self._max_requests or self._bytes + size_bytes > self._max_bytes
-            # When nothing is waiting, a single request may exceed the limits.
-            if self._requests and (too_many or wait_s > MAX_WAIT_S):
-                raise ProblemError(
-                    "busy",
-                    "Too many recordings are waiting. Send it again after the seconds in Retry-After.",
-                    retry_after_s=min(max(math.ceil(wait_s), 1), MAX_RETRY_AFTER_S),
-                )
-            self._requests += 1
-            self._bytes += size_bytes
-        running = self._threads.submit(self._timed, work)
-        # When the work is done or was never begun, not when its caller stops waiting for it.
-        running.add_done_callback(lambda _done: self._release(size_bytes))
-        return await asyncio.wrap_future(running)
-
-    def _timed[Answer](self, work: Callable[[], Answer]) -> Answer:
-        started_s = time.monotonic()
+        self._check(self._short, size_bytes)
         try:
-            return work()
-        finally:
-            with self._lock:
-                self._mean_s += 0.1 * (time.monotonic() - started_s - self._mean_s)
+            return await self._short.run(work, size_bytes, None)
+        except _LongError as error:
+            long_s = error.cost_s
+        self._check(self._long, size_bytes)
+        return await self._long.run(work, size_bytes, long_s)
 
-    def _release(self, size_bytes: int) -> None:
-        with self._lock:
-            self._requests -= 1
-            self._bytes -= size_bytes
+    def _check(self, lane: _Lane, size_bytes: int) -> None:
+        turns = self._short.turns + self._long.turns
+        # When nothing is waiting, a single request may exceed the limits.
+        if self._max_requests is None or not turns:
+            return
+        wait_s = lane.wait_s
+        too_many = len(turns) >= self._max_requests
+        too_large = sum(turn.size_bytes for turn in turns) + size_bytes > self._max_bytes
+        if too_many or too_large or wait_s > MAX_WAIT_S:
+            raise ProblemError(
+                "busy",
+                "Too many recordings are waiting. Send it again after the seconds in Retry-After.",
+                retry_after_s=min(max(math.ceil(wait_s), 1), MAX_RETRY_AFTER_S),
+            )

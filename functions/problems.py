@@ -9,7 +9,7 @@ import azure.functions as func
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from functions import logs
-from tonearm.errors import TITLES, AudioError, AudioErrorCode, ModelError
+from tonearm.errors import TITLES, AudioError, AudioErrorCode, DecoderError, ModelError
 
 _AUDIO_STATUS: dict[AudioErrorCode, int] = {"empty": 400, "too_large": 413, "unsupported_format": 415}
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -23,6 +23,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "busy": (503, "Too many recordings at once"),
     "storage_unavailable": (503, "Storage cannot be reached"),
     "model_unavailable": (503, "The models cannot be loaded"),
+    DecoderError.code: (503, DecoderError.title),
     "internal": (500, "An error in the service"),
     **{code: (_AUDIO_STATUS.get(code, 422), title) for code, title in TITLES.items()},
 }
@@ -67,6 +68,9 @@ def problem_response(error: Exception, function: str) -> func.HttpResponse:
     if isinstance(error, ModelError):
         logs.failure("model_unavailable", error, function=function)
         return _response("model_unavailable", "The models of this installation cannot be loaded; its log says why.")
+    if isinstance(error, DecoderError):
+        logs.failure("decoder_unavailable", error, function=function)
+        return _response(error.code, "Nothing is wrong with the recording. Try again in a few seconds.", 5)
     if is_storage_unavailable(error):
         # No trace: each request logs this until storage is back, and the call's origin explains nothing.
         reason = logs.without_secrets(str(error))

@@ -10,6 +10,7 @@ import json
 import logging
 import tempfile
 import time
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ from azure.storage.blob import BlobProperties, BlobType
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
 from functions import limits, logs, result_store, storage
+from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
@@ -30,10 +32,14 @@ POISON_QUEUE = "webjobs-blobtrigger-poison"
 
 _MAX_TRIES = 5
 _SMALL_BYTES = 4 * 2**20
+_BYTES_PER_S = 128 * 2**20
+"""An upload of more waits for the long lane before it is read. Others state their length only once they are."""
 _ASSUMED_CURRENT_S = 1.0
 """For this long after it was opened, a small upload is taken to be unchanged."""
 
 blueprint = func.Blueprint()
+limiter = ConcurrencyLimiter(max_requests=None)
+"""The host limits how many uploads wait (``maxDegreeOfParallelism`` in host.json)."""
 
 
 class BlobReference(SdkType):  # type: ignore[misc]
@@ -68,7 +74,7 @@ class _DeletedError(Exception):
 
 @blueprint.function_name("answer_upload")
 @blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
-def answer_upload(blob: BlobReference) -> None:
+async def answer_upload(blob: BlobReference) -> None:
     """Classify an upload and write its result, unless it has one.
 
     Audio that cannot be classified gets a failed result. Other errors (storage, memory, models) are raised: the host
@@ -83,7 +89,7 @@ def answer_upload(blob: BlobReference) -> None:
         return
     for _ in range(_MAX_TRIES):
         try:
-            _process_version(result_id)
+            await limiter.run(partial(_process_version, result_id), 0)
         except _DeletedError:
             logs.event("upload_gone", result_id=result_id)
             return
@@ -95,7 +101,7 @@ def answer_upload(blob: BlobReference) -> None:
     raise RuntimeError(f"The upload was replaced {_MAX_TRIES} times while it was being processed.")
 
 
-def _process_version(result_id: str) -> None:
+def _process_version(result_id: str, turn: Turn) -> None:
     """Classify the current version of an upload. Raises _ReplacedError or _DeletedError if it is current no more."""
     started_s = time.monotonic()
     try:
@@ -110,9 +116,10 @@ def _process_version(result_id: str) -> None:
     if stored is not None and stored.is_final_for(upload.etag):
         logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
         return
+    turn.expect(upload.size_bytes / _BYTES_PER_S)
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
     with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
-        result, preview = _classify(result_id, upload, file)
+        result, preview = _classify(result_id, upload, file, turn)
     if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)
     written = result_store.write(result, preview, source_etag=upload.etag, replaces=stored)
@@ -123,7 +130,9 @@ def _process_version(result_id: str) -> None:
     logs.event("upload_answered" if written else "upload_answered_elsewhere", result_id=result_id, **facts)
 
 
-def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple[Result, PreviewSpectrogram | None]:
+def _classify(
+    result_id: str, upload: storage.OpenBlob, file: BinaryIO, turn: Turn
+) -> tuple[Result, PreviewSpectrogram | None]:
     """Read an upload into an empty file and classify it. A failed result has no preview spectrogram."""
     loaded = classifier()
     # Imported here, as it imports NumPy: the functions that compute nothing start without it.
@@ -138,7 +147,9 @@ def _classify(result_id: str, upload: storage.OpenBlob, file: BinaryIO) -> tuple
         file.writelines(upload.chunks)
         file.seek(0)
         longest_s = settings().limits.max_duration_s
-        result = loaded.classify(file, result_id=result_id, max_duration_s=longest_s, preview=builder)
+        result = loaded.classify(
+            file, result_id=result_id, max_duration_s=longest_s, preview=builder, on_progress=turn.progress
+        )
     except AudioError as error:
         problem = Problem(code=error.code, title=error.title, detail=error.detail)
         return Failure(id=result_id, problem=problem, model_version=loaded.model_version), None

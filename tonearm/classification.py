@@ -14,6 +14,17 @@ Probabilities = dict[Genre, float]
 SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a recording states about itself before it is decoded; it may be wrong. Unknown figures are 0."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_s: float
+    """Where the format states none, FFmpeg's guess."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audio:
     """What was decoded. ``analysed_s`` is how much of ``duration_s`` was classified: all but silent windows."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tonearm import ensemble, manifest
-from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment
+from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment, Stated
 from tonearm.constants import GENRES
-from tonearm.decoding.audio import AudioSource, Stated, Window
+from tonearm.decoding.audio import AudioSource, Window
 from tonearm.decoding.decoder_pool import open_reader
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
@@ -135,8 +135,8 @@ class Classifier:
 
         Raises:
             AudioError: if there is nothing to classify; its ``code`` says why.
-            DecoderError: if the process that decodes was ended twice by something else than the recording.
-            OSError: if the file cannot be read, or no process can be started.
+            DecoderError: if the process that decodes cannot be started, or was ended twice but not by the recording.
+            OSError: if the file cannot be read.
             TypeError: if the source or its samples are of another type.
             ValueError: if samples or sample rate are out of range.
         """
@@ -236,7 +236,7 @@ def classify(
 
     Raises:
         AudioError: if there is nothing to classify; its ``code`` says why.
-        DecoderError: if the process that decodes was ended twice by something else than the recording.
+        DecoderError: if the process that decodes cannot be started, or was ended twice but not by the recording.
         ModelError: if the model's files are missing or damaged.
         OSError: if the file cannot be read.
         TypeError: if the source or its samples are of another type.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tonearm.classification import Classification, Failure, Mode, Problem, Result
 from tonearm.constants import GENRES
-from tonearm.errors import AudioError, ModelError
+from tonearm.errors import AudioError, DecoderError, ModelError
 
 if TYPE_CHECKING:
     from tonearm.classifier import Classifier
@@ -112,8 +112,10 @@ def _classify(options: argparse.Namespace) -> int:
         return _cannot_start("no audio found in the folders given")
     # Imported here: it takes a second, which --help and typing errors need not wait for.
     from tonearm.classifier import Classifier
+    from tonearm.decoding.decoder_pool import POOL
 
     try:
+        POOL.start(1)  # it starts while the models load
         mode: Mode = "fast" if options.fast else "accurate"
         classifier = Classifier.load(options.model, mode=mode, threads=_cpu_count())
     except ModelError as error:
@@ -169,8 +171,8 @@ def classify_file(classifier: "Classifier", file: Path) -> Result:
     """The result for ``file``, whose id is its path as given. A file that cannot be read fails as ``unreadable``."""
     try:
         return classifier.classify(file, result_id=str(file))
-    except AudioError as error:
-        problem = Problem(code=error.code, title=error.title, detail=error.detail)
+    except (AudioError, DecoderError) as error:
+        problem = Problem(code=error.code, title=error.title, detail=getattr(error, "detail", str(error)))
     except OSError as error:
         detail = f"{error.strerror or 'It cannot be opened'}. Check the path and its permissions."
         problem = Problem(code="unreadable", title="The file cannot be read", detail=detail)

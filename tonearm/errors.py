@@ -46,7 +46,13 @@ class AudioError(TonearmError):
 
 
 class DecoderError(TonearmError):
-    """The process that decoded the recording was ended from outside, or made no progress. Trying again may help."""
+    """The process that decodes cannot be started, was ended from outside, or made no progress. Trying again may help.
+
+    ``code`` and ``title`` are as those of `AudioError`.
+    """
+
+    code = "decoder_unavailable"
+    title = "It cannot be decoded at the moment"
 
 
 class ModelError(TonearmError):

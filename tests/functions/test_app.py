@@ -53,7 +53,7 @@ def test_host_settings(host: dict[str, Any]) -> None:
     assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
     assert host["extensions"]["http"] == {"routePrefix": "api", "maxOutstandingRequests": 128}
     assert host["extensions"]["http"]["maxOutstandingRequests"] >= MAX_REQUESTS  # the app's own answer comes first
-    assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 4, "poisonBlobThreshold": 5}
+    assert host["extensions"]["blobs"] == {"maxDegreeOfParallelism": 16, "poisonBlobThreshold": 5}
     # The poison queue's messages are the host's own, which are base64.
     assert host["extensions"]["queues"]["messageEncoding"] == "base64"
 

@@ -1,16 +1,19 @@
-"""Order and limits of waiting requests, and that they are counted until they are done."""
+"""Order, lanes and limits of waiting requests, and that they are counted until they are done."""
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
-from functions import classify
-from functions.concurrency import MAX_REQUESTS, MAX_RETRY_AFTER_S, ConcurrencyLimiter
+from functions import classify, concurrency
+from functions.concurrency import MAX_REQUESTS, MAX_RETRY_AFTER_S, ConcurrencyLimiter, Turn, cost_s
 from functions.problems import ProblemError
 from tests.functions.client import Client, wav
 from tests.functions.conftest import Events
+from tonearm.classification import Stated
 
 
 class Gate:
@@ -20,8 +23,9 @@ class Gate:
         self.opened = threading.Event()
         self.begun: list[int] = []
 
-    def work(self, number: int) -> Callable[[], int]:
-        def wait() -> int:
+    def work(self, number: int, cost_s: float = 0.1) -> Callable[[Turn], int]:
+        def wait(turn: Turn) -> int:
+            turn.expect(cost_s)
             self.begun.append(number)
             assert self.opened.wait(30)
             return number
@@ -67,24 +71,84 @@ def test_too_many_requests_or_bytes_are_refused(limits: dict[str, int]) -> None:
     asyncio.run(many())
 
 
-def test_slow_requests_lower_the_number_that_may_wait() -> None:
+def test_what_waits_is_estimated() -> None:
+    """Of recordings that are not open yet by those before; of the others by what they state."""
+
     async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
-        limiter._mean_s = 10
-        tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(7)]
-        await begun(gate, 2)
+        limiter._short._mean_s = 10
+        tasks = [asyncio.create_task(limiter.run(gate.work(number, 10), 1)) for number in range(2)]
+        await begun(gate, 1)  # the long lane has one thread
+        await asyncio.sleep(0.05)
+        assert limiter._long.wait_s == pytest.approx(20, abs=1)
+        assert limiter._short.wait_s == 0
+        tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(8)]
+        await begun(gate, 3)
+        assert limiter._short.wait_s == pytest.approx((2 * 0.1 + 6 * 10) / 2, abs=1)
         with pytest.raises(ProblemError) as caught:
             await limiter.run(gate.work(9), 1)
-        assert (caught.value.code, caught.value.retry_after_s) == ("busy", 35)
+        assert (caught.value.code, caught.value.retry_after_s) == ("busy", pytest.approx(30, abs=1))
         gate.opened.set()
-        assert await asyncio.gather(*tasks) == list(range(7))
+        await asyncio.gather(*tasks)
 
     asyncio.run(many())
 
 
+def test_short_recordings_do_not_wait_for_long_ones() -> None:
+    async def many() -> list[int]:
+        limiter, gate, short = ConcurrencyLimiter(n_threads=1), Gate(), Gate()
+        short.opened.set()
+        tasks = [asyncio.create_task(limiter.run(gate.work(number, 2), 1)) for number in range(5)]
+        await begun(gate, 1)
+        assert await limiter.run(short.work(7), 1) == 7
+        gate.opened.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(many()) == list(range(5))
+
+
+def test_long_recordings_are_refused_by_their_own_lane() -> None:
+    async def many() -> None:
+        limiter, gate, short = ConcurrencyLimiter(n_threads=1), Gate(), Gate()
+        short.opened.set()
+        tasks = [asyncio.create_task(limiter.run(gate.work(number, 20), 1)) for number in range(2)]
+        await begun(gate, 1)
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError) as caught:
+            await limiter.run(gate.work(9, 20), 1)
+        assert caught.value.retry_after_s == pytest.approx(40, abs=1)
+        assert await limiter.run(short.work(7), 1) == 7
+        gate.opened.set()
+        assert await asyncio.gather(*tasks) == [0, 1]
+
+    asyncio.run(many())
+
+
+def test_a_recording_that_states_too_little_leaves_the_short_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "SHORT_S", 0.01)
+    stated = Stated("mp3", 44_100, 2, 0.001)
+    begun_in: list[float] = []
+
+    def work(turn: Turn) -> str:
+        turn.progress(stated, 0)
+        begun_in.append(turn.limit_s)
+        time.sleep(0.05)
+        turn.progress(stated, 30)
+        return "done"
+
+    assert asyncio.run(ConcurrencyLimiter(n_threads=1).run(work, 1)) == "done"
+    assert begun_in == [0.01, math.inf]
+
+
+def test_the_estimate() -> None:
+    assert cost_s(Stated("mp3", 44_100, 2, 30)) < 0.1
+    assert cost_s(Stated("flac", 655_350, 8, 880)) > 60
+    assert cost_s(Stated("", 0, 0, 0)) == 0
+
+
 def test_a_single_request_may_exceed_the_limits() -> None:
     limiter = ConcurrencyLimiter(n_threads=1, max_bytes=10)
-    assert asyncio.run(limiter.run(lambda: "done", 1_000)) == "done"
+    assert asyncio.run(limiter.run(lambda _turn: "done", 1_000)) == "done"
 
 
 def test_failed_and_cancelled_work_is_released() -> None:
@@ -92,7 +156,7 @@ def test_failed_and_cancelled_work_is_released() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=1, max_requests=2), Gate()
         for _ in range(5):
             with pytest.raises(ZeroDivisionError):
-                await limiter.run(lambda: 1 // 0, 1)
+                await limiter.run(lambda _turn: 1 // 0, 1)
         tasks = [asyncio.create_task(limiter.run(gate.work(number), 1)) for number in range(2)]
         await begun(gate, 1)
         for task in tasks:
@@ -111,13 +175,13 @@ def test_failed_and_cancelled_work_is_released() -> None:
 
 def test_a_busy_app_answers_retry_after(client: Client, monkeypatch: pytest.MonkeyPatch, events: Events) -> None:
     full = ConcurrencyLimiter(n_threads=1, max_requests=1)
-    full._requests = 1
+    full._short._turns.append(Turn(1, 0.1, 1.0))
     monkeypatch.setattr(classify, "limiter", full)
     answer = client.classify(wav())
     assert (answer.status, answer.code) == (503, "busy")
     assert int(answer.headers["retry-after"]) >= 1
     assert events()[-1]["event"] == "classify_busy"
-    full._requests = 0
+    full._short._turns.clear()
     assert client.classify(wav()).status == 200
 
 

@@ -27,7 +27,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import ArrayLike, NDArray
 
-from tonearm.classification import Audio
+from tonearm.classification import Audio, Stated
 from tonearm.constants import (
     FORMATS,
     MIN_DURATION_S,
@@ -98,17 +98,6 @@ class Window:
 class _Layout(NamedTuple):
     rate_hz: int
     channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What a recording states about itself before it is decoded; it may be wrong. Unknown figures are 0."""
-
-    codec: str
-    sample_rate_hz: int
-    channels: int
-    duration_s: float
-    """Where the format states none, FFmpeg's guess."""
 
 
 class AudioReader:

@@ -24,8 +24,8 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from tonearm.classification import Audio
-from tonearm.decoding.audio import AudioReader, AudioSource, Stated, Window, open_source, plain_wav
+from tonearm.classification import Audio, Stated
+from tonearm.decoding.audio import AudioReader, AudioSource, Window, open_source, plain_wav
 from tonearm.decoding.decoder import NEXT, SLOT_SAMPLES, SLOTS, STOP
 from tonearm.errors import AudioError, DecoderError
 
@@ -134,17 +134,21 @@ class DecoderPool:
     def start(self, n: int) -> None:
         """Start decoders, so that the first recordings need not wait for it; ``n`` of them stay from now on."""
         self._most_idle = n
-        for _ in range(n):
-            self.put(_Decoder())
+        with contextlib.suppress(OSError):  # then the next recording starts one, or says that it cannot
+            for _ in range(n - len(self._idle)):
+                self.put(_Decoder())
 
     def take(self, *, fresh: bool = False) -> _Decoder:
-        """A decoder for one recording; a ``fresh`` one has decoded nothing before. Raises OSError."""
+        """A decoder for one recording; a ``fresh`` one has decoded nothing before. Raises DecoderError."""
         with self._lock:
             for decoder in reversed(self._idle):
                 if decoder.alive and not (fresh and decoder.used):
                     self._idle.remove(decoder)
                     return decoder
-        return _Decoder()
+        try:
+            return _Decoder()
+        except OSError as error:
+            raise DecoderError(f"No process to decode it can be started: {error.strerror}.") from error
 
     def put(self, decoder: _Decoder, *, usable: bool = True) -> None:
         """Give back a decoder. One that is not ``usable``, as it has not done with its recording, is replaced."""
@@ -156,8 +160,7 @@ class DecoderPool:
             missing = self._most_idle - len(self._idle)
         decoder.end()
         if missing > 0:
-            with contextlib.suppress(OSError):  # then the next recording starts one, or says that it cannot
-                self.put(_Decoder())
+            self.start(self._most_idle)
 
     def close(self) -> None:
         """End all that wait."""
@@ -186,7 +189,7 @@ class DecoderReader:
         file: an open seekable binary file.
         max_duration_s: as for `AudioReader`.
 
-    What :meth:`open` and :meth:`windows` raise besides: DecoderError; OSError if no process can be started.
+    :meth:`open` and :meth:`windows` raise DecoderError, too.
     """
 
     def __init__(self, file: BinaryIO, *, max_duration_s: float | None = None) -> None:
@@ -232,7 +235,7 @@ class DecoderReader:
                 else:
                     return
         if cause == "killed":
-            raise DecoderError("The process that decodes was ended twice, or made no progress.")
+            raise DecoderError("The process that decodes it was ended twice, or made no progress.")
         if cause == "crash":
             raise AudioError("corrupt", "It is so broken that it ends the decoder. Save or download it again.")
         raise AudioError("too_complex", TOO_COMPLEX)
