@@ -3,6 +3,7 @@
 ``tests/frontend/test_workarounds.py`` fails when one is no longer needed.
 """
 
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -28,11 +29,19 @@ def page_routes(url_paths: Iterable[str]) -> list[Route]:
     return [Route(make_url_path(base, url_path), _index, methods=["GET"]) for url_path in url_paths]
 
 
+def inline_scripts() -> list[str]:
+    """The texts of the scripts inside the HTML of all pages. A policy for the content needs them."""
+    return re.findall(r"<script>(.*?)</script>", _index_html(), re.DOTALL)
+
+
 async def _index(_request: Request) -> HTMLResponse:
-    index = (Path(st.__file__).parent / "static" / "index.html").read_text()
     # The page names the scripts of one version of Streamlit, so a browser must not cache it.
-    headers = {"Cache-Control": "no-cache"}
-    return HTMLResponse(index.replace("<head>", f"<head>{BASE_URL_SCRIPT}", 1), headers=headers)
+    return HTMLResponse(_index_html(), headers={"Cache-Control": "no-cache"})
+
+
+def _index_html() -> str:
+    index = (Path(st.__file__).parent / "static" / "index.html").read_text()
+    return index.replace("<head>", f"<head>{BASE_URL_SCRIPT}", 1)
 
 
 @st.fragment(run_every=3600)

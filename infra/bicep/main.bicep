@@ -94,6 +94,9 @@ param allowedOrigins array = []
 @minValue(1)
 param resultWaitS int = 600
 
+@description('Names of the web page of your own, such as music.example. It answers to no others.')
+param webHostNames array = []
+
 @description('Fewest instances of the web page.')
 @minValue(1)
 @maxValue(10)
@@ -318,6 +321,7 @@ module web 'modules/web-app.bicep' = {
     apiUrl: liveColour == 'blue' ? blue.outputs.appUrl : green.outputs.appUrl
     apiKeySecretUri: '${vault.outputs.vaultUri}secrets/function-key-${liveColour}'
     resultWaitS: resultWaitS
+    hostNames: webHostNames
     minimumInstances: webMinimumInstances
     maximumInstances: webMaximumInstances
     subnetId: privateNetworking ? network!.outputs.webSubnetId : ''

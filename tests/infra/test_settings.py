@@ -24,7 +24,7 @@ def test_what_the_code_reads_is_found() -> None:
     functions, _ = code.settings_read(REPOSITORY, "functions")
     assert {"TONEARM_MODEL", "TONEARM_BLOB_SOURCE", "AzureWebJobsStorage__blobServiceUri"} <= functions.keys()
     frontend, _ = code.settings_read(REPOSITORY, "frontend")
-    assert set(frontend) == {"TONEARM_API_URL", "TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S"}
+    assert set(frontend) == {"TONEARM_ALLOWED_HOSTS", "TONEARM_API_URL", "TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ param apiKeySecretUri string
 @minValue(1)
 param resultWaitS int
 
+@description('Names of the page besides those that App Service gives it.')
+param hostNames array
+
 @description('Fewest instances.')
 @minValue(1)
 param minimumInstances int
@@ -46,6 +49,10 @@ var settings = {
   TONEARM_API_URL: apiUrl
   TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
   TONEARM_RESULT_WAIT_S: string(resultWaitS)
+  TONEARM_ALLOWED_HOSTS: join(concat([
+    app.properties.defaultHostName
+    staging.properties.defaultHostName
+  ], hostNames), ',')
   PYTHONPATH: '/home/site/wwwroot/.python_packages/lib/site-packages'
   SCM_DO_BUILD_DURING_DEPLOYMENT: 'false'
 }
