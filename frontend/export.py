@@ -6,13 +6,19 @@ CSV is UTF-8 with a byte order mark, without which spreadsheets misread letters.
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from frontend.api_types import Classification, ModelAnswer, Result
 from frontend.batch import Entry
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+# As in tonearm/terminal.py: what moves a terminal's cursor, reverses or hides text; and where a formula may begin, for
+# spreadsheets that take ";" or a tab for the end of a cell, and quotes with it.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
+)
+FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=[;\t]))(?=[\t\r\n"]|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
 COLUMNS = (
     *("file", "state", "reason", "genre", "confidence", "uncertain", "svm", "vgg19", "duration_s", "codec"),
     *("sample_rate_hz", "channels"),
@@ -58,8 +64,11 @@ def results_csv(entries: Sequence[Entry]) -> bytes:
 
 
 def safe_cell[T](value: T) -> T | str:
-    """``value`` with a quote before it where a spreadsheet would take it for a formula: file names are untrusted."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
+    """``value``; a text without terminal controls, and with a quote before each place where a formula may begin.
+
+    File names are untrusted.
+    """
+    return FORMULA.sub("'", UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)) if isinstance(value, str) else value
 
 
 def _row(entry: Entry) -> dict[str, Any]:

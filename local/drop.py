@@ -21,6 +21,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.storage.blob import BlobServiceClient
 
 from local import azurite
+from tonearm.terminal import discard_stdout, printable
 
 POLL_INTERVAL_S = 0.5
 PATIENCE_S = 300.0
@@ -42,10 +43,12 @@ def main() -> int:
             with path.open("rb") as content:
                 put(service, name, content)
         for name, result in results(service, names):
-            print(line(name, result), flush=True)
+            print(printable(line(name, result)), flush=True)
             done += result["status"] == "done"
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
+        if isinstance(error, OSError) and error.filename is None:  # of the output
+            discard_stdout()
         return 2
     except AzureError as error:
         print(f"Storage does not answer; is `make run` running? ({type(error).__name__})", file=sys.stderr)

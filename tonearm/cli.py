@@ -8,14 +8,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tonearm.classification import Classification, Failure, Mode, Problem, Result
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, DecoderError, ModelError
+from tonearm.terminal import csv_cell, discard_stdout, printable
 
 if TYPE_CHECKING:
     from tonearm.classifier import Classifier
@@ -30,6 +32,7 @@ AUDIO_SUFFIXES = frozenset({
 ALL_CLASSIFIED = 0
 SOME_FAILED = 1
 CANNOT_START = 2
+OUTPUT_FAILED = 3
 INTERRUPTED = 130
 READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
 
@@ -43,7 +46,8 @@ are named are always tried, whatever their extension.
 No music at hand? `tonearm sample clip.wav` writes some. Collections to try: GTZAN, on which the models were trained, is
 on Kaggle ("GTZAN Dataset - Music Genre Classification"); FMA is at https://github.com/mdeff/fma.
 
-exit status: 0 all classified, 1 some failed, 2 wrong usage, no audio found or no model, 130 interrupted
+exit status: 0 all classified, 1 some failed, 2 wrong usage, no audio found or no model, 3 the output cannot be written,
+130 interrupted
 """
 
 Writer = Callable[[Path, Result], None]
@@ -52,22 +56,37 @@ Writer = Callable[[Path, Result], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status. ``arguments`` are the process's own by default."""
-    options = _parser().parse_args(arguments)
+    if sys.stdout is None:
+        return _complain("the output cannot be written: it is closed", OUTPUT_FAILED)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names that are no text in the locale's encoding come out as the bytes they are, and do not end the run.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        return int(options.run(options))
+        try:
+            options = _parser().parse_args(arguments)
+            return int(options.run(options))
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more as it ends: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return READER_GONE
+    except OSError as error:
+        if error.filename is not None:  # not of the output, which is open already
+            raise
+        discard_stdout()
+        return _complain(f"the output cannot be written: {error.strerror}", OUTPUT_FAILED)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with a message, which quotes arguments: with ``*`` for arguments, these are names of files."""
+        super().error(printable(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tonearm", description="Names the genre of a recording.")
+    parser = _Parser(prog="tonearm", description="Names the genre of a recording.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tonearm')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     classify = commands.add_parser(
@@ -102,7 +121,7 @@ def _sample(options: argparse.Namespace) -> int:
     except OSError as error:
         return _cannot_start(f"{options.file} cannot be written: {error.strerror}")
     program = "tonearm" if shutil.which("tonearm") else os.path.relpath(sys.argv[0])
-    print(f"Wrote {options.file}. Try: {program} classify {options.file}")
+    print(printable(f"Wrote {options.file}. Try: {program} classify {options.file}"))
     return ALL_CLASSIFIED
 
 
@@ -127,7 +146,7 @@ def _classify(options: argparse.Namespace) -> int:
     for number, file in enumerate(files, 1):
         try:
             if show_progress:
-                _show(f"{number}/{len(files)} {_printable(file)}")
+                _show(f"{number}/{len(files)} {printable(str(file))}")
             result = classify_file(classifier, file)
         finally:
             if show_progress:
@@ -145,8 +164,13 @@ def _cpu_count() -> int:
 
 
 def _cannot_start(reason: str) -> int:
-    print(f"tonearm: {reason}", file=sys.stderr)
-    return CANNOT_START
+    return _complain(reason, CANNOT_START)
+
+
+def _complain(reason: str, status: int) -> int:
+    with suppress(OSError):  # where there is no room for the output, there may be none for this
+        print(printable(f"tonearm: {reason}"), file=sys.stderr)
+    return status
 
 
 def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -181,7 +205,7 @@ def classify_file(classifier: "Classifier", file: Path) -> Result:
 
 def _table(files: Sequence[Path]) -> Writer:
     """For people: aligned columns."""
-    name_columns = min(max(len(_printable(file)) for file in files), MAX_NAME_COLUMNS)
+    name_columns = min(max(len(printable(str(file))) for file in files), MAX_NAME_COLUMNS)
 
     def line(name: str, genre: str, confidence: str, rest: str) -> None:
         print(f"{name:<{name_columns}}  {genre:<9}  {confidence:<10}  {rest}")
@@ -189,10 +213,10 @@ def _table(files: Sequence[Path]) -> Writer:
     def write(file: Path, result: Result) -> None:
         if isinstance(result, Classification):
             confidence = "not sure" if result.uncertain else _percent(result.confidence)
-            line(_printable(file), result.genre, confidence, _clock(result.audio.duration_s))
+            line(printable(str(file)), result.genre, confidence, _clock(result.audio.duration_s))
         else:
             problem = result.problem
-            line(_printable(file), "failed", problem.code, f"{problem.title}. {problem.detail}")
+            line(printable(str(file)), "failed", problem.code, printable(f"{problem.title}. {problem.detail}"))
 
     line("file", "genre", "confidence", "duration")
     return write
@@ -211,9 +235,11 @@ def _csv() -> Writer:
     def write(file: Path, result: Result) -> None:
         if isinstance(result, Classification):
             answer = [result.genre, result.confidence, str(result.uncertain).lower()]
-            rows.writerow([file, result.status, *answer, *(result.probabilities[genre] for genre in GENRES), ""])
+            rows.writerow(
+                [csv_cell(str(file)), result.status, *answer, *(result.probabilities[genre] for genre in GENRES), ""]
+            )
         else:
-            rows.writerow([file, result.status, *[""] * (3 + len(GENRES)), result.problem.code])
+            rows.writerow([csv_cell(str(file)), result.status, *[""] * (3 + len(GENRES)), result.problem.code])
 
     return write
 
@@ -222,11 +248,6 @@ def _show(progress: str) -> None:
     """One line on the terminal that says which of many files is being worked on, in place of the one before."""
     sys.stderr.write("\r\x1b[K" + progress[: shutil.get_terminal_size().columns - 1])
     sys.stderr.flush()
-
-
-def _printable(file: Path) -> str:
-    """The path in characters that move no cursor and that every encoding error leaves alone."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(file))
 
 
 def _percent(share: float) -> str:

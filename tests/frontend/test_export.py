@@ -1,14 +1,21 @@
 import csv
 import io
 import json
+import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frontend import export
 from frontend.api_types import Result
 from frontend.batch import Entry
 from tests.frontend.fakes import GENRES, classification, failure
+from tonearm.terminal import csv_cell
+
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Classes of the characters that change the direction of a text."""
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
@@ -61,6 +68,46 @@ def test_a_name_is_no_formula(sign: str) -> None:
     name = f'{sign}cmd|" /C calc"!A0.mp3'
     (row,) = rows(export.results_csv([entry(name)]))
     assert row["file"] == f"'{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("x;=1+1.mp3", "x;'=1+1.mp3"),
+        (";=1+1.mp3", "';'=1+1.mp3"),
+        ("x;\t =1+1.mp3", "x;'\t' =1+1.mp3"),
+        ('x;"=1+1.mp3', "x;'\"=1+1.mp3"),
+        ("  =1+1.mp3", "'  =1+1.mp3"),
+        ("\N{FULLWIDTH EQUALS SIGN}1+1.mp3", "'\N{FULLWIDTH EQUALS SIGN}1+1.mp3"),
+        ("\x1b[31m\x9b31m.mp3", "\ufffd[31m\ufffd31m.mp3"),
+        ("a\u202e3pm.exe", "a\ufffd3pm.exe"),
+        ("\ufeff=1", "\ufffd=1"),
+        ("01 - Song; live.mp3", "01 - Song; live.mp3"),
+    ],
+)
+def test_names_that_deceive_spreadsheets_and_terminals(name: str, cell: str) -> None:
+    assert export.safe_cell(name) == cell
+    (row,) = rows(export.results_csv([entry(name)]))
+    assert row["file"] == cell
+
+
+NAMES = st.text(st.sampled_from("=+-@＝＋;,\t\r\n\"' a\x1b\x9b\u202e\u200d\ufeff"), max_size=12) | st.text()
+
+
+@given(NAMES)
+def test_no_name_is_a_formula_by_any_separator(name: str) -> None:
+    result = classification() | {"id": name.replace("\r", "").replace("\n", "")}  # ids have no line breaks
+    text = export.results_csv([entry(name, result)]).decode("utf-8-sig")
+    for separator in ",;\t":
+        cells = [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for cell in row]
+        assert [cell for cell in cells if cell.lstrip(' "\t\r\n\u200d')[:1] in set("=+-@＝＋")] == []
+    assert {sign for sign in text if unicodedata.category(sign) == "Cc"} <= set("\t\r\n")
+    assert not any(unicodedata.bidirectional(sign) in DIRECTIONS for sign in text)
+
+
+@given(NAMES)
+def test_the_command_line_writes_the_same_cells(name: str) -> None:
+    assert export.safe_cell(name) == csv_cell(name)
 
 
 def test_names_with_quotes_commas_and_line_breaks_stay_in_their_cell() -> None:

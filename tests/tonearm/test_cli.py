@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.audio_samples import encode, music
+from tonearm import terminal
 from tonearm.classifier import Classifier
 from tonearm.cli import audio_files, main
 from tonearm.constants import GENRES
@@ -282,7 +285,9 @@ def test_names_of_any_bytes(tmp_path: Path, clip: bytes) -> None:
     assert len(ran[()].stdout.splitlines()) == 4
     assert b"\x1b" not in ran[()].stdout
     text = ran["--csv",].stdout.decode(errors="surrogateescape")
-    assert [os.fsencode(row["file"]) for row in csv.DictReader(io.StringIO(text))] == paths
+    # --csv is for spreadsheets; JSON has the exact path.
+    shown = [path.replace(b"\x1b", "\N{REPLACEMENT CHARACTER}".encode()) for path in paths]
+    assert [os.fsencode(row["file"]) for row in csv.DictReader(io.StringIO(text))] == shown
     assert [os.fsencode(json.loads(line)["file"]) for line in ran["--json",].stdout.splitlines()] == paths
 
 
@@ -385,3 +390,43 @@ def test_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert " rock " in capsys.readouterr().out
     assert main(["sample", str(tmp_path / "nowhere" / "clip.wav")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+# --- hostile names, and an output that fails
+
+
+@pytest.mark.parametrize("form", [[], ["--csv"]])
+def test_no_name_controls_a_terminal(form: list[str], tmp_path: Path) -> None:
+    names = ["\x1b]0;title\x07.wav", "a\x9b31m.wav", "b\u202e3pm.wav", "c\udc9b31m.wav", "x;=cmd.wav"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"no audio")
+    ran = subprocess.run([*COMMAND, *form, *names, "--\x1b[31m"], capture_output=True, cwd=tmp_path, check=False)
+    assert ran.returncode == 2
+    ran_too = subprocess.run([*COMMAND, *form, *names], capture_output=True, cwd=tmp_path, check=False)
+    assert ran_too.returncode == 1
+    printed = (ran.stderr + ran_too.stdout + ran_too.stderr).decode()  # each byte is of a character
+    assert "title" in printed
+    assert {sign for sign in printed if not sign.isprintable()} == {"\n"}
+    assert ("x;'=cmd.wav" in printed) is bool(form)
+
+
+@given(st.text() | st.text(st.sampled_from("\x1b\x9b\n\r\u202e\u200b\udcff a")))
+def test_printable_text_is_printable(text: str) -> None:
+    assert terminal.printable(text).isprintable()
+    assert len(terminal.printable(text)) == len(text)
+
+
+@pytest.mark.parametrize("arguments", [["classify", "a.wav"], ["classify", "--csv", "a.wav"], ["--help"]])
+def test_a_full_disk_is_a_sentence(arguments: list[str], tmp_path: Path, clip: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(clip)
+    # Buffered as on most machines, or some faults would not show.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [*COMMAND[:-1], *arguments]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path, check=False, env=environment)
+    assert (ran.returncode, ran.stderr) == (3, b"tonearm: the output cannot be written: No space left on device\n")
+
+
+def test_a_closed_output_is_a_sentence() -> None:
+    ran = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *COMMAND, "a.wav"], stderr=subprocess.PIPE, check=False)
+    assert (ran.returncode, ran.stderr) == (3, b"tonearm: the output cannot be written: it is closed\n")
