@@ -30,6 +30,7 @@ from local.http_trigger import HttpTriggers
 from local.processes import ADDRESS
 from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, retry
 from local.worker import AppError, Worker
+from tonearm.terminal import printable
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=int(os.environ.get("FUNCTIONS_PORT", "7071")))
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".tonearm", help="folder for the receipts of blobs")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
     for name in ("azure", "azure.functions"):  # the first logs whole request URLs, signatures included
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").addFilter(_without_query)
@@ -61,6 +64,14 @@ def main() -> int:
     except (AppError, OSError) as error:
         print(f"The functions host cannot run: {error}", file=sys.stderr)
     return 1  # a stop ends the process elsewhere
+
+
+class PrintableFormatter(logging.Formatter):
+    """Lines that control no terminal and look like no other record's: they hold names that strangers chose."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record; its second line and the following ones are indented."""
+        return "\n    ".join(printable(line) for line in super().format(record).split("\n"))
 
 
 def _without_query(record: logging.LogRecord) -> bool:
