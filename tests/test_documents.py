@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [REPOSITORY / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+DOCUMENTS = [*PAGES, *sorted((REPOSITORY / "docs").rglob("*.md"))]
 README = DOCUMENTS[0].read_text()
 PATH = re.compile(r"(?<![\w./<>-])(?:bench|docs|frontend|functions|infra|local|models|tests|tonearm|training)/[\w./-]*")
 
