@@ -60,6 +60,7 @@ class Recording:
     id: str
     url: str = field(repr=False)
     expires: datetime
+    size_bytes: int
 
 
 @functools.cache
@@ -184,7 +185,8 @@ class Api:
         if body is None:
             return None
         try:
-            return Recording(str(body["id"]), str(body["url"]), datetime.fromisoformat(body["expires_at"]))
+            expires = datetime.fromisoformat(body["expires_at"])
+            return Recording(str(body["id"]), str(body["url"]), expires, int(body["size_bytes"]))
         except (KeyError, TypeError, ValueError):
             raise ApiError(api_errors.NOT_TONEARM) from None
 

@@ -171,7 +171,7 @@ def test_spectrogram_feedback_and_recording(service: Service) -> None:
     assert found is not None
     assert found.id == "a b.wav"
     assert found.url == recording["url"]
-    assert found.expires == datetime(2100, 1, 1, tzinfo=UTC)
+    assert (found.expires, found.size_bytes) == (datetime(2100, 1, 1, tzinfo=UTC), 7)
     assert SECRET not in repr(found)
 
 

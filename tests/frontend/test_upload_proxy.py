@@ -329,6 +329,37 @@ class TestPlayer:
         answer = httpx.get(url, headers={"Range": "bytes=99-"})
         assert (answer.status_code, answer.content, answer.headers["Content-Range"]) == (416, b"<Error>", "bytes */9")
 
+    @pytest.mark.parametrize(
+        ("asked", "sent"),
+        [
+            ("bytes=-10", f"bytes={len(CONTENT) - 10}-{len(CONTENT) - 1}"),
+            ("bytes=0-1,5-6", None),
+            (b"bytes=\xb2-5", None),
+        ],
+    )
+    def test_a_range_that_storage_does_not_know(
+        self, player: Callable[..., str], service: Service, asked: str | bytes, sent: str | None
+    ) -> None:
+        assert httpx.get(player(), headers={"Range": asked}).status_code == 200  # as this storage answers
+        assert service.asked[-1].headers.get("Range") == sent
+
+    @pytest.mark.parametrize("asked", ["bytes=-0", f"bytes={len(CONTENT)}-", f"bytes={'9' * 99}-"])
+    def test_no_such_bytes(self, player: Callable[..., str], service: Service, asked: str) -> None:
+        answer = httpx.get(player(), headers={"Range": asked})
+        assert (answer.status_code, answer.content) == (416, b"")
+        assert answer.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+        assert kinds(service) == ["apirecordings"], "the storage is not asked"
+        assert httpx.get(player(), headers={"Range": asked, "If-Range": '"old"'}).status_code == 200
+
+    @pytest.mark.parametrize("validator", ['"old"', b'"\xe9"'])
+    def test_a_part_of_a_file_that_has_changed(
+        self, player: Callable[..., str], service: Service, validator: str | bytes
+    ) -> None:
+        url = player()
+        service.others["/blobs/a.wav"] = Answer(206, CONTENT[5:10], {"ETag": '"new"'})
+        httpx.get(url, headers={"Range": "bytes=5-9", "If-Range": validator})
+        assert "Range" not in service.asked[-1].headers, "the whole is fetched"
+
     def test_the_same_result_keeps_its_address(self, player: Callable[..., str], service: Service) -> None:
         assert player() == player()
         assert kinds(service) == ["apirecordings"], "its signed URL is used until it expires"
