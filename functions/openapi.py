@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import azure.functions as func
 
-from functions import classify, feedback, health, history, limits, model_loader, results, upload_urls
+from functions import classify, feedback, health, history, limits, model_loader, result_store, results, upload_urls
 from functions.json_http import OPERATIONS, Operation, json_answer, operation
 from functions.problems import PROBLEMS, ProblemDocument
 
@@ -26,7 +26,7 @@ _ID = {
     "in": "path",
     "required": True,
     "description": "The upload's path. Send slashes as they are and percent-encode everything else.",
-    "schema": {"type": "string", "minLength": 1},
+    "schema": result_store.ID_SCHEMA,
 }
 
 blueprint = func.Blueprint()
@@ -53,6 +53,9 @@ def document() -> dict[str, Any]:
         trigger = function.get_trigger()
         path = f"/{trigger.route}".replace("{*id}", "{id}")
         paths.setdefault(path, {})[trigger.methods[0].value.lower()] = _described(function, path, components)
+    for component in components.values():
+        for name in {"id", "result_id"} & component.get("properties", {}).keys():
+            component["properties"][name] |= result_store.ID_SCHEMA
     return {
         "openapi": "3.1.0",
         "info": {

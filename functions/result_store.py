@@ -28,6 +28,13 @@ MAX_ID_CHARS = 1024 - len(_SUFFIX)
 NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # HTTP clients and servers resolve these segments, so the path would lead to another blob.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}(?:[/\\]|$)")
+ID_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_ID_CHARS,
+    "pattern": r"^(?!(?:[\s\S]*[/\\])?\.{1,2}(?:[/\\]|$))[^\x00-\x1f\x7f-\x9f\ufffe\uffff]+(?![\s\S])",
+}
+"""What `id_fault` accepts, as JSON schema. It does not speak of surrogates, which no URL and no readable JSON has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

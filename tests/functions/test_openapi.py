@@ -1,16 +1,20 @@
 """The OpenAPI document: well formed, complete, and real answers match it."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from azure.storage.blob import ContainerClient
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from functions import result_store
 from functions.feedback import FeedbackRequest
 from functions.json_http import OPERATIONS, read_json
 from functions.openapi import document
@@ -124,6 +128,53 @@ class TestRoutes:
         for _, _, operation in operations():
             level = worker.functions[operation["operationId"]].trigger["authLevel"]
             assert str(level).upper() == ("ANONYMOUS" if operation.get("security") == [] else "FUNCTION")
+
+
+# Spaces and line ends of scripts beyond ASCII, which expressions treat differently in each language.
+ID_SIGNS = st.sampled_from("./\\a \n\x00\x1f\x7f\x85\x9f\xa0\u2028\ufffe\uffff\ufeff\U0001f3b5")
+IDS = ("a", "...", "a..b", "a/.b", "\u2028", "a\u2028/b", "\U0001f3b5.mp3", "x" * 1019)
+NO_IDS = ("", ".", "..", "a/..", "a\\.", "./a", "\u2028/..", "a\n", "a\n/..", "\uffff", "a\x9f", "x" * 1020)
+
+
+class TestIds:
+    """They are described exactly as they are accepted."""
+
+    def test_everywhere(self) -> None:
+        components = document()["components"]["schemas"]
+        found = [
+            *(schema["properties"][name] for name in ("id", "result_id") for schema in with_property(components, name)),
+            *(each["schema"] for _, _, of in operations() for each in of["parameters"] if each["in"] == "path"),
+        ]
+        assert len(found) == 13
+        assert all(result_store.ID_SCHEMA.items() <= each.items() for each in found)
+
+    @given(st.text(ID_SIGNS, max_size=12) | st.text(st.characters(exclude_categories=["Cs"])))
+    def test_what_is_described_is_accepted_and_nothing_else(self, text: str) -> None:
+        assert described_id().is_valid(text) is (result_store.id_fault(text) is None)
+
+    @given(st.from_regex(str(result_store.ID_SCHEMA["pattern"])).filter(lambda text: len(text) <= 1019))
+    def test_what_matches_the_pattern_is_accepted(self, text: str) -> None:
+        assert result_store.id_fault(text) is None or any("\ud800" <= sign <= "\udfff" for sign in text)
+
+    def test_examples(self) -> None:
+        assert [text for text in IDS if not described_id().is_valid(text) or result_store.id_fault(text)] == []
+        assert [text for text in NO_IDS if described_id().is_valid(text) or not result_store.id_fault(text)] == []
+
+    def test_the_pattern_is_the_same_to_clients_in_javascript(self) -> None:
+        program = "const [pattern, ids] = JSON.parse(process.argv[1]); console.log(JSON.stringify("
+        program += 'ids.map(id => new RegExp(pattern, "u").test(id))))'
+        ids = [text for text in (*IDS, *NO_IDS) if len(text) < 1000]
+        arguments = json.dumps([result_store.ID_SCHEMA["pattern"], ids])
+        printed = subprocess.run(["node", "-e", program, arguments], capture_output=True, check=True).stdout
+        assert json.loads(printed) == [text in IDS for text in ids]
+
+
+def described_id() -> Draft202012Validator:
+    return Draft202012Validator(result_store.ID_SCHEMA)
+
+
+def with_property(components: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [schema for schema in components.values() if name in schema.get("properties", {})]
 
 
 class TestAnswers:
