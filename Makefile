@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test quick fix test-e2e bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy
+.PHONY: run test quick fix test-e2e bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy retry
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -77,6 +77,12 @@ deploy:
 # What Azure installs for the function app; a test fails when it is stale.
 requirements:
 	@$(VENV)/uv export --quiet --locked --no-dev --no-emit-project --no-hashes --no-annotate --no-header -o requirements.txt
+
+# Uploads that failed five times are tried again, here or in Azure: make retry [ACCOUNT=name]; docs/deploy.md
+retry:
+	@$(PYTHON) local/setup_env.py --group local
+	@AzureWebJobsStorage="$$($(VENV)/python -m local.azurite)" $(VENV)/python -m functions.retry_failed \
+		$(if $(ACCOUNT),--account "$(ACCOUNT)")
 
 # make train DATA=path/to/gtzan VERSION=name [ARGS=--make-default]
 train:

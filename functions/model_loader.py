@@ -35,19 +35,26 @@ def classifier() -> "Classifier":
     with _lock:
         if _loaded is None:
             started_s = time.monotonic()
-            # Imported here, as it imports FFmpeg, NumPy and ONNX Runtime, which is slow; most functions do without.
-            from tonearm.classifier import Classifier
-            from tonearm.decoding.decoder_pool import POOL
-
-            version = settings().model_version
-            # A version is the name of a folder: a path could load models from anywhere.
-            if version is not None and version not in {folder.name for folder in MODELS_FOLDER.glob("*/")}:
-                raise ModelError(f"TONEARM_MODEL is {version!r}; there is no such folder in {MODELS_FOLDER}.")
-            POOL.start(os.process_cpu_count() or 1)  # they start while the models load
-            _loaded = Classifier.load(MODELS_FOLDER / version if version else None, mode=settings().mode)
+            _loaded = _load()
             duration_ms = round(1000 * (time.monotonic() - started_s))
             logs.event("models_loaded", model_version=_loaded.model_version, duration_ms=duration_ms)
         return _loaded
+
+
+def _load() -> "Classifier":
+    version, mode = settings().model_version, settings().mode
+    try:
+        # A version is the name of a folder: a path could load models from anywhere.
+        if version is not None and version not in {folder.name for folder in MODELS_FOLDER.glob("*/")}:
+            raise ModelError(f"TONEARM_MODEL is {version!r}; there is no such folder in {MODELS_FOLDER}.")
+        # Imported here, as it imports FFmpeg, NumPy and ONNX Runtime, which is slow; most functions do without.
+        from tonearm.classifier import Classifier
+        from tonearm.decoding.decoder_pool import POOL
+
+        POOL.start(os.process_cpu_count() or 1)  # they start while the models load
+        return Classifier.load(MODELS_FOLDER / version if version else None, mode=mode)
+    except (ImportError, MemoryError, OSError) as error:
+        raise ModelError(f"The models cannot be loaded now: {error!r}.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,9 +119,10 @@ def read(result_id: str) -> StoredResult | None:
         result = json.loads(download.readall())
     except ResourceNotFoundError:
         return None
-    source_etag = _from_metadata(download.properties.metadata).get("source_etag")
+    properties = download.properties
     preview = result.pop("picture", None)
-    return StoredResult(result=result, preview=preview, etag=download.properties.etag, source_etag=source_etag)
+    source = source_etag(properties.metadata)
+    return StoredResult(result=result, preview=preview, etag=properties.etag, source_etag=source)
 
 
 def current(result_id: str) -> StoredResult | Literal["pending"] | None:
@@ -182,6 +183,11 @@ def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | 
         duration_s=float(facts["duration_s"]) if "duration_s" in facts else None,
         model_version=facts.get("model_version"),
     )
+
+
+def source_etag(metadata: dict[str, str] | None) -> str | None:
+    """ETag of the upload that was classified, in the metadata of a result's blob."""
+    return _from_metadata(metadata).get("source_etag")
 
 
 def _blob(result_id: str) -> BlobClient:

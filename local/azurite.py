@@ -1,8 +1,13 @@
-"""Azurite, Microsoft's storage emulator: pinned in package.json beside this file, installed by ``npm ci``."""
+"""Azurite, Microsoft's storage emulator: pinned in package.json beside this file, installed by ``npm ci``.
+
+    python -m local.azurite
+
+prints the connection string of the storage that ``make run`` uses.
+"""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.processes import ADDRESS, Child, http_status
@@ -28,6 +33,12 @@ def connection_string(ports: Sequence[int]) -> str:
     return text
 
 
+def connection_of(environment: Mapping[str, str]) -> str:
+    """The connection string in AzureWebJobsStorage, or else that of ``make run``, whose ports may be set there."""
+    ports = [int(environment.get(variable, default)) for variable, default in PORTS.items()]
+    return environment.get(VARIABLE) or connection_string(ports)
+
+
 def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Child:
     """Azurite on ``ports`` with its data in ``data_dir``, not started yet. It needs ``node`` on the PATH.
 
@@ -46,3 +57,7 @@ def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Chil
         # Any answer will do, a refusal for want of a key too.
         probe=lambda: all(http_status(port, f"/{ACCOUNT}?comp=list") for port in ports),
     )
+
+
+if __name__ == "__main__":
+    print(connection_of(os.environ))

@@ -37,8 +37,7 @@ def main() -> int:
     names = {blob_name(path): path for path in parser.parse_args().files}
     done = 0
     try:
-        ports = [int(os.environ.get(variable, default)) for variable, default in azurite.PORTS.items()]
-        service = connect(os.environ.get(azurite.VARIABLE) or azurite.connection_string(ports))
+        service = connect(azurite.connection_of(os.environ))
         for name, path in names.items():
             with path.open("rb") as content:
                 put(service, name, content)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -68,9 +69,9 @@ def default_folder() -> Path:
     pointer = MODELS_FOLDER / DEFAULT_VERSION_FILE
     try:
         return MODELS_FOLDER / pointer.read_text().strip()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter: it is no text
         raise ModelError(
-            f"{pointer} is missing: train a model (`make train`) or check the repository out whole."
+            f"{pointer} is missing or damaged: train a model (`make train`) or check the repository out whole."
         ) from error
 
 
@@ -93,10 +94,19 @@ def load(folder: Path) -> Manifest:
             folder=folder,
             version=str(content["version"]),
             files={name: str(file["sha256"]) for name, file in content["files"].items()},
-            modes={mode: ModeNumbers(**content["modes"][mode]) for mode in MODES},
+            modes={mode: _numbers(content["modes"][mode]) for mode in MODES},
             min_similarity=float(content["min_similarity"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path} is malformed: {error!r}.") from error
+
+
+def _numbers(content: dict[str, Any]) -> ModeNumbers:
+    """One mode's numbers. Raises ValueError, KeyError, TypeError or OverflowError for what is no number."""
+    scales, weights = ({name: float(content[key][name]) for name in ("svm", "vgg19")} for key in ("scales", "weights"))
+    tiles, uncertain_below = int(content["tiles"]), float(content["uncertain_below"])
+    if tiles < 1 or not all(map(math.isfinite, (*scales.values(), *weights.values(), uncertain_below))):
+        raise ValueError("tiles, scales, weights and uncertain_below must be finite, and tiles at least 1")
+    return ModeNumbers(tiles=tiles, scales=scales, weights=weights, uncertain_below=uncertain_below)

@@ -1,5 +1,8 @@
 """What goes wrong around the app: deliveries twice, a host killed, storage away, work that never succeeds."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,3 +137,19 @@ def test_work_that_never_succeeds_ends_in_a_failed_result(failing: Client) -> No
     assert (direct.status_code, direct.json()["code"]) == (503, "model_unavailable")
     health = failing.http.get("/health")
     assert (health.status_code, health.json()["checks"]) == (503, {"storage": "ok", "models": "unavailable"})
+
+
+def test_failed_uploads_are_answered_by_one_command_when_the_cause_is_gone(failing: Client, tmp_path: Path) -> None:
+    assert failing.wait(FAILING)["status"] == "failed"
+    failing.system.stop()
+    healed = System(tmp_path, REPOSITORY, storage=failing.system.storage)
+    healed.start()
+    try:
+        environment = os.environ | {"AzureWebJobsStorage": failing.system.connection_string}
+        command = [sys.executable, "-m", "functions.retry_failed"]
+        printed = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+        assert printed.stdout.splitlines()[-1] == "Failed uploads tried again: 1; left alone: 0."
+        for client in open_client(healed):
+            eventually(lambda client=client: client.result(FAILING).json()["status"] == "done", "no new answer")
+    finally:
+        healed.stop()

@@ -4,21 +4,33 @@ import hashlib
 import json
 import os
 import shutil
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from functions import model_loader
+from local.worker import InvocationError
 from tests.functions.client import Client, wav
-from tests.functions.conftest import Configure, Events
+from tests.functions.conftest import Configure, Events, Upload
 from tonearm import manifest
+from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 
 
 def rewrite(file: Path, text: str) -> None:
     file.unlink()  # it is a link to the shipped file
     file.write_text(text)
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -120,6 +132,54 @@ def test_models_that_are_not_there(client: Client, configure: Configure) -> None
             assert (answer.status, answer.code) == (503, "model_unavailable")
             assert "models/" not in answer.json["detail"]
     configure(TONEARM_MODEL=None)
+    assert client.classify(wav()).status == 200
+
+
+DAMAGE: dict[str, tuple[str, bytes | None]] = {
+    "a model is missing": ("2026.11.9/vgg19.onnx", None),
+    "a model is cut": ("2026.11.9/svm.onnx", b"\x08\x0a"),
+    "the banks are empty": ("2026.11.9/filter_banks.npz", b""),
+    "no manifest": ("2026.11.9/manifest.json", None),
+    "a cut manifest": ("2026.11.9/manifest.json", b'{"schema": "tonearm.model/4", '),
+    "a manifest that is no text": ("2026.11.9/manifest.json", b"\xff\x00"),
+    "no default": ("default.txt", None),
+    "a default that is no text": ("default.txt", b"\xff"),
+    "a default that is nothing": ("default.txt", b"\x00"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_repaired_models_answer_without_a_restart(client: Client, several: Path, upload: Upload, damage: str) -> None:
+    name, content = DAMAGE[damage]
+    file, aside = several / name, several / "aside"
+    file.rename(aside)  # not rewritten: it is a link to the shipped file
+    if content is not None:
+        file.write_bytes(content)
+    upload.put(wav())
+    for _ in range(2):
+        assert client.classify(wav()).code == "model_unavailable"
+        assert client.model().code == "model_unavailable"
+        assert client.call("health", "health").json["checks"] == {"storage": "ok", "models": "unavailable"}
+        with pytest.raises(InvocationError, match="ModelError"):
+            upload.process()
+        assert upload.result().json["status"] == "pending"
+    aside.replace(file)
+    assert client.classify(wav()).status == 200
+    assert client.model().json["version"] == "2026.11.9"
+    eventually(lambda: client.call("health", "health").status == 200)
+    upload.process()
+    assert upload.result().json["status"] == "done"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(24, "Too many open files"), ImportError("no memory")])
+def test_models_that_could_not_be_loaded_for_a_while(
+    client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    configure()
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "load", Mock(side_effect=error))
+        assert client.classify(wav()).code == "model_unavailable"
+        assert client.call("health", "health").json["checks"]["models"] == "unavailable"
     assert client.classify(wav()).status == 200
 
 

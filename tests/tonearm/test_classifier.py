@@ -211,6 +211,9 @@ def test_a_missing_file_is_reported(copied: Path, tmp_path: Path, monkeypatch: p
         Classifier.load()
 
 
+MODE = {"tiles": 3, "scales": {"svm": 1, "vgg19": 1}, "weights": {"svm": 1, "vgg19": 1}, "uncertain_below": 0.5}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -218,6 +221,9 @@ def test_a_missing_file_is_reported(copied: Path, tmp_path: Path, monkeypatch: p
         ({"labels": ["polka"]}, "other genres"),
         ({"modes": {}}, "malformed"),
         ({"modes": {"accurate": {"tiles": "all"}}}, "malformed"),
+        ({"modes": {name: MODE | {"tiles": 0} for name in ("accurate", "fast")}}, "at least 1"),
+        ({"modes": {name: MODE | {"weights": {"svm": 1}} for name in ("accurate", "fast")}}, "malformed"),
+        ({"modes": {name: MODE | {"uncertain_below": float("nan")} for name in ("accurate", "fast")}}, "finite"),
         ({"min_similarity": None}, "malformed"),
     ],
 )
@@ -226,9 +232,10 @@ def test_a_manifest_for_something_else_is_refused(copied: Path, change: dict[str
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelError, match=message):
         Classifier.load(copied)
-    path.write_text("{")
-    with pytest.raises(ModelError, match="malformed"):
-        Classifier.load(copied)
+    for text in ("{", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(ModelError, match="malformed"):
+            Classifier.load(copied)
 
 
 def test_a_file_that_is_no_model_is_refused() -> None:
