@@ -139,7 +139,7 @@ def pypi_findings(batch: list[Package], report: dict[str, Any]) -> list[Finding]
     return [
         {
             "package": each["name"],
-            "version": each["version"],
+            "version": dict(batch)[each["name"]],  # as the lock file writes it: the report has 1.1 for 1.01
             "id": found["id"],
             "fixed": ", ".join(found["fix_versions"]),
         }

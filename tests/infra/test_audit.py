@@ -112,6 +112,7 @@ class TestAnswers:
         vulnerable = {"name": "a", "version": "1", "vulns": [{"id": "GHSA-1", "fix_versions": ["2"], "aliases": []}]}
         report = {"dependencies": [vulnerable, {"name": "b", "version": "1", "vulns": []}]}
         assert audit.pypi_findings([("a", "1"), ("b", "1")], report) == [FOUND]
+        assert audit.pypi_findings([("a", "01"), ("b", "1")], report) == [FOUND | {"version": "01"}]
 
     @pytest.mark.parametrize("dependencies", [[], [{"name": "a", "skip_reason": "not found"}]])
     def test_silence_is_no_answer(self, dependencies: list[dict[str, str]]) -> None:
