@@ -15,20 +15,21 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import uvicorn
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
-from azure.storage.queue import QueueServiceClient
+from azure.storage.queue import QueueClient, QueueServiceClient
 
 from local import azurite
-from local.blob_trigger import BlobTrigger, Receipts
+from local.blob_trigger import BlobTrigger, Checkpoint, Receipts
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
 from local.processes import ADDRESS
-from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, retry
+from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, create_queue, retry
 from local.worker import AppError, Worker
 from tonearm.terminal import printable
 
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).parents[1]
 CONTAINERS = ("uploads", "results", "feedback")
+HOST_CONTAINER = "azure-webjobs-hosts"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 GRACE_S = 5
@@ -153,16 +155,26 @@ def _triggers(worker: Worker, settings: HostSettings, state: Path) -> list[Queue
             container = blobs.get_container_client(trigger["path"].partition("/")[0])
             poison_queue = queues.get_queue_client(POISON_QUEUE)
             receipts = Receipts(state / f"{function.name}.receipts")
-            triggers.append(BlobTrigger(worker, function, container, poison_queue, receipts, settings))
+            checkpoint = Checkpoint(blobs.get_blob_client(HOST_CONTAINER, f"receipts/{function.name}"))
+            prepare = partial(_prepare, poison_queue)
+            triggers.append(
+                BlobTrigger(worker, function, container, poison_queue, receipts, checkpoint, prepare, settings)
+            )
     return triggers
 
 
 def _create_containers() -> None:
     """Create the containers that the app takes for granted, as Bicep does in Azure."""
     service = BlobServiceClient.from_connection_string(os.environ[azurite.VARIABLE], **CLIENT_OPTIONS)
-    for name in CONTAINERS:
+    for name in (*CONTAINERS, HOST_CONTAINER):
         with contextlib.suppress(ResourceExistsError):
             service.create_container(name)
+
+
+def _prepare(poison_queue: QueueClient) -> None:
+    """Create what a blob trigger and the app take for granted. Raises AzureError."""
+    _create_containers()
+    create_queue(poison_queue)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueClient, QueueMessage
 
 from local.host_settings import HostSettings
@@ -73,23 +72,30 @@ class QueueTrigger:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Receive messages until ``stopping`` is set, then wait for the functions that run."""
-        for queue in (self.queue, self.poison_queue):
-            if queue is not None:
-                await retry(partial(create_queue, queue))
+        await retry(self._prepare)
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 if len(running) == self.settings.queue_messages_at_once:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 message: QueueMessage | None = None
-                with contextlib.suppress(AzureError):
+                try:
                     message = await call(lambda: self.queue.receive_message(visibility_timeout=HIDDEN_S))
+                except ResourceNotFoundError:  # storage has lost the queue
+                    await retry(self._prepare)
+                except AzureError:
+                    pass
                 if message is None:
                     await pause(stopping, POLL_INTERVAL_S)
                     continue
                 task = tasks.create_task(self._process(message))
                 running.add(task)
                 task.add_done_callback(running.discard)
+
+    def _prepare(self) -> None:
+        for queue in (self.queue, self.poison_queue):
+            if queue is not None:
+                create_queue(queue)
 
     async def _process(self, message: QueueMessage) -> None:
         """Run the function once; then delete the message, hide it until the next try, or move it to the poison queue.

@@ -48,7 +48,8 @@ class Storage:
     def __init__(self, folder: Path, *, in_memory: bool = False) -> None:
         ports = free_ports(3)
         self.connection_string = emulator.connection_string(ports)
-        self._child = emulator.azurite(None if in_memory else folder / "storage", folder / "azurite.log", ports)
+        self.folder = folder / "storage"
+        self._child = emulator.azurite(None if in_memory else self.folder, folder / "azurite.log", ports)
 
     @property
     def pid(self) -> int:
@@ -61,6 +62,10 @@ class Storage:
     def stop(self) -> None:
         # its data is safe at once, but it would wait for requests that it leaves unanswered: cut those off
         self._child.stop(grace_s=2)
+
+    def kill(self) -> None:
+        """End it at once: what it has not yet written to the disk, the last seconds, is lost."""
+        self._child.kill()
 
 
 class System:
