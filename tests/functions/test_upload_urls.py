@@ -15,7 +15,8 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import result_store, upload_urls
-from tests.functions.client import ORIGIN, Client, fetch, wav
+from local.worker import InvocationError
+from tests.functions.client import ORIGIN, Client, fetch, poison, wav
 from tests.functions.conftest import Configure, Events
 
 BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
@@ -236,6 +237,23 @@ class TestSignedUrls:
         url, _ = upload_urls.signed_download_url(result_id)
         assert fetch("GET", url).status == fetch("HEAD", url).status == 200
         assert fetch("PUT", url, b"x", BLOCK_BLOB).status == fetch("DELETE", url).status == 403
+
+    def test_a_file_that_storage_does_not_let_read_ends_as_failed(self, client: Client) -> None:
+        upload = client.create_upload().json
+        assert fetch("PUT", upload["upload_url"], wav(), BLOCK_BLOB | {"x-ms-access-tier": "Archive"}).status == 201
+        with pytest.raises(InvocationError, match="archived"):
+            client.uploaded(upload["id"])
+        client.poisoned(poison(upload["id"]))
+        assert client.result(upload["id"]).json["problem"]["code"] == "processing_failed"
+
+    def test_a_copy_is_answered_like_any_file(self, client: Client, uploads: ContainerClient) -> None:
+        source = upload_urls.new_id("a.wav")
+        uploads.upload_blob(source, wav())
+        upload = client.create_upload().json
+        from_ = {"x-ms-copy-source": upload_urls.signed_download_url(source)[0]}
+        assert fetch("PUT", upload["upload_url"], b"", from_).status == 202
+        client.uploaded(upload["id"])
+        assert client.result(upload["id"]).json["status"] == "done"
 
     @pytest.mark.parametrize("sign", SIGNERS.values(), ids=SIGNERS)
     def test_neither_reaches_another_blob(self, result_id: str, sign: Callable[[str], tuple[str, str]]) -> None:
