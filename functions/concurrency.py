@@ -109,7 +109,11 @@ class _Lane:
         running = self._threads.submit(self._timed, work, turn)
         # When the work is done or was never begun, not when its caller stops waiting for it.
         running.add_done_callback(lambda _done: self._remove(turn))
-        return await asyncio.wrap_future(running)
+        try:
+            return await asyncio.wrap_future(running)
+        finally:
+            # An error holds this frame, and the future the error: with both, the request would stay in memory.
+            del running
 
     def _timed[Answer](self, work: Callable[[Turn], Answer], turn: Turn) -> Answer:
         turn.started_s = time.monotonic()
