@@ -6,6 +6,7 @@ for a result (default 600).
 """
 
 import functools
+import hashlib
 import logging
 import os
 import ssl
@@ -190,14 +191,17 @@ class Api:
         except (KeyError, TypeError, ValueError):
             raise ApiError(api_errors.NOT_TONEARM) from None
 
-    def feedback(self, result_id: str) -> str | None:
-        """The genre that the listener gave for a result; None where there is no feedback."""
-        body = self._find(f"/api/feedback/{quote(result_id)}")
+    def feedback(self, result_id: str, contributor: str) -> str | None:
+        """The genre that the contributor with this secret gave for a result; None where they gave none."""
+        # The service answers with the hash, so that no address has the secret.
+        voice = hashlib.sha256(contributor.encode()).hexdigest()[:32]
+        body = self._find(f"/api/feedback/{quote(result_id)}", {"contributor": voice})
         return None if body is None else str(_checked(body, ["genre"])["genre"])
 
-    def give_feedback(self, result_id: str, genre: str | None) -> None:
-        """Store ``genre`` as the listener's feedback on a result; None withdraws it."""
-        answer = self._request("POST", "/api/feedback", json={"result_id": result_id, "genre": genre})
+    def give_feedback(self, result_id: str, genre: str | None, contributor: str) -> None:
+        """Store ``genre`` as the contributor's feedback on a result; None withdraws it."""
+        given = {"result_id": result_id, "genre": genre, "contributor": contributor}
+        answer = self._request("POST", "/api/feedback", json=given)
         if not answer.is_success:
             raise api_errors.refusal(answer)
 
@@ -209,9 +213,9 @@ class Api:
     def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return _object(self._request("GET", path, params=parameters))
 
-    def _find(self, path: str) -> dict[str, Any] | None:
+    def _find(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """The object at ``path``; None where the service itself says that there is none."""
-        answer = self._request("GET", path)
+        answer = self._request("GET", path, params=parameters)
         if answer.status_code == httpx.codes.NOT_FOUND and api_errors.problem(answer).get("code") == "not_found":
             return None
         return _object(answer)

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 
 from frontend import screens, upload_proxy, workarounds
 from frontend.browser_security import BrowserSecurity
+from frontend.contributor import ContributorCookie
 from frontend.screens import about_page, classify_page, history_page, model_page, result_page  # noqa: F401
 
 # All pages are imported above, so that the first visitor does not wait for it.
@@ -16,5 +17,5 @@ workarounds.import_lazy_modules()
 app = st.App(
     "main.py",
     routes=[*upload_proxy.routes(), *workarounds.page_routes(screens.PAGES)],
-    middleware=[Middleware(BrowserSecurity, workarounds.inline_scripts())],
+    middleware=[Middleware(BrowserSecurity, workarounds.inline_scripts()), Middleware(ContributorCookie)],
 )

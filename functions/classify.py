@@ -3,12 +3,11 @@
 import logging
 import time
 from typing import Any
-from uuid import uuid4
 
 import azure.functions as func
 from werkzeug.http import parse_options_header
 
-from functions import forms, limits, logs
+from functions import direct_ids, forms, limits, logs
 from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
@@ -16,9 +15,6 @@ from functions.problems import ProblemError
 from functions.settings import settings
 from tonearm.classification import Classification
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError
-
-DIRECT_ID_PREFIX = "direct-"
-"""Ids of results that were only sent in the response."""
 
 _PROBLEMS = (*AUDIO_ERROR_CODES, "bad_request", "busy", "decoder_unavailable", "model_unavailable")
 
@@ -34,7 +30,7 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
 
     The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.
     """
-    result_id = f"{DIRECT_ID_PREFIX}{uuid4().hex}"
+    result_id = await direct_ids.new_id()
     size_bytes = len(req.get_body())
     started_s = time.monotonic()
 

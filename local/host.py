@@ -36,7 +36,7 @@ from tonearm.terminal import printable
 logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).parents[1]
-CONTAINERS = ("uploads", "results", "feedback")
+CONTAINERS = ("uploads", "results", "feedback", "keys")
 HOST_CONTAINER = "azure-webjobs-hosts"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}

@@ -10,6 +10,7 @@ from streamlit.url_util import make_url_path
 from frontend import charts, export
 from frontend.api import ApiError, Pending, service
 from frontend.api_types import Classification, PreviewSpectrogram, Result
+from frontend.contributor import contributor
 from frontend.model_charts import MODELS
 from frontend.screens import RESULT
 from frontend.text import clock, file_name, genre_name, listed, moment, percent, plain
@@ -103,7 +104,7 @@ def _open(result_id: str) -> Opened | Pending:
     if result["status"] == "done":
         try:
             opened.spectrogram = service().preview_spectrogram(result_id)
-            opened.feedback = service().feedback(result_id)
+            opened.feedback = service().feedback(result_id, contributor())
             opened.audio = audio_path(result_id)
         except ApiError as error:  # the rest is shown without it
             opened.error = str(error)
@@ -301,7 +302,7 @@ def _store(opened: Opened, genre: str | None) -> None:
     opened.sent, opened.feedback_error = genre, None
     try:
         with st.spinner("Storing your feedback"):
-            service().give_feedback(opened.id, genre)
+            service().give_feedback(opened.id, genre, contributor())
     except ApiError as error:
         opened.feedback_error = str(error)
     else:

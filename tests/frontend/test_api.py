@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import logging
@@ -12,6 +13,8 @@ import frontend
 from frontend import api, api_errors
 from frontend.api import Api, ApiError, Pending, Upload
 from tests.frontend.fakes import LIMITS, SECRET, Answer, Service, done, problem
+
+CONTRIBUTOR = "a contributor's secret of many signs"
 
 
 def upload_to(service: Service, url: str | None = None) -> Upload:
@@ -166,7 +169,8 @@ def test_spectrogram_feedback_and_recording(service: Service) -> None:
     }
     with Api(service.url) as client:
         assert client.preview_spectrogram("a b.wav") == spectrogram
-        assert client.feedback("a b.wav") == "blues"
+        assert client.feedback("a b.wav", CONTRIBUTOR) == "blues"
+        assert service.asked[-1].query == {"contributor": hashlib.sha256(CONTRIBUTOR.encode()).hexdigest()[:32]}
         found = client.recording("a b.wav")
     assert found is not None
     assert found.id == "a b.wav"
@@ -175,7 +179,11 @@ def test_spectrogram_feedback_and_recording(service: Service) -> None:
     assert SECRET not in repr(found)
 
 
-@pytest.mark.parametrize("ask", [Api.preview_spectrogram, Api.feedback, Api.recording])
+def feedback(client: Api, result_id: str) -> str | None:
+    return client.feedback(result_id, CONTRIBUTOR)
+
+
+@pytest.mark.parametrize("ask", [Api.preview_spectrogram, feedback, Api.recording])
 class TestWhatMayNotBeThere:
     def test_none(self, service: Service, ask: Callable[[Api, str], object]) -> None:
         with Api(service.url) as client:
@@ -197,14 +205,15 @@ class TestWhatMayNotBeThere:
 def test_feedback_is_given_and_withdrawn(service: Service) -> None:
     with Api(service.url) as client:
         service.upload = Answer(200, {"result_id": "a", "genre": "blues"})
-        client.give_feedback("a", "blues")
+        client.give_feedback("a", "blues", CONTRIBUTOR)
         service.upload = Answer(204)
-        client.give_feedback("a", None)
+        client.give_feedback("a", None, CONTRIBUTOR)
         service.upload = problem(409, "not_done", "No result yet", "Wait.")
         with pytest.raises(ApiError, match=r"^No result yet\. Wait\.$"):
-            client.give_feedback("a", "rock")
+            client.give_feedback("a", "rock", CONTRIBUTOR)
     bodies = [json.loads(asked.body) for asked in service.asked]
-    assert bodies == [{"result_id": "a", "genre": genre} for genre in ("blues", None, "rock")]
+    given = {"result_id": "a", "contributor": CONTRIBUTOR}
+    assert bodies == [given | {"genre": genre} for genre in ("blues", None, "rock")]
 
 
 @pytest.mark.parametrize(

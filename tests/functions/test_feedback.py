@@ -1,6 +1,8 @@
 """``POST /api/feedback`` and reading it back."""
 
 import json
+import secrets
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -106,9 +108,74 @@ class TestOnADirectResult:
 
     @pytest.mark.parametrize("given_facts", [{}, {"predicted": "jazz"}, {"model_version": "1"}])
     def test_and_must_send_it(self, client: Client, given_facts: dict[str, str]) -> None:
-        answer = client.give_feedback(result_id=DIRECT, genre="jazz", **given_facts)
+        result_id = client.classify(wav()).json["id"]
+        answer = client.give_feedback(result_id=result_id, genre="jazz", **given_facts)
         assert (answer.status, answer.code) == (400, "bad_request")
         assert "predicted" in answer.json["detail"]
+
+    def test_an_id_that_is_not_ours(self, client: Client, blob_service: BlobServiceClient) -> None:
+        ours = client.classify(wav()).json["id"]
+        last = "0" if ours[-1] != "0" else "1"
+        for result_id in (DIRECT, ours[:-1] + last, ours.upper(), ours + "0"):
+            answer = client.give_feedback(result_id=result_id, genre="jazz", predicted="pop", model_version="1")
+            assert (answer.status, answer.code) == (404, "not_found")
+            assert not blob_service.get_blob_client("feedback", f"{result_id}.json").exists()
+
+    def test_an_upload_may_have_such_a_name(self, client: Client, uploads: ContainerClient) -> None:
+        uploads.upload_blob(DIRECT, wav(), overwrite=True)
+        client.uploaded(DIRECT)
+        assert client.give_feedback(result_id=DIRECT, genre="jazz").json["verified"] is True
+        uploads.delete_blob(DIRECT)
+
+
+class TestContributors:
+    def test_each_has_one_voice_which_only_they_change(
+        self, client: Client, blob_service: BlobServiceClient, answered: dict[str, Any]
+    ) -> None:
+        one, other = ({"contributor": secrets.token_urlsafe(16)} for _ in range(2))
+        give = partial(client.give_feedback, result_id=answered["id"])
+        voices = [give(genre=genre, **who).json for genre, who in (("jazz", one), ("pop", other), ("metal", {}))]
+        ids = [voice.get("contributor") for voice in voices]
+        assert len(set(ids)) == 3
+        assert ids[2] is None
+        assert give(genre="rock", **one).json["contributor"] == ids[0], "the same contributor again"
+        assert give(genre=None, **other).status == 204
+
+        def read(voice: str) -> Any:
+            query = {"contributor": voice}
+            return client.call("get_feedback", "feedback/…", params={"id": answered["id"]}, query=query)
+
+        assert read(ids[0]).json["genre"] == "rock"
+        assert read(ids[1]).code == "not_found"
+        assert client.feedback(answered["id"]).json["genre"] == "metal"
+
+        container = blob_service.get_container_client("feedback")
+        blobs = [container.download_blob(name).readall() for name in container.list_blob_names()]
+        counted = [json.loads(blob) for blob in blobs if answered["id"] in json.loads(blob)["result_id"]]
+        assert sorted((voice["genre"], voice.get("contributor")) for voice in counted) == [
+            ("metal", None),
+            ("rock", ids[0]),
+        ]
+        assert not any(one["contributor"].encode() in blob for blob in blobs), "secrets are not stored"
+
+    def test_the_longest_id(self, client: Client, results: ContainerClient, answered: dict[str, Any]) -> None:
+        longest = "a" * 1019
+        blob = results.get_blob_client(f"{answered['id']}.json").download_blob()
+        metadata = blob.properties.metadata
+        results.upload_blob(f"{longest}.json", blob.readall(), metadata=metadata, overwrite=True)
+        answer = client.give_feedback(result_id=longest, genre="jazz", contributor="x" * 22)
+        assert (answer.status, answer.json["result_id"]) == (200, longest)
+
+    @pytest.mark.parametrize("contributor", ["", "alice", "x" * 21, "x" * 129])
+    def test_a_secret_that_can_be_guessed_is_refused(self, client: Client, contributor: str) -> None:
+        answer = client.give_feedback(result_id="a", genre="jazz", contributor=contributor)
+        assert (answer.status, answer.code) == (400, "bad_request")
+        assert answer.json["detail"].startswith("contributor: ")
+
+    @pytest.mark.parametrize("contributor", ["", "0" * 31, "0" * 33, "../" + "0" * 29, "A" * 32])
+    def test_what_is_no_contributor(self, client: Client, contributor: str) -> None:
+        answer = client.call("get_feedback", "feedback/…", params={"id": "a"}, query={"contributor": contributor})
+        assert (answer.status, answer.code) == (400, "bad_parameter")
 
     def test_delete(self, client: Client) -> None:
         client.give_feedback(result_id=DIRECT, genre="jazz", predicted="pop", model_version="1")

@@ -29,6 +29,7 @@ var containerNames = [
   'uploads'
   'results'
   'feedback'
+  'keys'
   'models'
   blueDeploymentContainer
   greenDeploymentContainer

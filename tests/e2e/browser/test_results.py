@@ -40,6 +40,12 @@ def test_feedback_is_kept_and_can_be_taken_back(visit: Visit, result_id: str) ->
     expect(page.get_by_text("Your feedback: Jazz")).to_be_visible()
     page.reload()
     expect(page.get_by_text("Your feedback: Jazz")).to_be_visible()
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.reload()
+    expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()  # another browser's is not shown
+    page.context.add_cookies([{key: each[key] for key in ("name", "value", "domain", "path")} for each in cookies])
+    page.reload()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("radio", name="Jazz")).not_to_be_checked()
     page.reload()
