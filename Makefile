@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test quick fix test-e2e bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy retry
+.PHONY: run test quick fix test-e2e hostile fuzz bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy retry
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -26,6 +26,17 @@ fix:
 test-e2e:
 	@$(PYTHON) local/setup_env.py --group test --group local --group frontend --azurite --browser
 	@$(VENV)/pytest tests/e2e/browser
+
+# What a stranger can do to the running service: what, before, now, allowed; some five minutes. One step:
+# make hostile ARGS="--step giants". One file: python -m tests.hostile --case mp4:alac out.bin
+hostile:
+	@$(PYTHON) local/setup_env.py --group test --group local --azurite
+	@$(VENV)/python -m tests.hostile.service $(ARGS)
+
+# Files that state what is not there, each read as an upload is. The pipeline does this each night, with another FIRST.
+fuzz:
+	@$(PYTHON) local/setup_env.py --group test --group local
+	@$(VENV)/python -m tests.hostile --largest --by-kind --count $(or $(COUNT),100000) --first $(or $(FIRST),0)
 
 # make screenshots [MUSIC=folder]: the pictures of the pages in docs/images; docs/web.md
 screenshots:

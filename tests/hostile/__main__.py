@@ -4,9 +4,11 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import get_args
 
 from tests.hostile import fuzz
 from tests.hostile.cases import Case, drawn, largest
+from tests.hostile.runner import Way
 
 
 def main() -> int:
@@ -19,7 +21,7 @@ def main() -> int:
     parser.add_argument("--largest", action="store_true", help="read the largest case of each kind too")
     parser.add_argument("--by-kind", action="store_true", help="one row for each kind")
     parser.add_argument("--small", action="store_true", help="draw cases in which nothing is repeated often")
-    parser.add_argument("--in-process", action="store_true", help="without decoder processes, to see what they are for")
+    parser.add_argument("--by", choices=get_args(Way), default="decoders", help="in-process: without decoder processes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="children that read at the same time")
     options = parser.parse_args()
     if options.case:
@@ -35,7 +37,7 @@ def main() -> int:
     cases = [*(largest() if options.largest else ()), *drawn(options.count, options.first, small=options.small)]
     if not cases:
         parser.error("give --case, --count or --largest")
-    return 0 if fuzz.report(cases, jobs=options.jobs, by_kind=options.by_kind, in_process=options.in_process) else 1
+    return 0 if fuzz.report(cases, jobs=options.jobs, by_kind=options.by_kind, by=options.by) else 1
 
 
 if __name__ == "__main__":

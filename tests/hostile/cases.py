@@ -19,7 +19,7 @@ FORMATS: dict[str, Grammar] = {
 }
 
 
-SMALL = 10**9
+SMALL = 10**12
 """Seeds from here on write files in which nothing is repeated often."""
 
 

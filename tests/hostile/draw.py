@@ -12,7 +12,7 @@ Size = Literal["small", "drawn", "largest"]
 
 _SMALL = (0, 1, 2, 3, 7, 255, 256, 65_535, 65_536, 1_000_000, 16_777_215)
 _LARGE_IS_ONE_IN = 200
-_EXPONENTS = {"small": 0.35, "drawn": 0.6}
+_EXPONENTS = {"small": 0.3, "drawn": 0.6}
 """A count's largest value is to the power of this, as each of a thousand tracks takes time to write and to read."""
 
 

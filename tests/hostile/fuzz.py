@@ -10,7 +10,7 @@ from threading import Thread
 
 from tests.audio_samples import encode, music
 from tests.hostile.cases import Case
-from tests.hostile.runner import Outcome, Runner
+from tests.hostile.runner import Outcome, Runner, Way
 from tests.hostile.table import HEAD, rows, text
 from tonearm.errors import AUDIO_ERROR_CODES
 
@@ -42,8 +42,8 @@ class Fuzz:
     After `run`, ``broken`` has the name of each case that broke something, and what.
     """
 
-    def __init__(self, jobs: int, *, in_process: bool = False) -> None:
-        self._jobs, self._in_process = jobs, in_process
+    def __init__(self, jobs: int, *, by: Way = "decoders") -> None:
+        self._jobs, self._by = jobs, by
         self.broken: dict[str, list[str]] = {}
 
     def run(self, cases: Sequence[Case]) -> Iterator[Outcome]:
@@ -71,7 +71,7 @@ class Fuzz:
         self, clip: Path, waiting: SimpleQueue[Case | None], done: SimpleQueue[Outcome | BaseException | None]
     ) -> None:
         try:
-            with Runner(ANSWER_S, in_process=self._in_process) as runner:
+            with Runner(ANSWER_S, by=self._by) as runner:
                 expected = runner.read(clip, _ORDINARY).checksum
                 number = 0
                 while case := waiting.get():
@@ -97,10 +97,10 @@ def _after(runner: Runner, clip: Path, expected: int) -> list[str]:
     return [f"the next ordinary clip took {ordinary.seconds:.1f} s"] if ordinary.seconds > ORDINARY_S else []
 
 
-def report(cases: Sequence[Case], *, jobs: int, by_kind: bool = False, in_process: bool = False) -> bool:
+def report(cases: Sequence[Case], *, jobs: int, by_kind: bool = False, by: Way = "decoders") -> bool:
     """Run, print the table and what broke. Returns whether nothing did."""
     start_s = time.monotonic()
-    fuzz = Fuzz(jobs, in_process=in_process)
+    fuzz = Fuzz(jobs, by=by)
     table = rows(_with_progress(fuzz.run(cases), len(cases)), by_kind=by_kind)
     print(HEAD)
     for row in sorted(table, key=lambda row: row.name):

@@ -15,19 +15,24 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, cast
 
 from tests.conftest import REPOSITORY
 from tests.hostile.cases import Case
-from tonearm.decoding.audio import AudioReader, Window
+from tonearm.classifier import Classifier
+from tonearm.decoding.audio import AudioReader
+from tonearm.decoding.decoder_pool import open_reader
+from tonearm.errors import TonearmError
 
 MEMORY_LIMIT_BYTES = 6 * 2**30
 LONGEST_CASE_S = 60.0
 MAX_DURATION_S = 4 * 3_600.0
+Way = Literal["decoders", "classifier", "in-process"]
+"""By decoder processes, as everybody is served; with the models too; by FFmpeg in the child itself, to compare."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,12 @@ class Runner:
 
     Args:
         longest_case_s: a case that takes longer has the code ``hang``, and the child is replaced.
-        in_process: FFmpeg reads in the child itself, and not in a decoder process.
+        by: how the child reads.
     """
 
-    def __init__(self, longest_case_s: float = LONGEST_CASE_S, *, in_process: bool = False) -> None:
+    def __init__(self, longest_case_s: float = LONGEST_CASE_S, *, by: Way = "decoders") -> None:
         self._longest_case_s = longest_case_s
-        self._options = ["--in-process"] if in_process else []
+        self._by = by
         self._folder = tempfile.TemporaryDirectory(
             prefix="hostile-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
         )
@@ -107,7 +112,7 @@ class Runner:
 
     def _start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile.runner", *self._options],
+            [sys.executable, "-m", "tests.hostile.runner", self._by],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -150,24 +155,32 @@ def children() -> set[int]:
     return found
 
 
-def _as_served(path: Path) -> Iterator[Window]:
-    """As `Classifier.classify` reads a file."""
-    from tonearm.decoding.decoder_pool import open_reader
+def _reader(by: Way) -> Callable[[Path], Iterator[bytes]]:
+    """What reads a file and yields something of what it gives."""
+    if by == "classifier":
+        classifier = Classifier.load()
 
-    with open_reader(path, max_duration_s=MAX_DURATION_S) as reader:
-        yield from reader.windows()
+        def classified(path: Path) -> Iterator[bytes]:
+            result = classifier.classify(path, max_duration_s=MAX_DURATION_S)
+            yield f"{result.genre} {result.confidence}".encode()
 
+        return classified
 
-def _in_process(path: Path) -> Iterator[Window]:
-    """By FFmpeg in this process, to see what the decoder processes keep away from it."""
-    yield from AudioReader(path, max_duration_s=MAX_DURATION_S).windows()
+    def decoded(path: Path) -> Iterator[bytes]:
+        with open_reader(path, max_duration_s=MAX_DURATION_S) as reader:
+            for window in reader.windows():
+                yield window.samples.tobytes()
+
+    def in_process(path: Path) -> Iterator[bytes]:
+        for window in AudioReader(path, max_duration_s=MAX_DURATION_S).windows():
+            yield window.samples.tobytes()
+
+    return decoded if by == "decoders" else in_process
 
 
 def _main() -> None:
     """Read the files named on standard input, one a line, and write what each cost."""
-    from tonearm.errors import TonearmError
-
-    read = _in_process if sys.argv[1:] == ["--in-process"] else _as_served
+    read = _reader(cast("Way", sys.argv[1]))
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     answers, sys.stdout = sys.stdout, sys.stderr
@@ -177,8 +190,8 @@ def _main() -> None:
         start_mb, start_s = status_mb("VmRSS"), time.perf_counter()
         checksum = 0
         try:
-            for window in read(Path(line.rstrip("\n"))):
-                checksum = zlib.crc32(window.samples, checksum)
+            for part in read(Path(line.rstrip("\n"))):
+                checksum = zlib.crc32(part, checksum)
             code = "ok"
         except TonearmError as error:
             code = getattr(error, "code", type(error).__name__)

@@ -30,8 +30,8 @@ class Row:
 
 
 HEAD = (
-    f"{'':24} {'cases':>7} {'in all':>9} {'slowest':>9} {'of':18} {'own MB':>7} {'of':18} {'decoders MB':>11}"
-    f" {'ended':>6}  answers"
+    f"{'':24} {'cases':>7} {'in all':>9} {'slowest':>9} {'of':18} {'own MB':>7} {'of':18}"
+    f" {'decoders MB':>11} {'ended':>6}  answers"
 )
 
 

@@ -31,14 +31,15 @@ def frames(n: int, channels: int, bits: int = 8, *, subframe: bytes | None = Non
     return b"".join(out)
 
 
-def costly(channels: int = 8, rate_hz: int = 655_350, n: int = 8_800) -> bytes:
-    """Constant frames at a high rate: at the defaults, 880 s in 315 KB."""
-    info = stream_info(rate_hz, channels, 8, n * 65_535)
+def costly(channels: int = 8, rate_hz: int = 655_350, n: int = 8_800, *, stated: bool = True) -> bytes:
+    """Constant frames at a high rate: at the defaults, 880 s in 315 KB. ``stated``: it states how long it is."""
+    info = stream_info(rate_hz, channels, 8, n * 65_535 * stated)
     return b"fLaC" + block(0, info, last=True) + frames(n, channels)
 
 
 def constant(draw: Draw) -> bytes:
-    return costly(draw.choice((8, 2, 1)), draw.choice((655_350, 96_000, 8_000)), draw.count(8_800))
+    stated = draw.one_in(2)
+    return costly(draw.choice((8, 2, 1)), draw.choice((655_350, 96_000, 8_000)), draw.count(8_800), stated=stated)
 
 
 def comments(draw: Draw) -> bytes:

@@ -73,7 +73,7 @@ def repeated_tables(draw: Draw) -> bytes:
     for i in range(draw.count(3_000)):
         streams = [
             (draw.choice(_TYPES), draw.randrange(0x100, 0x1FFF), draw.choice((b"", opus(draw.randrange(256)))))
-            for _ in range(9)
+            for _ in range(draw.count(30))
         ]
         out.append(program(1, 0x20, streams, draw.choice((None, None, draw.stated(12)))))
         out.append(pes(draw.randrange(0x100, 0x1FFF), draw.bytes(90)) if i % 3 else b"")

@@ -149,7 +149,7 @@ def tiny_packets(draw: Draw) -> bytes:
     channels = draw.count(255)
     packet = b"\x1b\x02\x00" * (channels - 1) + b"\x1b\x02"  # two frames of 60 ms without a byte
     out = page(1, 0, [opus_head(channels)], flags=2) + page(1, 1, [b"OpusTags" + bytes(8)])
-    many = [packet] * (250 // (len(packet) // 255 + 1))
+    many = [packet] * draw.count(250 // (len(packet) // 255 + 1))
     sound = [page(1, 2 + i, many, granule=5_760 * len(many) * (i + 1)) for i in range(draw.count(150))]
     return out + b"".join(sound)
 

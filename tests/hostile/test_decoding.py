@@ -1,0 +1,19 @@
+"""Two thousand files that state what is not there, read as everybody is served."""
+
+import pytest
+
+from tests.hostile.cases import FORMATS, drawn
+from tests.hostile.fuzz import Fuzz
+from tests.hostile.table import rows, text
+
+
+@pytest.mark.slow
+def test_every_file_is_answered_within_bounds() -> None:
+    """``make fuzz`` reads more of them, and larger ones."""
+    fuzz = Fuzz(jobs=1)
+    table = rows(fuzz.run(drawn(2_000, small=True)))
+    report = "\n".join(map(text, table))
+    assert fuzz.broken == {}, report
+    assert [row.cases for row in table] == [200] * len(FORMATS)
+    # They get further than their first bytes.
+    assert sum("ok" in row.codes for row in table) >= 6, report
