@@ -6,7 +6,7 @@ What protects them from web pages elsewhere is here too: who may send writing re
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
@@ -77,18 +77,12 @@ def operation(**described: Any) -> Callable[[Handler | AsyncHandler], AsyncHandl
         # The host passes both by name, and looks at the signature; so `wraps` copies names only.
         @wraps(handler, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
         async def guarded(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-            def in_thread() -> func.HttpResponse:
-                # Azure drops what a thread logs unless the thread names the invocation.
-                thread_local: Any = context.thread_local_storage
-                thread_local.invocation_id = context.invocation_id
-                try:
-                    return cast("Handler", handler)(req)
-                finally:
-                    thread_local.invocation_id = None
-
             try:
                 check_sender(req, takes_json=facts.takes_json)
-                return _secured(await (handler(req) if iscoroutinefunction(handler) else run(in_thread)))
+                if iscoroutinefunction(handler):
+                    return _secured(await handler(req))
+                work = partial(cast("Handler", handler), req)
+                return _secured(await run(threads.in_invocation(context, work)))
             except Exception as error:
                 return _secured(problem_response(error, handler.__name__))
 

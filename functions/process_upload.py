@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobType
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
-from functions import limits, logs, result_store, storage
+from functions import limits, logs, result_store, storage, threads
 from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
@@ -74,7 +74,7 @@ class _DeletedError(Exception):
 
 @blueprint.function_name("answer_upload")
 @blueprint.blob_trigger("blob", f"{storage.UPLOADS}/{{name}}", STORAGE_CONNECTION, source=blob_source())
-async def answer_upload(blob: BlobReference) -> None:
+async def answer_upload(blob: BlobReference, context: func.Context) -> None:
     """Classify an upload and write its result, unless it has one.
 
     Audio that cannot be classified gets a failed result. Other errors (storage, memory, models) are raised: the host
@@ -89,7 +89,7 @@ async def answer_upload(blob: BlobReference) -> None:
         return
     for _ in range(_MAX_TRIES):
         try:
-            await limiter.run(partial(_process_version, result_id), 0)
+            await limiter.run(threads.in_invocation(context, partial(_process_version, result_id)), 0)
         except _DeletedError:
             logs.event("upload_gone", result_id=result_id)
             return

@@ -11,16 +11,32 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
+from typing import Any
 
+import azure.functions as func
 from azure.core.exceptions import AzureError
 
 STORAGE_THREADS = 16
-MAX_STORAGE_REQUESTS = 96
+MAX_STORAGE_REQUESTS = 112
 """Requests that run or wait. The host's limit, ``maxOutstandingRequests``, leaves room for those without storage."""
 MAX_STORAGE_S = 10.0
 """For one answer, waiting for a thread included. A page of the history takes up to four calls to storage."""
 STALLED_AFTER_S = 2.0
 """When every thread is taken and none became free for this long, requests are refused at once."""
+
+
+def in_invocation[**P, Answer](context: func.Context, work: Callable[P, Answer]) -> Callable[P, Answer]:
+    """``work`` for another thread, which names the invocation meanwhile: Azure drops what other threads log."""
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        thread_local: Any = context.thread_local_storage
+        thread_local.invocation_id = context.invocation_id
+        try:
+            return work(*args, **kwargs)
+        finally:
+            thread_local.invocation_id = None
+
+    return run
 
 
 class StorageThreads:

@@ -16,6 +16,7 @@ from functions import threads
 from functions.json_http import OPERATIONS
 from functions.threads import StorageThreads
 from tests.functions.client import Client
+from tests.functions.conftest import Upload
 from tests.functions.test_app import HTTP_FUNCTIONS
 
 PATIENCE_S = 20
@@ -86,7 +87,7 @@ def test_errors_of_the_work_pass() -> None:
 
 
 def test_the_host_has_room_for_requests_that_need_no_storage() -> None:
-    assert threads.STORAGE_THREADS < threads.MAX_STORAGE_REQUESTS <= 128 - 32
+    assert threads.STORAGE_THREADS < threads.MAX_STORAGE_REQUESTS <= 128 - 16
 
 
 def test_which_functions_need_no_storage(client: Client) -> None:
@@ -95,7 +96,9 @@ def test_which_functions_need_no_storage(client: Client) -> None:
     assert {name for name, each in operations.items() if "storage_unavailable" not in each.problems} == without
 
 
-def test_what_a_thread_logs_names_its_invocation(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_thread_logs_names_its_invocation(
+    client: Client, upload: Upload, caplog: pytest.LogCaptureFixture
+) -> None:
     """Azure's worker reads the name from here, and the host drops lines without."""
     caplog.set_level(logging.INFO, logger="tonearm.edge")
     names: list[Any] = []
@@ -108,10 +111,11 @@ def test_what_a_thread_logs_names_its_invocation(client: Client, caplog: pytest.
     try:
         for _ in range(2):
             client.create_upload()
+        upload.put(b"no audio")
+        upload.process()
     finally:
         logging.getLogger("tonearm.edge").removeFilter(note)
-    (first_thread, first), (_, second) = names
-    assert first_thread.startswith("storage")
-    assert first is not None
-    assert second is not None
-    assert first != second
+    assert {name.partition("_")[0] for name, _ in names} == {"storage", "classify"}
+    invocations = [invocation for _, invocation in names]
+    assert None not in invocations
+    assert len(set(invocations)) == 3
