@@ -13,6 +13,7 @@ from pathlib import Path
 from local.processes import ADDRESS, Child, http_status
 
 COMMAND = Path(__file__).parent / "node_modules" / ".bin" / "azurite"
+BROWSER_GUARD = Path(__file__).with_name("browser_guard.js")
 WORKAROUNDS = Path(__file__).with_name("workarounds.js")
 
 # The emulator's account and key are the same on every machine in the world and printed in its manual: no secret.
@@ -49,11 +50,12 @@ def azurite(data_dir: Path | None, log_path: Path, ports: Sequence[int]) -> Chil
     command += ["--inMemoryPersistence"] if data_dir is None else ["--location", str(data_dir)]
     for service, port in zip(SERVICES, ports, strict=True):
         command += [f"--{service}Host", ADDRESS, f"--{service}Port", str(port)]
+    required = [f"--require {json.dumps(str(module))}" for module in (BROWSER_GUARD, WORKAROUNDS)]
     return Child(
         "Azurite",
         command,
         log_path=log_path,
-        environment={"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} --require {json.dumps(str(WORKAROUNDS))}"},
+        environment={"NODE_OPTIONS": " ".join([os.environ.get("NODE_OPTIONS", ""), *required])},
         # Any answer will do, a refusal for want of a key too.
         probe=lambda: all(http_status(port, f"/{ACCOUNT}?comp=list") for port in ports),
     )

@@ -1,4 +1,7 @@
-"""The storage emulator with `local/workarounds.js`: it lists names, and hands out messages, that XML cannot hold."""
+"""The storage emulator with `local/workarounds.js` and `local/browser_guard.js`.
+
+It lists names, and hands out messages, that XML cannot hold, and takes nothing from web pages elsewhere.
+"""
 
 import http.client
 from collections.abc import Iterator
@@ -8,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobServiceClient
-from azure.storage.queue import QueueSasPermissions, QueueServiceClient, generate_queue_sas
+from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes
+from azure.storage.queue import QueueSasPermissions, QueueServiceClient, generate_account_sas, generate_queue_sas
 
 from local import azurite as emulator
 from tests.conftest import Storage
@@ -46,6 +49,57 @@ def test_a_message_of_such_characters_is_handed_out(azurite: Storage) -> None:
     connection.request("POST", f"/{emulator.ACCOUNT}/{name}/messages?{signature}", message)
     assert connection.getresponse().status == 201
     assert [message.content for message in queue.receive_messages()] == ["\ufffd\ufffddGV4dA=="]
+
+
+def signed() -> str:
+    """The query that any web page can compute."""
+    return generate_account_sas(
+        emulator.ACCOUNT,
+        emulator.ACCOUNT_KEY,
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions(read=True, write=True, list=True, add=True, create=True),
+        datetime.now(UTC) + timedelta(hours=1),
+        services="bq",
+    )
+
+
+def send(azurite: Storage, service: str, method: str, path: str, **headers: str) -> int:
+    settings = dict(part.partition("=")[::2] for part in azurite.connection_string.split(";"))
+    address = settings[f"{service}Endpoint"].split("/")[2]
+    connection = http.client.HTTPConnection(address, timeout=30)
+    connection.putrequest(method, f"/{path}{'&' if '?' in path else '?'}{signed()}", skip_host=True)
+    body = b"<QueueMessage><MessageText>e30=</MessageText></QueueMessage>"
+    for name, text in ({"Host": address, "Content-Length": str(len(body))} | headers).items():
+        connection.putheader(name.replace("_", "-"), text.format(own=address))
+    connection.endheaders(body)
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "", "http://localhost:3000", "http://{own}.evil.example"]
+)
+def test_pages_of_other_origins_write_nothing(azurite: Storage, origin: str) -> None:
+    queue = QueueServiceClient.from_connection_string(azurite.connection_string).create_queue(f"guarded-{uuid4().hex}")
+    path = f"{emulator.ACCOUNT}/{queue.queue_name}/messages"
+    assert send(azurite, "Queue", "POST", path, Origin=origin, Content_Type="text/plain") == 403
+    assert list(queue.receive_messages()) == []
+    assert send(azurite, "Queue", "POST", path, Origin="http://{own}") == 201
+    assert send(azurite, "Queue", "POST", path) == 201
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", f"{emulator.ACCOUNT}.evil.example", "localhost.evil.example", "", "[::1"]
+)
+def test_a_name_that_leads_here_is_not_enough(azurite: Storage, host: str) -> None:
+    container = BlobServiceClient.from_connection_string(azurite.connection_string).create_container(uuid4().hex)
+    for prefix in ("", f"{emulator.ACCOUNT}/"):
+        listing = f"{prefix}{container.container_name}?restype=container&comp=list"
+        assert send(azurite, "Blob", "GET", listing, Host=host) == 403
+        blob = f"{prefix}{container.container_name}/a.wav"
+        assert send(azurite, "Blob", "PUT", blob, Host=host, x_ms_blob_type="BlockBlob") == 403
+    listing = f"{container.container_name}?restype=container&comp=list"
+    assert send(azurite, "Blob", "GET", listing, Host=f"{emulator.ACCOUNT}.blob.localhost:1") == 200
+    assert list(container.list_blobs()) == []
 
 
 @pytest.fixture
