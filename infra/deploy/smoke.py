@@ -27,9 +27,11 @@ class Service:
     url: str
     key: str | None
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> http_client.Response:
-        """Send one request to the API."""
-        headers = {"x-functions-key": self.key} if self.key else None
+    def request(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "audio/wav"
+    ) -> http_client.Response:
+        """Send one request to the API. ``kind`` is the body's media type."""
+        headers = {"content-type": kind} | ({"x-functions-key": self.key} if self.key else {})
         return http_client.send(method, f"{self.url}/api/{path}", headers=headers, body=body)
 
 
@@ -109,7 +111,8 @@ def _check_done(service: Service, result: dict[str, Any]) -> None:
 
 def _new_upload(service: Service) -> dict[str, Any]:
     """The API's answer to ``POST /api/uploads``: ``id``, ``upload_url``, ``upload_headers``."""
-    answer = service.request("POST", "uploads", json.dumps({"filename": "deployment.wav"}).encode()).expect(201).json()
+    body = json.dumps({"filename": "deployment.wav"}).encode()
+    answer = service.request("POST", "uploads", body, "application/json").expect(201).json()
     address = urlsplit(str(answer.get("upload_url")))
     if "/uploads/" not in address.path or "sig=" not in address.query:
         raise DeployError(
