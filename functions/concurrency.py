@@ -64,12 +64,11 @@ class Turn:
         if cost_s > self.limit_s:
             raise _LongError(cost_s)
 
-    def progress(self, stated: Stated, done_s: float) -> None:
+    def progress(self, stated: Stated, _done_s: float) -> None:
         """`on_progress` of `Classifier.classify`."""
-        if done_s == 0:
-            self.expect(cost_s(stated))
-        elif self.spent_s > TOLERANCE * self.limit_s:
-            raise _LongError(max(cost_s(stated), 2 * self.spent_s))
+        self.expect(cost_s(stated))
+        if self.spent_s > TOLERANCE * self.limit_s:
+            raise _LongError(max(self.cost_s, 2 * self.spent_s))
 
     @property
     def spent_s(self) -> float:

@@ -127,8 +127,8 @@ class Classifier:
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
             preview: a new builder that gathers a small mel spectrogram of the whole recording.
-            on_progress: called with what the recording states and how many seconds of it are done: first 0, then after
-                each window. It may raise to end the work.
+            on_progress: called with what the recording states and how many seconds of it are done: when it is open,
+                after each window, and every half second of waiting for these. It may raise to end the work.
 
         Returns:
             The genre with calibrated probabilities, of the whole recording and of each segment.
@@ -142,18 +142,23 @@ class Classifier:
         """
         watch = Stopwatch()
         answers = []
-        with open_reader(source, max_duration_s=max_duration_s) as reader:
-            stated = reader.open()
+        stated, done_s = Stated("", 0, 0, 0.0), 0.0
+
+        def report() -> None:
             if on_progress is not None:
-                on_progress(stated, 0.0)
+                on_progress(stated, done_s)
+
+        with open_reader(source, max_duration_s=max_duration_s, on_wait=report) as reader:
+            stated = reader.open()
+            report()
             for window in reader.windows():
                 watch.lap("decode")
                 if not window.silent:
                     answers.append(self._answer(window, watch, preview))
                 elif preview is not None:
                     preview.add(window, None)
-                if on_progress is not None:
-                    on_progress(stated, window.end_s)
+                done_s = window.end_s
+                report()
             audio = reader.facts()
         watch.lap("decode")
         if not answers:

@@ -85,8 +85,10 @@ def test_what_waits_is_estimated() -> None:
         await asyncio.sleep(0.05)
         assert limiter._long.wait_s == pytest.approx(20, abs=1)
         assert limiter._short.wait_s == 0
-        tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(8)]
+        tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(2)]
         await begun(gate, 3)
+        tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(6)]
+        await asyncio.sleep(0.05)
         assert limiter._short.wait_s == pytest.approx((2 * 0.1 + 6 * 10) / 2, abs=1)
         with pytest.raises(ProblemError) as caught:
             await limiter.run(gate.work(9), 1)

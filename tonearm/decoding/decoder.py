@@ -25,11 +25,11 @@ from tonearm.errors import AudioError
 from tonearm.types import Samples
 
 MEMORY_BYTES = 256 * 2**20
-"""What a recording may take beside the process itself. The index of four hours of AAC takes 40 MB."""
+"""What a recording may take beside the process itself."""
 RETAINED_BYTES = 64 * 2**20
 """What the C library may keep of it for the next recording."""
-WINDOW_CPU_S = 15
-"""Processor time for each 30 s of a recording; the slowest codecs take two."""
+WINDOW_CPU_S = 10
+"""Processor time to open a recording, and for each 30 s of it: it must decode three times faster than it plays."""
 SLOTS = 2
 """Windows that are in shared memory at once: one is decoded while the other is classified."""
 SLOT_SAMPLES = WINDOW_SAMPLES + WINDOW_SLACK_SAMPLES

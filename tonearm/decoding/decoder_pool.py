@@ -17,7 +17,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any, BinaryIO, cast
@@ -29,6 +30,9 @@ from tonearm.decoding.audio import AudioReader, AudioSource, Window, open_source
 from tonearm.decoding.decoder import NEXT, SLOT_SAMPLES, SLOTS, STOP
 from tonearm.errors import AudioError, DecoderError
 
+RECEIVE_BYTES = 65_536
+WAIT_S = 0.5
+"""How often whoever waits for a message is told so."""
 MESSAGE_TIMEOUT_S = 120
 """For the next message. The decoder's own limit is on processor time, which may be shared by many."""
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
@@ -54,10 +58,10 @@ class _Decoder:
             shared.truncate(SLOTS * SLOT_SAMPLES * np.dtype(np.float32).itemsize)
             self.slots = np.frombuffer(mmap.mmap(shared.fileno(), 0), np.float32).reshape(SLOTS, SLOT_SAMPLES)
             self._channel, theirs = socket.socketpair()
-            self._channel.settimeout(MESSAGE_TIMEOUT_S)
-            self._lines = self._channel.makefile("rb")
+            self._channel.settimeout(WAIT_S)
+            self._received = b""
             path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
-            environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+            environment = {name: value for name, value in os.environ.items() if name in INHERITED}
             with theirs:
                 descriptors = (theirs.fileno(), shared.fileno())
                 self._process = subprocess.Popen(
@@ -91,16 +95,23 @@ class _Decoder:
             return False
         return True
 
-    def receive(self) -> Any:
-        """The content of the next message. Raises AudioError and _EndedError."""
-        try:
-            line = self._lines.readline()
-        except TimeoutError:
-            raise _EndedError("killed") from None
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):
-            raise _EndedError(self._cause())
+    def receive(self, on_wait: Callable[[], None]) -> Any:
+        """The content of the next message. Raises AudioError, _EndedError and what ``on_wait`` raises."""
+        asked_s = time.monotonic()
+        while b"\n" not in self._received:
+            try:
+                received = self._channel.recv(RECEIVE_BYTES)
+            except TimeoutError:
+                if time.monotonic() - asked_s > MESSAGE_TIMEOUT_S:
+                    raise _EndedError("killed") from None
+                on_wait()
+                continue
+            except OSError:
+                received = b""
+            if not received:
+                raise _EndedError(self._cause())
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
         ((kind, content),) = json.loads(line).items()
         if kind == "error":
             raise AudioError(*content)
@@ -119,7 +130,6 @@ class _Decoder:
         """End the process, whatever it does."""
         self._process.kill()
         self._process.wait()
-        self._lines.close()
         self._channel.close()
 
 
@@ -188,12 +198,16 @@ class DecoderReader:
     Args:
         file: an open seekable binary file.
         max_duration_s: as for `AudioReader`.
+        on_wait: called every half second in which nothing comes; it may raise to end the work.
 
     :meth:`open` and :meth:`windows` raise DecoderError, too.
     """
 
-    def __init__(self, file: BinaryIO, *, max_duration_s: float | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, *, max_duration_s: float | None = None, on_wait: Callable[[], None] = lambda: None
+    ) -> None:
         self._file = file
+        self._on_wait = on_wait
         self._max_duration_s = max_duration_s
         self._answers = self._decode()
         self._stated: Stated | None = None
@@ -245,7 +259,7 @@ class DecoderReader:
         decoder, usable = POOL.take(fresh=fresh), False
         try:
             decoder.request(descriptor, self._max_duration_s)
-            stated = Stated(**decoder.receive())
+            stated = Stated(**decoder.receive(self._on_wait))
             if self._stated is None:
                 self._stated = stated
                 try:
@@ -255,7 +269,7 @@ class DecoderReader:
                     raise
             for number in itertools.count():
                 decoder.send(NEXT)
-                answer = decoder.receive()
+                answer = decoder.receive(self._on_wait)
                 if isinstance(answer, dict):
                     self._audio = Audio(**answer)
                     usable = True
@@ -272,12 +286,14 @@ class DecoderReader:
 
 
 @contextlib.contextmanager
-def open_reader(source: AudioSource, *, max_duration_s: float | None = None) -> Iterator[AudioReader | DecoderReader]:
+def open_reader(
+    source: AudioSource, *, max_duration_s: float | None = None, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[AudioReader | DecoderReader]:
     """The reader for a source: a decoder process, but for arrays and plain WAV files, which need no FFmpeg.
 
     Windows, which cannot hand an open file to another process in this way, decodes in this process.
 
-    Args and Raises: as for `AudioReader`.
+    Args and Raises: as for `AudioReader` and `DecoderReader`.
     """
     if isinstance(source, tuple):
         yield AudioReader(source, max_duration_s=max_duration_s)
@@ -287,7 +303,8 @@ def open_reader(source: AudioSource, *, max_duration_s: float | None = None) -> 
         if plain_wav(file) is not None or not hasattr(socket, "send_fds"):
             yield AudioReader(file, max_duration_s=max_duration_s)
         else:
-            with contextlib.closing(DecoderReader(file, max_duration_s=max_duration_s)) as reader:
+            reader = DecoderReader(file, max_duration_s=max_duration_s, on_wait=on_wait)
+            with contextlib.closing(reader):
                 yield reader
     finally:
         if file is not source:

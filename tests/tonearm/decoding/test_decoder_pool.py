@@ -185,3 +185,17 @@ def test_it_gets_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert by_process(MP3)[0] == ""
     (decoder,) = decoders()
     assert set(decoder.environ()) <= {*decoder_pool.INHERITED, "PYTHONPATH", "OPENBLAS_NUM_THREADS", "LC_CTYPE"}
+
+
+def test_whoever_waits_is_told_so() -> None:
+    waits: list[int] = []
+
+    def give_up() -> None:
+        waits.append(1)
+        if len(waits) == 2:
+            raise TimeoutError
+
+    with open_reader(LONG_MP3, on_wait=give_up) as reader, pytest.raises(TimeoutError):  # noqa: PT012
+        for _ in reader.windows():
+            decoders()[0].suspend()
+    assert by_process(MP3)[0] == ""
