@@ -41,6 +41,12 @@ async def begun(gate: Gate, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
+async def waiting(limiter: ConcurrencyLimiter, short: int, long: int) -> None:
+    """Until so many run or wait in each lane."""
+    while (len(limiter._short.turns), len(limiter._long.turns)) != (short, long):
+        await asyncio.sleep(0.01)
+
+
 def test_the_number_at_once_and_the_order() -> None:
     async def many() -> list[int]:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
@@ -82,14 +88,14 @@ def test_what_waits_is_estimated() -> None:
         limiter._short._mean_s = 10
         tasks = [asyncio.create_task(limiter.run(gate.work(number, 10), 1)) for number in range(2)]
         await begun(gate, 1)  # the long lane has one thread
-        await asyncio.sleep(0.05)
-        assert limiter._long.wait_s == pytest.approx(20, abs=1)
+        await waiting(limiter, 0, 2)
+        assert limiter._long.wait_s == pytest.approx(20, abs=4)
         assert limiter._short.wait_s == 0
         tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(2)]
         await begun(gate, 3)
         tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(6)]
-        await asyncio.sleep(0.05)
-        assert limiter._short.wait_s == pytest.approx((2 * 0.1 + 6 * 10) / 2, abs=1)
+        await waiting(limiter, 8, 2)
+        assert limiter._short.wait_s == pytest.approx(30, abs=0.2)
         with pytest.raises(ProblemError) as caught:
             await limiter.run(gate.work(9), 1)
         assert (caught.value.code, caught.value.retry_after_s) == ("busy", pytest.approx(30, abs=1))
@@ -104,7 +110,7 @@ def test_short_recordings_do_not_wait_for_long_ones() -> None:
         limiter, gate, short = ConcurrencyLimiter(n_threads=1), Gate(), Gate()
         short.opened.set()
         tasks = [asyncio.create_task(limiter.run(gate.work(number, 2), 1)) for number in range(5)]
-        await begun(gate, 1)
+        await waiting(limiter, 0, 5)
         assert await limiter.run(short.work(7), 1) == 7
         gate.opened.set()
         return await asyncio.gather(*tasks)
@@ -117,11 +123,10 @@ def test_long_recordings_are_refused_by_their_own_lane() -> None:
         limiter, gate, short = ConcurrencyLimiter(n_threads=1), Gate(), Gate()
         short.opened.set()
         tasks = [asyncio.create_task(limiter.run(gate.work(number, 20), 1)) for number in range(2)]
-        await begun(gate, 1)
-        await asyncio.sleep(0.05)
+        await waiting(limiter, 0, 2)
         with pytest.raises(ProblemError) as caught:
             await limiter.run(gate.work(9, 20), 1)
-        assert caught.value.retry_after_s == pytest.approx(40, abs=1)
+        assert caught.value.retry_after_s == pytest.approx(40, abs=4)
         assert await limiter.run(short.work(7), 1) == 7
         gate.opened.set()
         assert await asyncio.gather(*tasks) == [0, 1]
