@@ -9,11 +9,13 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, QueueServiceClient
 
-from local import azurite
+from local import azurite, connections
 from local.blob_trigger import BlobTrigger, Checkpoint, Receipts
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
@@ -41,6 +43,7 @@ HOST_CONTAINER = "azure-webjobs-hosts"
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 GRACE_S = 5
+REPEAT_AFTER_S, REPEATS_KNOWN = 60.0, 1_000
 STORAGE_PATIENCE_S = 1
 """A start waits this long for storage; then HTTP functions are served, and triggers begin when storage comes."""
 
@@ -55,6 +58,7 @@ def main() -> int:
     log = logging.StreamHandler()
     log.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[log])
+    logging.getLogger().handlers[0].addFilter(RepeatFilter())
     for name in ("azure", "azure.functions"):  # the first logs whole request URLs, signatures included
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").addFilter(_without_query)
@@ -76,6 +80,26 @@ class PrintableFormatter(logging.Formatter):
         return "\n    ".join(printable(line) for line in super().format(record).split("\n"))
 
 
+class RepeatFilter(logging.Filter):
+    """Lets each warning of the host itself pass once a minute, so that trouble that stays does not fill the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged_s: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        if record.levelno < logging.WARNING or not record.name.startswith(("local.", "uvicorn.", "asyncio")):
+            return True
+        text, now_s = f"{record.getMessage()} {record.exc_info}", time.monotonic()
+        if now_s < self._logged_s.get(text, -math.inf) + REPEAT_AFTER_S:
+            return False
+        if len(self._logged_s) >= REPEATS_KNOWN:
+            self._logged_s.clear()
+        self._logged_s[text] = now_s
+        return True
+
+
 def _without_query(record: logging.LogRecord) -> bool:
     """Log a request without its query, which may hold a function key."""
     client, method, path, *rest = cast("tuple[str, ...]", record.args)
@@ -86,7 +110,7 @@ def _without_query(record: logging.LogRecord) -> bool:
 async def _serve(app_dir: Path, port: int, state: Path) -> None:
     """Run everything until SIGTERM or SIGINT, which end this process. Raises AppError and OSError."""
     settings = HostSettings.read(app_dir, os.environ)
-    listening = socket.create_server((ADDRESS, port), backlog=512)
+    listening = socket.create_server((ADDRESS, port))
     # Connections inherit it: without it a small answer waits 40 ms for the client to acknowledge the part before.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stopping = asyncio.Event()
@@ -97,15 +121,15 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
     triggers = _triggers(worker, settings, state)
     config = uvicorn.Config(
         HttpTriggers(worker, settings).application(),
-        http="httptools",
+        http=connections.Connection,
+        backlog=connections.ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]  # they stop the triggers too
+    server = connections.Server(config)
     async with asyncio.TaskGroup() as tasks:
         containers = tasks.create_task(retry(_create_containers) if triggers else asyncio.sleep(0))
         tasks.create_task(_run_triggers(triggers, containers, stopping))

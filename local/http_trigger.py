@@ -9,8 +9,8 @@ import hmac
 import json
 import logging
 import re
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -30,10 +30,13 @@ logger = logging.getLogger(__name__)
 ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 HELD_BYTES = 256 * 2**20
 """Limit for the request bodies in memory at any time, those being received included."""
+PACE_S, PACE_BYTES = 10.0, 256 * 2**10
+"""A body must end, or bring so many bytes, within these seconds, again and again."""
 RETRY_AFTER = {"retry-after": "2"}
 CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-CODES |= {421: "unknown_host", 500: "internal", 503: "busy", 504: "timeout"}
+CODES |= {408: "too_slow", 421: "unknown_host", 500: "internal", 503: "busy", 504: "timeout"}
 """The ``code`` of each status that this module answers with."""
+NO_MEMORY = "Other requests use all the memory there is for them. Try again."
 SECURITY_HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 SECURITY_HEADERS |= {"content-security-policy": "default-src 'none'; frame-ancestors 'none'"}
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -46,8 +49,11 @@ class HttpTriggers:
 
     worker: Worker
     settings: HostSettings
-    _outstanding: int = 0
+    _outstanding: Counter[str] = field(default_factory=Counter)
+    """How many functions run for each client's address."""
     _held_bytes: int = 0
+    _receiving: dict[asyncio.Timeout, list[bytes]] = field(default_factory=dict)
+    """The bodies that are being received, by their time limit, the longest first."""
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -72,45 +78,76 @@ class HttpTriggers:
 
     def _route(self, path: str, functions: dict[str, Function]) -> Route:
         async def answer(request: Request) -> Response:
-            self._outstanding += 1
-            try:
-                return await self._answer(functions["GET" if request.method == "HEAD" else request.method], request)
-            finally:
-                self._outstanding -= 1
+            return await self._answer(functions["GET" if request.method == "HEAD" else request.method], request)
 
         return Route(path, answer, methods=list(functions))
 
     async def _answer(self, function: Function, request: Request) -> Response:
         """Run the function on the request. Raises HTTPException."""
-        required_key, limit = self.settings.required_key, self.settings.max_outstanding_requests
+        required_key, client = self.settings.required_key, request.client.host if request.client else ""
         if required_key is not None and function.trigger.get("authLevel", "").upper() != "ANONYMOUS":
             given = request.headers.get("x-functions-key") or request.query_params.get("code", "")
             if not hmac.compare_digest(given.encode(), required_key.encode()):
                 raise HTTPException(401, "This address asks for a function key: send it in the header x-functions-key.")
-        if self._outstanding > limit:
-            raise HTTPException(503, f"More than {limit} requests are being answered. Try again.", RETRY_AFTER)
+        self._check_outstanding(client)
         chunks: list[bytes] = []
-        held_bytes = 0
         try:
-            self._check_size(int(request.headers.get("content-length", 0)))
-            async for chunk in request.stream():
-                # What has arrived counts, not what was announced: a client that sends nothing holds no memory.
-                held_bytes += len(chunk)
-                self._held_bytes += len(chunk)
-                self._check_size(held_bytes)
-                chunks.append(chunk)
-            return await self._run(function, request, b"".join(chunks))
+            await self._receive(request, chunks)
+            self._check_outstanding(client)
+            self._outstanding[client] += 1
+            try:
+                return await self._run(function, request, b"".join(chunks))
+            finally:
+                self._outstanding -= Counter([client])
         except ClientDisconnect:
             raise HTTPException(400, "The connection ended before the request was complete.") from None
         finally:
-            self._held_bytes -= held_bytes
+            self._held_bytes -= sum(map(len, chunks))
+
+    def _check_outstanding(self, client: str) -> None:
+        """Leave an eighth of the places to other addresses. Raises HTTPException."""
+        limit = self.settings.max_outstanding_requests
+        if self._outstanding.total() >= limit or self._outstanding[client] >= limit - limit // 8:
+            raise HTTPException(503, f"More than {limit} requests are being answered. Try again.", RETRY_AFTER)
+
+    async def _receive(self, request: Request, chunks: list[bytes]) -> None:
+        """Append the body's chunks. Raises HTTPException and ClientDisconnect."""
+        self._check_size(int(request.headers.get("content-length", 0)))
+        body_bytes = paced_bytes = 0
+        now_s = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(PACE_S) as pace:
+                self._receiving[pace] = chunks
+                async for chunk in request.stream():
+                    # What has arrived counts, not what was announced: a client that sends nothing holds no memory.
+                    chunks.append(chunk)
+                    body_bytes += len(chunk)
+                    paced_bytes += len(chunk)
+                    self._held_bytes += len(chunk)
+                    self._check_size(body_bytes)
+                    if paced_bytes >= PACE_BYTES and pace in self._receiving:
+                        paced_bytes = 0
+                        pace.reschedule(now_s() + PACE_S)
+                    if self._held_bytes > HELD_BYTES and self._receiving:  # the body that takes longest is given up
+                        longest, held = next(iter(self._receiving.items()))
+                        del self._receiving[longest]
+                        longest.reschedule(now_s())
+                        self._held_bytes -= sum(map(len, held))
+                        held.clear()
+        except TimeoutError:
+            if pace in self._receiving:
+                raise HTTPException(408, "The body came too slowly. Try again.", {"connection": "close"}) from None
+        finally:
+            given_up = self._receiving.pop(pace, None) is None
+        if given_up:
+            raise HTTPException(503, NO_MEMORY, RETRY_AFTER)
 
     def _check_size(self, body_bytes: int) -> None:
         limit = self.settings.max_request_bytes
         if body_bytes > limit:
             raise HTTPException(413, f"The body may have {limit} bytes at most.")
-        if self._held_bytes > HELD_BYTES:
-            raise HTTPException(503, "Other requests use all the memory there is for them. Try again.", RETRY_AFTER)
+        if self._held_bytes > HELD_BYTES and len(self._receiving) == 1:
+            raise HTTPException(503, NO_MEMORY, RETRY_AFTER)
 
     async def _run(self, function: Function, request: Request, body: bytes) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""

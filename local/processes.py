@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ import psutil
 
 ADDRESS = "127.0.0.1"
 LOG_LINES_SHOWN = 15
+LOG_BYTES = 20 * 2**20
 POLL_INTERVAL_S = 0.1
 GRACE_S = 10
 STATE_VARIABLE = "TONEARM_STATE"
@@ -101,6 +103,12 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter: macOS, for a group of zombies
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def trim_log(self) -> None:
+        """Move what it has logged to ``….log.1`` when that is much. It goes on writing to the same file."""
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_BYTES:
+            shutil.copyfile(self.log_path, f"{self.log_path}.1")
+            os.truncate(self.log_path, 0)
 
     def log_tail(self) -> str:
         """The log's last lines, indented, under the log's path."""

@@ -76,6 +76,7 @@ class Supervisor:
         while True:
             self._pause(CHECK_INTERVAL_S)
             for child in self.children:
+                child.trim_log()
                 if not child.alive:
                     if time.monotonic() - restarted_s > RESTART_DELAY_MAX_S:
                         delay_s = RESTART_DELAY_S
@@ -152,7 +153,7 @@ def free_ports(environment: Mapping[str, str]) -> dict[str, int]:
 def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, Child, Child]:
     """Storage, the functions host and the web app, not started yet. Logs of an earlier run are deleted."""
     logs = state / "logs"
-    for log in logs.glob("*.log"):
+    for log in logs.glob("*.log*"):
         log.unlink()
     *storage_ports, functions_port, web_port = ports.values()
     web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}

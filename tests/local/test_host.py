@@ -2,18 +2,27 @@
 
 import logging
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from local.host import PrintableFormatter
-
-NAMES = st.text() | st.text(st.sampled_from("\x1b\x9b\r\n\u2028\u202e a"), max_size=12)
+from local import host
+from local.host import RepeatFilter
 
 
-@given(NAMES)
-def test_a_name_in_the_log_controls_nothing_and_forges_no_line(name: str) -> None:
-    record = logging.LogRecord("local", logging.ERROR, "a.py", 1, "uploads/%s: %s", (name, "failed\n2026 INFO a"), None)
-    first, *others = PrintableFormatter("%(levelname)s %(message)s").format(record).split("\n")
-    assert first.startswith("ERROR uploads/")
-    assert all(line.startswith("    ") for line in others)
-    assert all(line.isprintable() for line in (first, *others))
+def record(name: str, level: int, text: str) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "", 0, text, None, None)
+
+
+def test_trouble_that_stays_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 1_000.0
+    monkeypatch.setattr(host.time, "monotonic", lambda: now_s)
+    passes = RepeatFilter().filter
+    trouble = record("local.queue_trigger", logging.WARNING, "storage is away")
+    assert [passes(trouble), passes(trouble)] == [True, False]
+    assert passes(record("asyncio", logging.ERROR, "out of descriptors"))
+    for kept in (record("uvicorn.access", logging.INFO, "GET /"), record("tonearm.edge", logging.ERROR, "event")):
+        assert [passes(kept), passes(kept)] == [True, True]
+    now_s += host.REPEAT_AFTER_S + 1
+    assert passes(trouble)
+    for number in range(2 * host.REPEATS_KNOWN):
+        passes(record("local.x", logging.ERROR, str(number)))
+    assert passes(trouble)

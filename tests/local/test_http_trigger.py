@@ -4,11 +4,13 @@ import asyncio
 import http.client
 import json
 import socket
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import Response
 
 from local import http_trigger
@@ -136,23 +138,26 @@ class Waiting:
         return Response(str(len(request.body)))
 
 
-@pytest.mark.parametrize("limit", ["requests", "bytes"])
-def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def application(worker: Waiting, max_outstanding_requests: int) -> Starlette:
     settings: Any = SimpleNamespace(
         route_prefix="api",
         function_timeout_s=30,
         max_request_bytes=10_000,
-        max_outstanding_requests=2 if limit == "requests" else 100,
+        max_outstanding_requests=max_outstanding_requests,
         required_key=None,
-        allowed_hosts=frozenset(),
+        allowed_hosts=frozenset({"music.example"}),
     )
+    return HttpTriggers(cast("Worker", worker), cast("HostSettings", settings)).application()
+
+
+@pytest.mark.parametrize("limit", ["requests", "bytes"])
+def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if limit == "bytes":
         monkeypatch.setattr(http_trigger, "HELD_BYTES", 2_500)
 
     async def crowd() -> None:
         worker = Waiting()
-        triggers = HttpTriggers(cast("Worker", worker), cast("HostSettings", settings))
-        transport = httpx.ASGITransport(triggers.application())
+        transport = httpx.ASGITransport(application(worker, 2 if limit == "requests" else 100))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             post = lambda: client.post("/api/things", content=b"x" * 1_000)  # noqa: E731
             admitted = [asyncio.create_task(post()) for _ in range(2)]
@@ -165,6 +170,94 @@ def test_what_comes_on_top_of_a_limit_is_refused(limit: str, monkeypatch: pytest
             worker.go.set()
             assert [answer.content for answer in await asyncio.gather(*admitted)] == [b"1000"] * 2
             assert (await post()).status_code == 200
+
+    asyncio.run(crowd())
+
+
+async def begun(body: bytes) -> AsyncIterator[bytes]:
+    """A body that does not end."""
+    yield body
+    await asyncio.Event().wait()
+
+
+class Channel(httpx.AsyncBaseTransport):
+    """As `httpx.ASGITransport`, but the application is there before the body is whole."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        chunks = aiter(cast("AsyncIterator[bytes]", request.stream))
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": await anext(chunks), "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/api/things", "raw_path": b"/api/things"}
+        headers = [(name.lower(), value) for name, value in request.headers.raw]
+        scope |= {"query_string": b"", "headers": headers, "client": ("127.0.0.1", 1)}
+        scope |= {"server": ("127.0.0.1", 80), "scheme": "http"}
+        await self._app(scope, receive, send)
+        return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])
+
+
+def client_of(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+
+def test_a_body_that_does_not_come_takes_no_place_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_trigger, "PACE_S", 0.5)
+
+    async def crowd() -> None:
+        worker = Waiting()
+        worker.go.set()
+        app = application(worker, 1)
+        async with client_of(Channel(app)) as slow, client_of(httpx.ASGITransport(app)) as quick:
+            held = [asyncio.create_task(slow.post("/api/things", content=begun(b"x"))) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            assert (await quick.post("/api/things", content=b"x")).status_code == 200
+            for answer in await asyncio.gather(*held):
+                assert is_problem(answer, 408, "too_slow")
+                assert answer.headers["connection"] == "close"
+
+    asyncio.run(crowd())
+
+
+def test_the_body_that_takes_longest_makes_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_trigger, "HELD_BYTES", 2_500)
+
+    async def crowd() -> None:
+        worker = Waiting()
+        worker.go.set()
+        app = application(worker, 100)
+        async with client_of(Channel(app)) as slow, client_of(httpx.ASGITransport(app)) as quick:
+            held = asyncio.create_task(slow.post("/api/things", content=begun(b"x" * 2_000)))
+            await asyncio.sleep(0.1)
+            assert (await quick.post("/api/things", content=b"x" * 1_000)).status_code == 200
+            assert is_problem(await held, 503, "busy")
+
+    asyncio.run(crowd())
+
+
+def test_one_address_leaves_places_to_others() -> None:
+    async def crowd() -> None:
+        worker = Waiting()
+        app = application(worker, 8)
+        one, other = (client_of(httpx.ASGITransport(app, client=(f"127.0.0.{n}", 1))) for n in (1, 2))
+        admitted = [asyncio.create_task(one.post("/api/things")) for _ in range(7)]
+        while worker.running < 7:
+            await asyncio.sleep(0)
+        assert is_problem(await one.post("/api/things"), 503, "busy")
+        admitted.append(asyncio.create_task(other.post("/api/things")))
+        while worker.running < 8:
+            await asyncio.sleep(0)
+        worker.go.set()
+        assert {answer.status_code for answer in await asyncio.gather(*admitted)} == {200}
+        await one.aclose()
+        await other.aclose()
 
     asyncio.run(crowd())
 
@@ -194,16 +287,7 @@ def test_only_known_names_are_believed(host: str, status: int) -> None:
     async def answered(path: str) -> httpx.Response:
         worker = Waiting()
         worker.go.set()
-        settings: Any = SimpleNamespace(
-            route_prefix="api",
-            function_timeout_s=30,
-            max_request_bytes=10,
-            max_outstanding_requests=1,
-            required_key=None,
-            allowed_hosts=frozenset({"music.example"}),
-        )
-        application = HttpTriggers(cast("Worker", worker), settings).application()
-        transport = httpx.ASGITransport(application)
+        transport = httpx.ASGITransport(application(worker, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7071") as client:
             return await client.post(path, headers={"host": host})
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local import processes
 from local.processes import STATE_VARIABLE, Child, RunError, end_previous_run
 from tests.local.conftest import wait_until
 
@@ -50,6 +51,20 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not installed"):
         child.launch()
     child.stop()
+
+
+def test_a_large_log_is_moved_aside_while_the_program_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOG_BYTES", 1_000)
+    child = python(tmp_path, "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.01)")
+    child.launch()
+    log = tmp_path / "part.log"
+    for _ in range(2):
+        wait_until(lambda: log.stat().st_size > 1_000, "the log to grow")
+        child.trim_log()
+        assert log.stat().st_size < 1_000
+    child.kill()
+    assert set(log.read_text()) <= {"x", "\n"}
+    assert (tmp_path / "part.log.1").stat().st_size > 1_000
 
 
 def test_what_a_killed_run_left_is_found_by_its_state_folder(tmp_path: Path) -> None:
