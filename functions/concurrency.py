@@ -32,12 +32,13 @@ TOLERANCE = 3
 # What decoding and classifying cost on a core of 2026, rather too much than too little.
 VALUES_PER_S = 60e6
 AUDIO_S_PER_S = 1_000
+RECORDING_S = 0.02
 
 
 def cost_s(stated: Stated) -> float:
     """The estimated seconds of one core for a recording."""
     values = stated.duration_s * stated.sample_rate_hz * stated.channels
-    return values / VALUES_PER_S + stated.duration_s / AUDIO_S_PER_S
+    return RECORDING_S + values / VALUES_PER_S + stated.duration_s / AUDIO_S_PER_S
 
 
 class _LongError(Exception):

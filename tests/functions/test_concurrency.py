@@ -135,25 +135,25 @@ def test_long_recordings_are_refused_by_their_own_lane() -> None:
 
 
 def test_a_recording_that_states_too_little_leaves_the_short_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "SHORT_S", 0.01)
+    monkeypatch.setattr(concurrency, "SHORT_S", 0.05)
     stated = Stated("mp3", 44_100, 2, 0.001)
     begun_in: list[float] = []
 
     def work(turn: Turn) -> str:
         turn.progress(stated, 0)
         begun_in.append(turn.limit_s)
-        time.sleep(0.05)
+        time.sleep(0.2)
         turn.progress(stated, 30)
         return "done"
 
     assert asyncio.run(ConcurrencyLimiter(n_threads=1).run(work, 1)) == "done"
-    assert begun_in == [0.01, math.inf]
+    assert begun_in == [0.05, math.inf]
 
 
 def test_the_estimate() -> None:
     assert cost_s(Stated("mp3", 44_100, 2, 30)) < 0.1
     assert cost_s(Stated("flac", 655_350, 8, 880)) > 60
-    assert cost_s(Stated("", 0, 0, 0)) == 0
+    assert 0 < cost_s(Stated("", 0, 0, 0)) < 0.1
 
 
 def test_a_single_request_may_exceed_the_limits() -> None:
