@@ -31,7 +31,7 @@ from local.blob_trigger import BlobTrigger, Checkpoint, Receipts
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
 from local.processes import ADDRESS
-from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, create_queue, retry
+from local.queue_trigger import CLIENT_OPTIONS, QueueTrigger, create_queue, pause, retry
 from local.worker import AppError, Worker
 from tonearm.terminal import printable
 
@@ -45,7 +45,7 @@ KNOWN_BINDINGS = {"httpTrigger", "http", "blobTrigger", "queueTrigger"}
 GRACE_S = 5
 REPEAT_AFTER_S, REPEATS_KNOWN = 60.0, 1_000
 STORAGE_PATIENCE_S = 1
-"""A start waits this long for storage; then HTTP functions are served, and triggers begin when storage comes."""
+"""A start waits this long for storage to answer; then HTTP functions are served. Triggers begin when storage comes."""
 
 
 def main() -> int:
@@ -130,10 +130,19 @@ async def _serve(app_dir: Path, port: int, state: Path) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     server = connections.Server(config)
+    tried, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def try_storage() -> None:
+        try:
+            _create_containers()
+        finally:
+            loop.call_soon_threadsafe(tried.set)
+
     async with asyncio.TaskGroup() as tasks:
-        containers = tasks.create_task(retry(_create_containers) if triggers else asyncio.sleep(0))
+        containers = tasks.create_task(retry(try_storage) if triggers else asyncio.sleep(0))
         tasks.create_task(_run_triggers(triggers, containers, stopping))
-        await asyncio.wait({containers}, timeout=STORAGE_PATIENCE_S)
+        if triggers:
+            await pause(tried, STORAGE_PATIENCE_S)
         tasks.create_task(server.serve(sockets=[listening]))
         print(f"Functions host ready at http://{ADDRESS}:{port}/{settings.route_prefix}", flush=True)
         await stopping.wait()
