@@ -4,10 +4,9 @@ Requests run in threads, so that the page stays responsive. Only :meth:`UploadQu
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
-from threading import BoundedSemaphore, Thread
 from time import monotonic as now_s
 from typing import Any
 
@@ -35,7 +34,8 @@ SLOW_AFTER_S = 4.0
 LOST = "The browser no longer has this file. Choose it again."
 OVERDUE = "The result takes longer than usual. Try again to go on waiting; the file is not uploaded again."
 
-_slots = BoundedSemaphore(32)
+# The end of the server waits for those that run: at most as long as the client's own time-outs.
+_threads = ThreadPoolExecutor(32, thread_name_prefix="tonearm")
 
 
 class Task[T]:
@@ -43,16 +43,7 @@ class Task[T]:
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._started_s = now_s()
-        self.future: Future[T] = Future()
-        # Daemons: a pending request does not delay the end of the server.
-        Thread(target=self._run, args=(function,), name="tonearm", daemon=True).start()
-
-    def _run(self, function: Callable[[], T]) -> None:
-        with _slots:
-            try:
-                self.future.set_result(function())
-            except Exception as error:
-                self.future.set_exception(error)
+        self.future: Future[T] = _threads.submit(function)
 
     @property
     def slow(self) -> bool:

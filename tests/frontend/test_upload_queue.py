@@ -1,7 +1,6 @@
 """Uploading and classifying the files of a visit, against a real HTTP service."""
 
 import io
-import threading
 import time
 from collections.abc import Callable
 
@@ -344,13 +343,3 @@ class TestUploadQueue:
         assert post.body == b'{"filename":"Recording.wav"}'
         assert put.body == b"RIFF and so on"
         assert queue.sending == {}
-
-
-def test_a_pending_request_does_not_delay_the_end_of_the_server() -> None:
-    gate = threading.Event()
-    task = upload_queue.Task(gate.wait)
-    running = [thread for thread in threading.enumerate() if thread.name == "tonearm"]
-    assert running
-    assert all(thread.daemon for thread in running)
-    gate.set()
-    assert task.future.result(5) is True
