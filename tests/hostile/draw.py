@@ -12,7 +12,7 @@ Size = Literal["small", "drawn", "largest"]
 
 _SMALL = (0, 1, 2, 3, 7, 255, 256, 65_535, 65_536, 1_000_000, 16_777_215)
 _LARGE_IS_ONE_IN = 200
-_EXPONENTS = {"small": 0.3, "drawn": 0.6}
+_EXPONENTS = {"small": 0.25, "drawn": 0.6}
 """A count's largest value is to the power of this, as each of a thousand tracks takes time to write and to read."""
 
 
@@ -55,6 +55,12 @@ class Draw(random.Random):
         if kind < 0.6:
             return max(0, largest // self.choice((1, 2, 4, 16, 64, 256)) - self.randrange(2))
         return self.getrandbits(self.randint(1, bits))
+
+    def size(self, bits: int) -> int | None:
+        """What a field of ``bits`` states as the size of what follows; None: the truth."""
+        if self.random() < (0.5 if self.full else self._honesty):
+            return None
+        return self.stated(bits, 1)
 
     def one_in(self, n: int) -> bool:
         return not self.full and self.randrange(n) == 0

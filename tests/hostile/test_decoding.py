@@ -15,5 +15,5 @@ def test_every_file_is_answered_within_bounds() -> None:
     report = "\n".join(map(text, table))
     assert fuzz.broken == {}, report
     assert [row.cases for row in table] == [200] * len(FORMATS)
-    # They get further than their first bytes.
-    assert sum("ok" in row.codes for row in table) >= 6, report
+    # Some of each format are opened and decoded, and not refused for their first bytes.
+    assert all(row.codes.keys() & {"ok", "too_short"} for row in table), report

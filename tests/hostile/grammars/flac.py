@@ -47,7 +47,7 @@ def comments(draw: Draw) -> bytes:
     vendor = struct.pack("<I", draw.stated(32)) + draw.bytes(40)
     body = vendor + struct.pack("<I", draw.stated(32))
     body += b"".join(struct.pack("<I", draw.stated(32, 5)) + b"A=bcd" for _ in range(draw.count(2_000)))
-    return _with(draw, block(4, body, stated=draw.choice((None, draw.stated(24)))))
+    return _with(draw, block(4, body, stated=draw.size(24)))
 
 
 def picture_body(draw: Draw) -> bytes:
@@ -82,16 +82,14 @@ def pictures_in_comments(draw: Draw) -> bytes:
 
 def blocks(draw: Draw) -> bytes:
     """Metadata blocks of any kind, as many as there is room for."""
-    each = b"".join(
-        block(draw.randrange(1, 127), draw.bytes(60), stated=draw.choice((None, draw.stated(24)))) for _ in range(9)
-    )
+    each = b"".join(block(draw.randrange(1, 127), draw.bytes(60), stated=draw.size(24)) for _ in range(9))
     return _with(draw, each * draw.count(20_000))
 
 
 def seek_table(draw: Draw) -> bytes:
     points = struct.pack(">QQH", draw.stated(64), draw.stated(64), 4_096) * draw.count(900_000)
     cue_sheet = bytes(395) + bytes([draw.stated(8)]) + bytes(36) * draw.count(100)
-    return _with(draw, block(3, points) + block(5, cue_sheet, stated=draw.choice((None, draw.stated(24)))))
+    return _with(draw, block(3, points) + block(5, cue_sheet, stated=draw.size(24)))
 
 
 def headers(draw: Draw) -> bytes:

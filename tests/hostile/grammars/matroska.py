@@ -119,11 +119,9 @@ def private_sizes(draw: Draw) -> bytes:
     each = element(
         0x61A7, element(0x466E, b"a"), element(0x4660, b"image/png"), element(0x465C, bytes(90), stated=draw.stated(28))
     )
-    attached = element(_ATTACHMENTS, each * draw.count(300), stated=draw.choice((None, draw.stated(56))))
+    attached = element(_ATTACHMENTS, each * draw.count(300), stated=draw.size(56))
     track = sound_track(1, draw.choice(_CODECS), 2, 44_100, draw.bytes(90), odd)
-    return file(
-        attached, element(_TRACKS, track, stated=draw.choice((None, draw.stated(56)))), cluster(block(1, bytes(900)))
-    )
+    return file(attached, element(_TRACKS, track, stated=draw.size(56)), cluster(block(1, bytes(900))))
 
 
 def lacing(draw: Draw) -> bytes:

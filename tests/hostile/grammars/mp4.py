@@ -226,7 +226,7 @@ def edit_lists(draw: Draw) -> bytes:
 def packed_movie(draw: Draw) -> bytes:
     """A movie packed by zlib that states a size, or becomes a thousand times as large."""
     inside = movie(*[track(tables(draw))] * draw.count(40_000), bytes(draw.count(100_000_000)))
-    return file(compressed(draw, inside, draw.choice((None, draw.stated(32))) if not draw.full else None))
+    return file(compressed(draw, inside, draw.size(32) if not draw.full else None))
 
 
 def raw_chunks(draw: Draw) -> bytes:
@@ -311,7 +311,7 @@ def metadata(draw: Draw) -> bytes:
 
     def item() -> bytes:
         kind = struct.pack(">II", draw.choice((1, 13, 14, 21, draw.stated(32))), 0)
-        data = box(b"data", kind, draw.bytes(200), stated=draw.choice((None, draw.stated(32))))
+        data = box(b"data", kind, draw.bytes(200), stated=draw.size(32))
         return box(
             draw.choice(
                 (b"covr", b"\xa9nam", b"\xa9ART", b"----", b"gnre", b"trkn", struct.pack(">I", draw.stated(16)))
@@ -357,11 +357,7 @@ def descriptions(draw: Draw) -> bytes:
         entry(draw.choice(_CODES), draw.stated(16, 2), draw.stated(16, 16), 44_100, extra())
         for _ in range(draw.count(60))
     ]
-    return file(
-        movie(
-            track(tables(draw, sound=description(*each * draw.count(200), count=draw.choice((None, draw.stated(32))))))
-        )
-    )
+    return file(movie(track(tables(draw, sound=description(*each * draw.count(200), count=draw.size(32))))))
 
 
 def sizes(draw: Draw) -> bytes:

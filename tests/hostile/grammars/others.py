@@ -1,6 +1,7 @@
 """CAF, Monkey's Audio, WavPack, ASF, AU, TTA and Musepack whose heads lie."""
 
 import struct
+import zlib
 
 from tests.hostile.draw import Draw, grammar
 
@@ -27,10 +28,10 @@ def caf(draw: Draw) -> bytes:
     ) * draw.count(3_000_000)
     texts = struct.pack(">I", draw.stated(32)) + b"title\0x\0" * draw.count(100_000)
     parts = [
-        part(b"pakt", table, draw.choice((None, draw.stated(63)))),
-        part(b"info", texts, draw.choice((None, draw.stated(63)))),
-        part(b"kuki", draw.bytes(60), draw.choice((None, draw.stated(31)))),
-        part(b"chan", draw.bytes(60), draw.choice((None, draw.stated(31)))),
+        part(b"pakt", table, draw.size(63)),
+        part(b"info", texts, draw.size(63)),
+        part(b"kuki", draw.bytes(60), draw.size(31)),
+        part(b"chan", draw.bytes(60), draw.size(31)),
     ]
     chosen = parts if draw.full else draw.sample(parts, draw.randint(0, 4))
     sound = part(b"data", draw.bytes(9_000), draw.choice((None, draw.stated(63), 2**64 - 1)))
@@ -49,8 +50,9 @@ def ape(draw: Draw) -> bytes:
         head += struct.pack("<HHI", 16, draw.stated(16, 2), 44_100)
     else:
         head = b"MAC " + struct.pack("<HHHHI", version, 2_000, draw.stated(16), draw.stated(16, 2), 44_100)
-        head += struct.pack("<IIII", draw.stated(32), draw.stated(32), draw.stated(32), draw.stated(32))
-    return head + bytes(draw.count(400_000)) + draw.bytes(5_000)
+        head += struct.pack("<IIII", draw.stated(32, 44), draw.stated(32), draw.stated(32, 100), draw.stated(32, 900))
+    seeks = b"".join(struct.pack("<I", 500 + 48 * i) for i in range(100))
+    return head + seeks + bytes(draw.count(400_000)) + draw.bytes(5_000)
 
 
 def wavpack(draw: Draw) -> bytes:
@@ -116,16 +118,13 @@ def asf(draw: Draw) -> bytes:
     meta_entry = struct.pack("<HHHHI", 0, 1, 20, draw.randrange(7), draw.stated(32)) + draw.bytes(60)
     meta = part(_ASF_META, struct.pack("<H", draw.stated(16)) + meta_entry * draw.count(900))
     markers = part(_ASF_MARKERS, bytes(16) + struct.pack("<IHH", draw.stated(32), 0, 0) + bytes(60) * draw.count(3_000))
-    extended = part(
-        _ASF_EXTENDED,
-        bytes(18) + struct.pack("<I", draw.stated(32)) + draw.bytes(60),
-        draw.choice((None, draw.stated(64))),
-    )
+    inside = draw.choice((meta, texts, draw.bytes(60)))
+    extended = part(_ASF_EXTENDED, bytes(18) + struct.pack("<I", draw.stated(32, len(inside))) + inside, draw.size(64))
     parts = [part(_ASF_FILE, bytes(16) + facts), *streams, texts, meta, markers, extended]
     if not draw.full:
         draw.shuffle(parts)
     body = struct.pack("<IBB", draw.stated(32, len(parts)), 1, 2) + b"".join(parts)
-    return part(_ASF_HEADER, body) + part(_ASF_DATA, bytes(26) + draw.bytes(9_000), draw.stated(64))
+    return part(_ASF_HEADER, body) + part(_ASF_DATA, bytes(26) + draw.bytes(9_000), draw.size(64))
 
 
 def au(draw: Draw) -> bytes:
@@ -144,7 +143,9 @@ def tta(draw: Draw) -> bytes:
     head = b"TTA1" + struct.pack(
         "<HHHII", 1, draw.stated(16, 2), draw.choice((8, 16, 24)), draw.stated(32, 44_100), draw.stated(32, 460_800)
     )
-    return head + bytes(4) + struct.pack("<I", draw.stated(32, 900)) * draw.count(200_000) + draw.bytes(9_000)
+    sizes = struct.pack("<I", draw.stated(32, 900)) * 10
+    seeks = sizes + struct.pack("<I", zlib.crc32(sizes))
+    return head + struct.pack("<I", zlib.crc32(head)) + seeks + draw.bytes(9_000) + bytes(draw.count(800_000))
 
 
 def musepack(draw: Draw) -> bytes:
@@ -155,7 +156,7 @@ def musepack(draw: Draw) -> bytes:
     if draw.one_in(2):
         return b"MP+\7" + struct.pack("<I", draw.stated(32)) + draw.randbytes(16) + draw.bytes(9_000)
     head = part(b"SH", bytes(4) + b"\x08" + b"\xff\xff\xff\x7f" + b"\0" + draw.randbytes(2))
-    seeks = part(b"ST", b"\xff\xff\xff\x7f" + draw.randbytes(draw.count(300_000)), draw.choice((None, draw.stated(31))))
+    seeks = part(b"ST", b"\xff\xff\xff\x7f" + draw.randbytes(draw.count(300_000)), draw.size(31))
     return b"MPCK" + head + part(b"SO", b"\x20\0\0\0") + seeks + part(b"AP", draw.bytes(900)) * draw.count(900)
 
 

@@ -91,9 +91,7 @@ def sizes(draw: Draw) -> bytes:
         b"ds64",
         b"smpl",
     )
-    odd = [
-        chunk(draw.choice(kinds), draw.bytes(900), draw.choice((None, draw.stated(32)))) for _ in range(draw.count(60))
-    ]
+    odd = [chunk(draw.choice(kinds), draw.bytes(900), draw.size(32)) for _ in range(draw.count(60))]
     return _wav(chunk(b"fmt ", _format(draw)), *odd, _sound(draw), stated=draw.stated(32))
 
 
@@ -120,7 +118,7 @@ def formats(draw: Draw) -> bytes:
         draw.stated(16, 4),
         draw.choice((0, 1, 4, 8, 12, 16, 24, 32, 64, draw.stated(16))),
     )
-    return _wav(chunk(b"fmt ", header + extra, draw.choice((None, draw.stated(32)))), _sound(draw))
+    return _wav(chunk(b"fmt ", header + extra, draw.size(32)), _sound(draw))
 
 
 def channels(draw: Draw) -> bytes:
@@ -147,12 +145,10 @@ def w64(draw: Draw) -> bytes:
         draw.randbytes(4) + struct.pack("<I", draw.stated(32)) + bytes(draw.count(300)) for _ in range(draw.count(30))
     )
     body = b"wave" + _W64_TAIL
-    body += part(b"fmt " + _W64_TAIL, _format(draw), draw.choice((None, draw.stated(64))))
-    body += part(_W64_LIST, struct.pack("<I", draw.stated(32)) + texts, draw.choice((None, draw.stated(64))))
-    body += part(
-        draw.choice((b"fact", b"junk", b"levl")) + _W64_TAIL, draw.bytes(300), draw.choice((None, draw.stated(64)))
-    )
-    body += part(b"data" + _W64_TAIL, draw.bytes(20_000), draw.stated(64, 2**40))
+    body += part(b"fmt " + _W64_TAIL, _format(draw), draw.size(64))
+    body += part(_W64_LIST, struct.pack("<I", draw.stated(32)) + texts, draw.size(64))
+    body += part(draw.choice((b"fact", b"junk", b"levl")) + _W64_TAIL, draw.bytes(300), draw.size(64))
+    body += part(b"data" + _W64_TAIL, draw.bytes(20_000), draw.size(64))
     return _W64_RIFF + struct.pack("<Q", draw.stated(64, len(body) + 24) | 64) + body
 
 
@@ -173,7 +169,7 @@ def aiff(draw: Draw) -> bytes:
         part(draw.choice((b"wave", b"CHAN", b"ID3 ", b"APCM", b"FVER")), draw.bytes(300), draw.stated(32))
         for _ in range(3)
     ]
-    parts = [part(b"COMM", common + draw.bytes(50), draw.choice((None, draw.stated(31)))), *odd, *texts]
+    parts = [part(b"COMM", common + draw.bytes(50), draw.size(31)), *odd, *texts]
     if not draw.full:
         draw.shuffle(parts)
     body = draw.choice((b"AIFF", b"AIFC")) + b"".join(parts) + part(b"SSND", draw.bytes(20_000), draw.stated(32))
