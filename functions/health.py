@@ -20,8 +20,8 @@ CheckStatus = Literal["ok", "unavailable"]
 CACHED_FOR_S = 1.0
 STORAGE_TIMEOUT_S = 2.0
 """Storage that has not answered by then is unavailable."""
-_MODELS_TIMEOUT_S = 10.0
-"""The first check loads them, which takes seconds on a busy machine."""
+_MODELS_TIMEOUT_S = 2.5
+"""Until they are loaded they are unavailable; the first check begins that, and later ones find them loaded."""
 
 blueprint = func.Blueprint()
 
