@@ -48,8 +48,15 @@ AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
 # One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well under
-# a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth.
-DEMUXER_OPTIONS = {"format_whitelist": DEMUXERS, "max_probe_packets": "1", "max_size": "32768", "max_streams": "100"}
+# a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth. The last two bound what
+# it opens and reads before the first packet.
+DEMUXER_OPTIONS = {
+    "format_whitelist": DEMUXERS,
+    "max_probe_packets": "1",
+    "max_size": "32768",
+    "max_streams": "100",
+    "probesize": "1000000",
+}
 # How a file of a known format begins, to tell a broken one ("corrupt") from an unknown one ("unsupported_format").
 MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),

@@ -156,6 +156,16 @@ def test_other_uses_of_a_container_are_unsupported() -> None:
     assert code_of(b"RIFF\x00\x04\x00\x00WEBPVP8 " + bytes(1_000)) == "unsupported_format"
 
 
+def test_a_large_cover_is_skipped() -> None:
+    def syncsafe(n: int) -> bytes:
+        return bytes(n >> shift & 127 for shift in (21, 14, 7, 0))
+
+    picture = b"\0image/jpeg\0\x03\0\xff\xd8\xff" + bytes(15 * 2**20)
+    frame = b"APIC" + syncsafe(len(picture)) + b"\0\0" + picture
+    _, reader = read(b"ID3\x04\0\0" + syncsafe(len(frame)) + frame + encode("mp3", music(3)))
+    assert reader.facts() == read(encode("mp3", music(3)))[1].facts()
+
+
 def test_many_values_are_refused() -> None:
     """Two channels at 96,000 Hz for the longest time allowed are as much as any recording may have."""
     content = encode("flac", music(2, 96_000), 96_000, channels=8)
