@@ -28,12 +28,13 @@ _PEAK_MEMORY = """
 import json, sys
 from pathlib import Path
 from tonearm.classifier import Classifier
-def peak_mb():
-    return round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6, 1)
+def peak_mb(process):
+    return round(int(Path(f"/proc/{process}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6, 1)
 classifier = Classifier.load()
-figures = {"loaded_mb": peak_mb()}
+figures = {"loaded_mb": peak_mb("self")}
 classifier.classify(Path(sys.argv[1]))
-print(json.dumps(figures | {"peak_mb": peak_mb()}))
+decoder = Path("/proc/thread-self/children").read_text().split()[0]
+print(json.dumps(figures | {"peak_mb": peak_mb("self"), "decoder_peak_mb": peak_mb(decoder)}))
 """
 
 

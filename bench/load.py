@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from pprint import pp
@@ -38,6 +39,7 @@ UPLOADS, UPLOAD_ROUNDS, SINGLE_UPLOADS, UPLOAD_THREADS = 200, 5, 20, 8
 UPLOADS_TIMEOUT_S = 600.0
 HTTP_S = 10.0  # of one user, and of a hundred before and after each round of uploads
 POLL_INTERVAL_S = 0.05
+MEMORY_INTERVAL_S = 0.5
 STEPS = ("wav", "paced", "mp3", "soak", "one_user", "overload", "uploads")
 
 
@@ -102,7 +104,7 @@ def _users(system: System, clips: Path, users: int, seconds: float, every_s: flo
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as generator:
         while generator.poll() is None:
             memory_mb.append(_memory_mb(host))
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(MEMORY_INTERVAL_S)
         output = generator.communicate()[0]
     if generator.returncode:
         raise RuntimeError(f"bench.users ended with {generator.returncode}")
@@ -202,12 +204,23 @@ class Uploads:
             return sum(b'"event": "upload_answered"' in line and f'"{group}/'.encode() in line for line in log)
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    return sum(process.cpu_times()[:2])
+def _cpu_s(host: psutil.Process) -> float:
+    """Of the host and its decoders, those that have ended included."""
+    ended = host.cpu_times()
+    return float(ended.children_user + ended.children_system) + _sum(host, lambda each: sum(each.cpu_times()[:2]))
 
 
-def _memory_mb(process: psutil.Process) -> float:
-    return round(process.memory_info().rss / 1e6, 1)
+def _memory_mb(host: psutil.Process) -> float:
+    """Of the host and its decoders; what they share counts once."""
+    return round(_sum(host, lambda each: each.memory_full_info().pss) / 1e6, 1)
+
+
+def _sum(host: psutil.Process, figure: Callable[[psutil.Process], float]) -> float:
+    total = 0.0
+    for process in (host, *host.children()):
+        with suppress(psutil.NoSuchProcess):  # a decoder that is no longer needed
+            total += figure(process)
+    return total
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from tonearm.errors import AudioError, DecoderError
 RECEIVE_BYTES = 65_536
 WAIT_S = 0.5
 """How often whoever waits for a message is told so."""
+IDLE_S = 60
 MESSAGE_TIMEOUT_S = 120
 """For the next message. The decoder's own limit is on processor time, which may be shared by many."""
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
@@ -54,6 +55,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self.used = False
+        self.idle_since_s = 0.0
         with _temporary_file() as shared:
             shared.truncate(SLOTS * SLOT_SAMPLES * np.dtype(np.float32).itemsize)
             self.slots = np.frombuffer(mmap.mmap(shared.fileno(), 0), np.float32).reshape(SLOTS, SLOT_SAMPLES)
@@ -134,43 +136,48 @@ class _Decoder:
 
 
 class DecoderPool:
-    """Decoders that wait for the next recording."""
+    """Decoders that wait for the next recording: as many as there were at work, for a minute."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._idle: list[_Decoder] = []
-        self._most_idle = 1
+        self._idle: list[_Decoder] = []  # the one used last is the last
+        self._at_work = 0
+        self._least = 1
 
     def start(self, n: int) -> None:
         """Start decoders, so that the first recordings need not wait for it; ``n`` of them stay from now on."""
-        self._most_idle = n
+        self._least = n
         with contextlib.suppress(OSError):  # then the next recording starts one, or says that it cannot
-            for _ in range(n - len(self._idle)):
-                self.put(_Decoder())
+            while len(self._idle) + self._at_work < n:
+                self._idle.append(_Decoder())
 
     def take(self, *, fresh: bool = False) -> _Decoder:
         """A decoder for one recording; a ``fresh`` one has decoded nothing before. Raises DecoderError."""
         with self._lock:
-            for decoder in reversed(self._idle):
-                if decoder.alive and not (fresh and decoder.used):
-                    self._idle.remove(decoder)
-                    return decoder
+            found = next((each for each in reversed(self._idle) if each.alive and not (fresh and each.used)), None)
+            if found is not None:
+                self._idle.remove(found)
         try:
-            return _Decoder()
+            decoder = found or _Decoder()
         except OSError as error:
             raise DecoderError(f"No process to decode it can be started: {error.strerror}.") from error
-
-    def put(self, decoder: _Decoder, *, usable: bool = True) -> None:
-        """Give back a decoder. One that is not ``usable``, as it has not done with its recording, is replaced."""
         with self._lock:
-            self._idle = [each for each in self._idle if each.alive]
-            if usable and len(self._idle) < self._most_idle:
-                self._idle.append(decoder)
-                return
-            missing = self._most_idle - len(self._idle)
-        decoder.end()
-        if missing > 0:
-            self.start(self._most_idle)
+            self._at_work += 1
+        return decoder
+
+    def put(self, decoder: _Decoder, *, usable: bool) -> None:
+        """Give back a decoder. One that is not ``usable``, as it has not done with its recording, is replaced."""
+        decoder.idle_since_s = time.monotonic()
+        with self._lock:
+            self._at_work -= 1
+            self._idle = [each for each in self._idle if each.alive] + ([decoder] if usable else [])
+            surplus = self._idle[: max(len(self._idle) - self._least, 0)]
+            ended = [each for each in surplus if each.idle_since_s < decoder.idle_since_s - IDLE_S]
+            self._idle = self._idle[len(ended) :]
+        for each in ended if usable else [decoder]:
+            each.end()
+        if not usable:
+            self.start(self._least)
 
     def close(self) -> None:
         """End all that wait."""

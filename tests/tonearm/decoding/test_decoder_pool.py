@@ -199,3 +199,25 @@ def test_whoever_waits_is_told_so() -> None:
         for _ in reader.windows():
             decoders()[0].suspend()
     assert by_process(MP3)[0] == ""
+
+
+def test_decoders_that_are_too_many_end_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(open_reader(MP3)).open()
+    assert len(decoders()) == 3
+    assert by_process(MP3)[0] == ""
+    assert len(decoders()) == 3
+    monkeypatch.setattr(decoder_pool, "IDLE_S", -1)
+    assert by_process(MP3)[0] == ""
+    assert len(decoders()) == 1
+
+
+def test_one_that_ends_is_replaced_at_once() -> None:
+    POOL.start(2)
+    before = decoders()
+    with open_reader(LONG_MP3) as reader:
+        next(reader.windows())
+    assert len(decoders()) == 2
+    assert len({*before, *decoders()}) == 3
+    POOL.start(1)
