@@ -31,8 +31,8 @@ from tests.hostile.grammars.flac import costly
 from tests.hostile.runner import Runner
 
 DESCRIPTORS = 1_024
-HOSTILE_BODIES_S = 40.0
-LIBRARY_S = 40.0
+HOSTILE_BODIES_S = 30.0
+LIBRARY_S = 30.0
 LARGEST_BODY_BYTES = 20 * 2**20
 ORDINARY_S = 5.0
 """Within this an ordinary clip is answered on this machine while others do their worst."""
@@ -355,7 +355,7 @@ class Service:
         for name in names:  # what storage itself has lost is uploaded again
             if not self.client.blobs.get_blob_client("uploads", name).exists():
                 self.client.drop(name, sound)
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + 90
         pending = sum(not self._result(name, max(0.3, until_s - time.monotonic())) for name in names)
         yield Row(
             "uploads pending after SIGKILL of storage", "9 of 226", f"{pending} of {len(names)}", "0", pending == 0
@@ -480,7 +480,9 @@ def main() -> int:
         for row in rows(Path(name), lambda step: options.step is None or step in options.step):
             print(row, flush=True)
             failed += not row.ok
-    print(f"{failed} failed, in {(time.monotonic() - start_s) / 60:.1f} minutes")
+    minutes = (time.monotonic() - start_s) / 60
+    # What else runs on these cores makes every time longer.
+    print(f"{failed} failed, in {minutes:.1f} minutes; load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores")
     return 1 if failed else 0
 
 
