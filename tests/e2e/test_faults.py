@@ -132,17 +132,19 @@ def test_a_start_without_storage(tmp_path: Path) -> None:
 def test_work_that_never_succeeds_ends_in_a_failed_result(failing: Client) -> None:
     result = failing.wait(FAILING)
     assert (result["status"], result["problem"]["code"]) == ("failed", "processing_failed")
-    assert len(failing.events("upload_started", FAILING)) == 5
+    # More where storage was slow meanwhile: what fails in an outage is no try.
+    assert len(failing.events("upload_started", FAILING)) >= 5
     direct = failing.classify(encode("wav", music(2.0)))
     assert (direct.status_code, direct.json()["code"]) == (503, "model_unavailable")
     health = failing.http.get("/health")
     assert (health.status_code, health.json()["checks"]) == (503, {"storage": "ok", "models": "unavailable"})
 
 
-def test_failed_uploads_are_answered_by_one_command_when_the_cause_is_gone(failing: Client, tmp_path: Path) -> None:
+def test_failed_uploads_are_answered_by_one_command_when_the_cause_is_gone(failing: Client) -> None:
     assert failing.wait(FAILING)["status"] == "failed"
     failing.system.stop()
-    healed = System(tmp_path, REPOSITORY, storage=failing.system.storage)
+    # In the same folder, where the receipts say that nothing is left to do.
+    healed = System(failing.system.log_path.parent, REPOSITORY, storage=failing.system.storage)
     healed.start()
     try:
         environment = os.environ | {"AzureWebJobsStorage": failing.system.connection_string}

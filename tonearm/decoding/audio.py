@@ -469,9 +469,10 @@ def _mono(frame: AudioFrame) -> Samples:
         channels = [packed[first::n_channels] for first in range(n_channels)]
     else:
         channels = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes]
-    mono = channels[0].astype(np.float32)
-    for channel in channels[1:]:
-        mono += channel.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is silenced later
+        mono = channels[0].astype(np.float32)
+        for channel in channels[1:]:
+            mono += channel.astype(np.float32)
     if n_channels > 1:
         mono /= np.float32(n_channels)
     return _scaled(mono, dtype)
