@@ -1,7 +1,9 @@
 """``POST /api/classify``: audio in the request, its genre in the response. Nothing is stored."""
 
+import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import azure.functions as func
@@ -30,28 +32,28 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
 
     The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.
     """
-    result_id = await direct_ids.new_id()
+    signing = asyncio.create_task(direct_ids.new_id())  # the first one reads the key while the models load
     size_bytes = len(req.get_body())
     started_s = time.monotonic()
 
     def work(turn: Turn) -> Classification:
         longest_s = settings().limits.max_request_duration_s
         audio = read_audio(req)
-        return classifier().classify(audio, result_id=result_id, max_duration_s=longest_s, on_progress=turn.progress)
+        return classifier().classify(audio, max_duration_s=longest_s, on_progress=turn.progress)
 
     try:
         limits.check_request_size(size_bytes)
-        result = await limiter.run(work, size_bytes)
+        result = replace(await limiter.run(work, size_bytes), id=await signing)
     except ProblemError as error:
         if error.code == "busy":
-            logs.event("classify_busy", level=logging.WARNING, result_id=result_id, retry_after_s=error.retry_after_s)
+            logs.event("classify_busy", level=logging.WARNING, retry_after_s=error.retry_after_s)
         raise
     except AudioError as error:
-        logs.event("classify_refused", result_id=result_id, code=error.code, size_bytes=size_bytes)
+        logs.event("classify_refused", code=error.code, size_bytes=size_bytes)
         raise
     facts: dict[str, Any] = {"audio_s": result.audio.duration_s, "model_version": result.model_version}
     facts["duration_ms"] = round(1000 * (time.monotonic() - started_s))
-    logs.event("classified", result_id=result_id, size_bytes=size_bytes, **facts)
+    logs.event("classified", result_id=result.id, size_bytes=size_bytes, **facts)
     return json_answer(result)
 
 

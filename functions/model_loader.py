@@ -1,7 +1,6 @@
 """The models in service: the classifier, loaded once and shared by all functions, and ``GET /api/model``."""
 
 import json
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ def _load() -> "Classifier":
         from tonearm.classifier import Classifier
         from tonearm.decoding.decoder_pool import POOL
 
-        POOL.start(os.process_cpu_count() or 1)  # they start while the models load
+        POOL.start(1)  # it starts while the models load; others start when they are needed
         return Classifier.load(MODELS_FOLDER / version if version else None, mode=mode)
     except (ImportError, MemoryError, OSError) as error:
         raise ModelError(f"The models cannot be loaded now: {error!r}.") from error
