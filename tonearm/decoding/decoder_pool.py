@@ -67,7 +67,8 @@ class _Decoder:
             with theirs:
                 descriptors = (theirs.fileno(), shared.fileno())
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "tonearm.decoding.decoder", *map(str, descriptors)],
+                    # -P: no modules from the folder in which somebody happens to be.
+                    [sys.executable, "-P", "-m", "tonearm.decoding.decoder", *map(str, descriptors)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import struct
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from tests.audio_samples import FORMATS, encode, music
+from tests.conftest import REPOSITORY
 from tests.tonearm.decoding.reading import Answer, answer, assert_same
 from tonearm.decoding import decoder_pool
 from tonearm.decoding.audio import AudioSource
@@ -179,6 +181,13 @@ def test_whoever_gives_up_before_decoding_leaves_a_usable_decoder() -> None:
         (before,) = decoders()
     assert by_process(MP3)[0] == ""
     assert decoders() == [before]
+
+
+def test_it_imports_nothing_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "av.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(REPOSITORY), *(each for each in sys.path if each)])
+    assert by_process(MP3)[0] == ""
 
 
 def test_it_gets_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
