@@ -32,10 +32,16 @@ def test_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
     command = str(tmp_path / "env" / "bin" / "tonearm")
     subprocess.run([command, "sample", "clip.wav"], cwd=tmp_path, env=environment, check=True)
+    (tmp_path / "clip.mp3").write_bytes(encode("mp3", CLIP.mean(axis=1)))  # takes a decoder process
     answered = subprocess.run(
-        [command, "classify", "--json", "clip.wav"], cwd=tmp_path, env=environment, check=True, capture_output=True
+        [command, "classify", "--json", "clip.wav", "clip.mp3"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
     )
-    result = json.loads(answered.stdout)
+    result, decoded = map(json.loads, answered.stdout.splitlines())
+    assert (decoded["status"], decoded["audio"]["codec"]) == ("done", "mp3")
     assert (result["genre"], result["uncertain"]) == ("rock", False)
     assert result["probabilities"] == pytest.approx(classify(sample_clip.wav()).probabilities, abs=1e-4)
     files = {path.name for path in (tmp_path / "env").rglob("site-packages/tonearm/data/models/*/*")}
