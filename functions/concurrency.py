@@ -57,15 +57,17 @@ class Turn:
     cost_s: float
     limit_s: float
     """More than this is not for its lane."""
+    least_s: float = 0.0
+    """What it is known to cost, whatever the recording states."""
     started_s: float | None = None
 
     def expect(self, cost_s: float) -> None:
-        """Say what the work costs. It may raise, to end work that is not for this lane; then it is called again."""
-        self.cost_s = cost_s
-        if cost_s > self.limit_s:
-            raise _LongError(cost_s)
+        """Say what the work costs. When this is too much for the lane, it raises, and the other lane begins anew."""
+        self.cost_s = max(cost_s, self.least_s)
+        if self.cost_s > self.limit_s:
+            raise _LongError(self.cost_s)
 
-    def progress(self, stated: Stated, _done_s: float) -> None:
+    def progress(self, stated: Stated) -> None:
         """`on_progress` of `Classifier.classify`."""
         self.expect(cost_s(stated))
         if self.spent_s > TOLERANCE * self.limit_s:
@@ -87,7 +89,12 @@ class _Lane:
         self._lock = Lock()
         self._turns: list[Turn] = []
         self._mean_s = 0.1
-        self._slowness = 1.0  # of this machine: seconds for each estimated one
+        self._spent_s = self._estimated_s = 1.0  # of the last ones, together
+
+    @property
+    def _slowness(self) -> float:
+        """Seconds of this machine for each estimated one; within bounds, as estimates rest on what files state."""
+        return min(max(self._spent_s / self._estimated_s, 0.25), 4.0)
 
     @property
     def turns(self) -> list[Turn]:
@@ -103,7 +110,8 @@ class _Lane:
 
     async def run[Answer](self, work: Callable[[Turn], Answer], size_bytes: int, cost_s: float | None) -> Answer:
         """Run work when its turn has come. Raises what it raises."""
-        turn = Turn(size_bytes, self._mean_s / self._slowness if cost_s is None else cost_s, self._limit_s)
+        unknown_s = self._mean_s / self._slowness
+        turn = Turn(size_bytes, unknown_s if cost_s is None else cost_s, self._limit_s, least_s=cost_s or 0.0)
         with self._lock:
             self._turns.append(turn)
         running = self._threads.submit(self._timed, work, turn)
@@ -117,11 +125,14 @@ class _Lane:
 
     def _timed[Answer](self, work: Callable[[Turn], Answer], turn: Turn) -> Answer:
         turn.started_s = time.monotonic()
-        answer = work(turn)
+        try:
+            answer = work(turn)
+        finally:
+            with self._lock:
+                self._mean_s += 0.1 * (turn.spent_s - self._mean_s)
         with self._lock:
-            self._mean_s += 0.1 * (turn.spent_s - self._mean_s)
-            if turn.cost_s > 0:
-                self._slowness += 0.1 * (turn.spent_s / turn.cost_s - self._slowness)
+            self._spent_s = 0.9 * self._spent_s + turn.spent_s
+            self._estimated_s = 0.9 * self._estimated_s + turn.cost_s
         return answer
 
     def _remove(self, turn: Turn) -> None:

@@ -115,7 +115,7 @@ class Classifier:
         result_id: str | None = None,
         max_duration_s: float | None = None,
         preview: PreviewBuilder | None = None,
-        on_progress: Callable[[Stated, float], None] | None = None,
+        on_progress: Callable[[Stated], None] | None = None,
     ) -> Classification:
         """Names the genre of a recording.
 
@@ -127,8 +127,8 @@ class Classifier:
             result_id: the result's id; by default a new random one.
             max_duration_s: longer recordings are refused.
             preview: a new builder that gathers a small mel spectrogram of the whole recording.
-            on_progress: called with what the recording states and how many seconds of it are done: when it is open,
-                after each window, and every half second of waiting for these. It may raise to end the work.
+            on_progress: called with what the recording states: when it is open, after each window, and every half
+                second of waiting for these. It may raise to end the work.
 
         Returns:
             The genre with calibrated probabilities, of the whole recording and of each segment.
@@ -142,11 +142,11 @@ class Classifier:
         """
         watch = Stopwatch()
         answers = []
-        stated, done_s = Stated("", 0, 0, 0.0), 0.0
+        stated = Stated("", 0, 0, 0.0)
 
         def report() -> None:
             if on_progress is not None:
-                on_progress(stated, done_s)
+                on_progress(stated)
 
         with open_reader(source, max_duration_s=max_duration_s, on_wait=report) as reader:
             stated = reader.open()
@@ -157,7 +157,6 @@ class Classifier:
                     answers.append(self._answer(window, watch, preview))
                 elif preview is not None:
                     preview.add(window, None)
-                done_s = window.end_s
                 report()
             audio = reader.facts()
         watch.lap("decode")

@@ -85,12 +85,12 @@ def test_what_waits_is_estimated() -> None:
 
     async def many() -> None:
         limiter, gate = ConcurrencyLimiter(n_threads=2), Gate()
-        limiter._short._mean_s = 10
         tasks = [asyncio.create_task(limiter.run(gate.work(number, 10), 1)) for number in range(2)]
         await begun(gate, 1)  # the long lane has one thread
         await waiting(limiter, 0, 2)
         assert limiter._long.wait_s == pytest.approx(20, abs=4)
         assert limiter._short.wait_s == 0
+        limiter._short._mean_s = 10
         tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(2)]
         await begun(gate, 3)
         tasks += [asyncio.create_task(limiter.run(gate.work(9), 1)) for _ in range(6)]
@@ -140,14 +140,61 @@ def test_a_recording_that_states_too_little_leaves_the_short_lane(monkeypatch: p
     begun_in: list[float] = []
 
     def work(turn: Turn) -> str:
-        turn.progress(stated, 0)
+        turn.progress(stated)
         begun_in.append(turn.limit_s)
         time.sleep(0.2)
-        turn.progress(stated, 30)
+        turn.progress(stated)
         return "done"
 
     assert asyncio.run(ConcurrencyLimiter(n_threads=1).run(work, 1)) == "done"
     assert begun_in == [0.05, math.inf]
+
+
+def test_what_fails_or_leaves_the_lane_counts_too() -> None:
+    """Otherwise many recordings of seconds each would count as none."""
+
+    def work(_turn: Turn) -> None:
+        time.sleep(0.3)
+        raise ZeroDivisionError
+
+    async def many() -> None:
+        limiter = ConcurrencyLimiter(n_threads=1)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await limiter.run(work, 1)
+        assert limiter._short._mean_s > 0.14
+
+    asyncio.run(many())
+
+
+def test_in_the_long_lane_a_recording_states_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "SHORT_S", 0.05)
+    seen_s: list[float] = []
+
+    def work(turn: Turn) -> None:
+        turn.progress(Stated("mp3", 44_100, 2, 0.001))
+        seen_s.append(turn.cost_s)
+        time.sleep(0.2)
+        turn.progress(Stated("mp3", 44_100, 2, 0.001))
+
+    asyncio.run(ConcurrencyLimiter(n_threads=1).run(work, 1))
+    assert seen_s[1] >= 2 * 0.2
+
+
+def test_no_recording_makes_all_estimates_wrong() -> None:
+    """The first one includes the start of the models; others may state nothing."""
+
+    def work(turn: Turn) -> None:
+        turn.expect(0.001)
+        time.sleep(0.2)
+
+    async def many() -> None:
+        limiter = ConcurrencyLimiter(n_threads=1)
+        for _ in range(5):
+            await limiter.run(work, 1)
+        assert limiter._short._slowness <= 4
+
+    asyncio.run(many())
 
 
 def test_the_estimate() -> None:

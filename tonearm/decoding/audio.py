@@ -12,6 +12,7 @@ import math
 import numbers
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -34,6 +35,7 @@ from tonearm.constants import (
     MIN_SAMPLES,
     SAMPLE_RATE_HZ,
     SILENCE_PEAK,
+    WINDOW_S,
     WINDOW_SAMPLES,
     WINDOW_SLACK_SAMPLES,
 )
@@ -47,13 +49,14 @@ AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
 
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
-# One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well under
-# a millisecond instead of five; plain samples then come in packets of 0.7 s instead of a tenth. The last two bound what
-# it opens and reads before the first packet.
 DEMUXER_OPTIONS = {
     "format_whitelist": DEMUXERS,
+    # One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well
+    # under a millisecond instead of five.
     "max_probe_packets": "1",
+    # Plain samples then come in packets of 0.7 s instead of a tenth.
     "max_size": "32768",
+    # Bounds on what FFmpeg opens and reads to find the sound, beside the decoder's own.
     "max_streams": "100",
     "probesize": "1000000",
 }
@@ -155,11 +158,12 @@ class AudioReader:
             self._source = self._from_plain_wav(rate_hz, start, n_samples)
         else:
             container = _container(self._file)
-            stream = _audio_stream(container)
-            context = stream.codec_context
-            guess_s = float(container.duration / av.time_base) if container.duration else 0.0
-            layout = _Layout(context.sample_rate, context.channels)
-            self._state(context.codec.canonical_name, layout, _stated_s(container, stream), guess_s)
+            with _ffmpeg_errors():
+                stream = _audio_stream(container)
+                context = stream.codec_context
+                guess_s = float(container.duration / av.time_base) if container.duration else 0.0
+                layout = _Layout(context.sample_rate, context.channels)
+                self._state(context.codec.canonical_name, layout, _stated_s(container, stream), guess_s)
             self._source = self._from_ffmpeg(container, stream)
         return self._stated
 
@@ -236,20 +240,22 @@ class AudioReader:
     def _from_array(self, samples: NDArray[Any], rate_hz: int) -> Iterator[tuple[_Layout, Samples]]:
         """Samples of shape (n, channels)."""
         layout = _Layout(rate_hz, samples.shape[1])
-        for first in range(0, len(samples), BLOCK_SAMPLES):
+        block_samples = _block_samples(rate_hz)
+        for first in range(0, len(samples), block_samples):
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
-                mean = samples[first : first + BLOCK_SAMPLES].mean(axis=1, dtype=np.float64).astype(np.float32)
+                mean = samples[first : first + block_samples].mean(axis=1, dtype=np.float64).astype(np.float32)
             yield layout, self._without_invalid(_scaled(mean, samples.dtype))
 
     def _from_plain_wav(self, rate_hz: int, start: int, n_samples: int) -> Iterator[tuple[_Layout, Samples]]:
         layout = _Layout(rate_hz, 1)
         self._file.seek(start)
-        for first in range(0, n_samples, BLOCK_SAMPLES):
-            content = self._file.read(2 * min(BLOCK_SAMPLES, n_samples - first))
+        block_samples = _block_samples(rate_hz)
+        for first in range(0, n_samples, block_samples):
+            content = self._file.read(2 * min(block_samples, n_samples - first))
             yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), np.dtype(np.int16))
 
     def _from_ffmpeg(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, Samples]]:
-        with container:
+        with container, _ffmpeg_errors():
             done = 0
             try:
                 for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
@@ -390,6 +396,11 @@ def _array(source: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
     return samples.reshape(len(samples), -1), int(rate)
 
 
+def _block_samples(rate_hz: int) -> int:
+    """As few as make a window: at a low rate they become many at 22,050 Hz."""
+    return min(BLOCK_SAMPLES, int(WINDOW_S) * rate_hz)
+
+
 def _window(samples: Samples, start: int, end: int) -> Window:
     return Window(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, samples)
 
@@ -409,6 +420,16 @@ def _container(file: BinaryIO) -> InputContainer:
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
             ) from None
         raise AudioError("unsupported_format", FORMATS_HINT) from None
+
+
+@contextmanager
+def _ffmpeg_errors() -> Iterator[None]:
+    """Turns those that nobody expects into an AudioError."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        _raise_memory_error(error)
+        raise AudioError("corrupt", "It is in a form that cannot be decoded. Save or download it again.") from error
 
 
 def _raise_memory_error(error: Exception) -> None:

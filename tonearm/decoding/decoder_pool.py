@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
@@ -32,12 +32,14 @@ from tonearm.errors import AudioError, DecoderError
 
 RECEIVE_BYTES = 65_536
 WAIT_S = 0.5
-"""How often whoever waits for a message is told so."""
+"""Between two calls of ``on_wait``."""
 IDLE_S = 60
 MESSAGE_TIMEOUT_S = 120
 """For the next message. The decoder's own limit is on processor time, which may be shared by many."""
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
 """All that a decoder gets of the environment, which may hold keys."""
+MOST_DECODERS = max(4, 2 + (os.cpu_count() or 1))
+"""Their sum bounds the memory that recordings take. More recordings wait."""
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 TOO_COMPLEX = "Decoding it takes more memory or time than a recording may take. Save it again as WAV, FLAC or MP3."
 
@@ -55,7 +57,7 @@ class _Decoder:
 
     def __init__(self) -> None:
         self.used = False
-        self.idle_since_s = 0.0
+        self.idle_since_s = time.monotonic()
         with _temporary_file() as shared:
             shared.truncate(SLOTS * SLOT_SAMPLES * np.dtype(np.float32).itemsize)
             self.slots = np.frombuffer(mmap.mmap(shared.fileno(), 0), np.float32).reshape(SLOTS, SLOT_SAMPLES)
@@ -118,16 +120,21 @@ class _Decoder:
         ((kind, content),) = json.loads(line).items()
         if kind == "error":
             raise AudioError(*content)
+        if kind == "unreadable":
+            raise OSError(*content)
         if kind == "memory":
             raise _EndedError("memory")
         return content
 
     def _cause(self) -> str:
         """Why the process, which is ending, has ended."""
-        code = self._process.wait()
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "killed"
         if code == -signal.SIGXCPU:
             return "time"
-        return "killed" if code < 0 and -code not in CRASHES else "crash"
+        return "crash" if -code in CRASHES else "killed"  # an exit of its own says nothing about the recording
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -137,10 +144,14 @@ class _Decoder:
 
 
 class DecoderPool:
-    """Decoders that wait for the next recording: as many as there were at work, for a minute."""
+    """Decoders at work, and those that wait for the next recording.
+
+    As many wait as there were at work; when a recording is done, those end that have waited for a minute.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._places = BoundedSemaphore(MOST_DECODERS)
         self._idle: list[_Decoder] = []  # the one used last is the last
         self._at_work = 0
         self._least = 1
@@ -150,10 +161,18 @@ class DecoderPool:
         self._least = n
         with contextlib.suppress(OSError):  # then the next recording starts one, or says that it cannot
             while len(self._idle) + self._at_work < n:
-                self._idle.append(_Decoder())
+                decoder = _Decoder()
+                with self._lock:
+                    self._idle.append(decoder)
 
-    def take(self, *, fresh: bool = False) -> _Decoder:
-        """A decoder for one recording; a ``fresh`` one has decoded nothing before. Raises DecoderError."""
+    def take(self, on_wait: Callable[[], None], *, fresh: bool = False) -> _Decoder:
+        """A decoder for one recording; a ``fresh`` one has decoded nothing before.
+
+        Raises:
+            DecoderError: it cannot be started. Otherwise what ``on_wait`` raises.
+        """
+        while not self._places.acquire(timeout=WAIT_S):
+            on_wait()
         with self._lock:
             found = next((each for each in reversed(self._idle) if each.alive and not (fresh and each.used)), None)
             if found is not None:
@@ -161,6 +180,7 @@ class DecoderPool:
         try:
             decoder = found or _Decoder()
         except OSError as error:
+            self._places.release()
             raise DecoderError(f"No process to decode it can be started: {error.strerror}.") from error
         with self._lock:
             self._at_work += 1
@@ -174,7 +194,8 @@ class DecoderPool:
             self._idle = [each for each in self._idle if each.alive] + ([decoder] if usable else [])
             surplus = self._idle[: max(len(self._idle) - self._least, 0)]
             ended = [each for each in surplus if each.idle_since_s < decoder.idle_since_s - IDLE_S]
-            self._idle = self._idle[len(ended) :]
+            self._idle = [each for each in self._idle if each not in ended]
+        self._places.release()
         for each in ended if usable else [decoder]:
             each.end()
         if not usable:
@@ -264,7 +285,7 @@ class DecoderReader:
 
     def _try(self, descriptor: int, *, fresh: bool) -> Generator[Window | None]:
         """All of it, but for what an earlier try has given already. Raises _EndedError."""
-        decoder, usable = POOL.take(fresh=fresh), False
+        decoder, usable = POOL.take(self._on_wait, fresh=fresh), False
         try:
             decoder.request(descriptor, self._max_duration_s)
             stated = Stated(**decoder.receive(self._on_wait))
@@ -286,8 +307,8 @@ class DecoderReader:
                 if number == self._windows:
                     self._windows += 1
                     yield Window(start_s, end_s, decoder.slots[number % SLOTS, :n_samples])
-        except AudioError:
-            usable = True
+        except (AudioError, OSError):
+            usable = decoder.alive
             raise
         finally:
             POOL.put(decoder, usable=usable)
@@ -329,7 +350,7 @@ def _descriptor(file: BinaryIO) -> Iterator[int]:
         return
     with _temporary_file() if isinstance(file, io.BytesIO) else tempfile.TemporaryFile(buffering=0) as copy:
         if isinstance(file, io.BytesIO):
-            copy.write(file.getbuffer())
+            copy.write(file.getvalue())  # shares the bytes that the file was made of; `getbuffer` copies them
         else:
             file.seek(0)
             shutil.copyfileobj(file, copy)

@@ -8,6 +8,7 @@ import signal
 import struct
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.tonearm.decoding.reading import Answer, answer, assert_same
 from tonearm.decoding import decoder_pool
 from tonearm.decoding.audio import AudioSource
 from tonearm.decoding.decoder import MEMORY_BYTES
-from tonearm.decoding.decoder_pool import POOL, open_reader
+from tonearm.decoding.decoder_pool import POOL, DecoderReader, open_reader
 from tonearm.errors import AudioError, DecoderError
 
 MP3 = encode("mp3", music(3), 22_050)
@@ -155,6 +156,7 @@ def test_a_kill_from_outside_changes_no_answer() -> None:
     [
         (signal.SIGKILL, DecoderError, "decoder_unavailable"),
         (signal.SIGSEGV, AudioError, "corrupt"),
+        (signal.SIGTERM, DecoderError, "decoder_unavailable"),
         (signal.SIGXCPU, AudioError, "too_complex"),
     ],
 )
@@ -230,3 +232,57 @@ def test_one_that_ends_is_replaced_at_once() -> None:
         next(reader.windows())
     assert len(decoders()) == 2
     assert len({*before, *decoders()}) == 3
+
+
+def test_a_broken_installation_is_no_fault_of_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(broken))
+    with pytest.raises(DecoderError), open_reader(MP3) as reader:
+        reader.open()
+    monkeypatch.setattr("sys.executable", str(tmp_path / "missing"))
+    with pytest.raises(DecoderError), open_reader(MP3) as reader:
+        reader.open()
+
+
+def test_a_file_that_cannot_be_read_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp3"
+    path.write_bytes(MP3)
+    with (
+        path.open("ab") as file,
+        contextlib.closing(DecoderReader(file)) as reader,  # type: ignore[arg-type]
+        pytest.raises(OSError, match="read"),
+    ):
+        reader.open()
+
+
+def test_only_so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[int] = []
+
+    def give_up() -> None:
+        waits.append(1)
+        raise TimeoutError
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(decoder_pool.MOST_DECODERS):
+            stack.enter_context(open_reader(MP3)).open()
+        with pytest.raises(TimeoutError), open_reader(MP3, on_wait=give_up) as reader:
+            reader.open()
+    assert by_process(MP3)[0] == ""
+
+
+def test_a_low_rate_takes_no_more_memory() -> None:
+    """A window of it is few bytes, which become many samples."""
+    form = struct.pack("<HHIIHH", 1, 1, 1_000, 2_000, 2, 16)
+    samples = np.random.default_rng(0).integers(-9_999, 9_999, 400_000, np.int16).tobytes()
+    content = b"RIFF" + struct.pack("<I", 36 + len(samples)) + b"WAVEfmt " + struct.pack("<I", 16) + form
+    content += b"data" + struct.pack("<I", len(samples)) + samples
+    tracemalloc.start()
+    try:
+        with open_reader(content) as reader:
+            assert sum(1 for _ in reader.windows()) == 14
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+    assert not decoders()
