@@ -39,7 +39,7 @@ class Checks:
     storage: CheckStatus
     """All containers can be reached."""
     models: CheckStatus
-    """A short sound was classified."""
+    """A short sound was classified, by a decoder process and the models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +93,5 @@ def _check_storage() -> None:
 
 
 def _check_models() -> None:
-    classifier().classify(sample_clip.wav(seconds=1.5), result_id="health")
+    # In stereo, as mono would be read without a decoder process.
+    classifier().classify(sample_clip.wav(seconds=1.5, channels=2), result_id="health")

@@ -189,7 +189,7 @@ def _check_system(ports: Mapping[str, int], supervisor: Supervisor, functions: C
     started_s = time.monotonic()
     try:
         service = drop.connect(azurite.connection_string(list(ports.values())[:3]))
-        drop.put(service, CHECK_NAME, sample_clip.wav())
+        drop.put(service, CHECK_NAME, sample_clip.wav(channels=2))
         results = dict(drop.results(service, [CHECK_NAME], supervisor.check))
     except AzureError as error:
         raise RunError(f"Storage does not take the test clip: {error}") from error

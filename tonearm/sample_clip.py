@@ -21,14 +21,15 @@ OVERDRIVE = 6.0
 FULL_SCALE = 32_767
 
 
-def wav(seconds: float = 12.0) -> bytes:
+def wav(seconds: float = 12.0, *, channels: int = 1) -> bytes:
     """Makes the clip.
 
     Args:
         seconds: how long; the four chords come again after eight seconds.
+        channels: how many; all are the same. A decoder process reads a clip of more than one.
 
     Returns:
-        A WAV file: 16-bit, mono, 22,050 Hz. The same bytes for the same length.
+        A WAV file: 16-bit, 22,050 Hz. The same bytes for the same arguments.
     """
     n_samples = round(seconds * SAMPLE_RATE_HZ)
     mix = [0.0] * n_samples
@@ -40,10 +41,11 @@ def wav(seconds: float = 12.0) -> bytes:
         for sound in _drums(snare=beat % 2 == 1):
             _add(mix, beat * BEAT_S, sound)
     loudest = max(map(abs, mix), default=1.0)
-    pcm = array("h", (round(0.7 * FULL_SCALE * math.tanh(OVERDRIVE * value / loudest)) for value in mix))
+    levels = (round(0.7 * FULL_SCALE * math.tanh(OVERDRIVE * value / loudest)) for value in mix)
+    pcm = array("h", (level for level in levels for _ in range(channels)))
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
+        writer.setnchannels(channels)
         writer.setsampwidth(pcm.itemsize)
         writer.setframerate(SAMPLE_RATE_HZ)
         writer.writeframes(pcm.tobytes())

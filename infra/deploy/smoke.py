@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -14,8 +14,8 @@ from infra.deploy.errors import DeployError
 from infra.deploy.resources import Resources, check_key_reference, deployed, function_key
 from tonearm import sample_clip
 
-clip = cache(sample_clip.wav)
-"""The clip to classify; it takes a second to compute."""
+clip = cache(partial(sample_clip.wav, channels=2))
+"""The clip to classify, in stereo, so that a decoder process reads it; it takes a second to compute."""
 
 _PENDING = frozenset({202, 429, 500, 502, 503, 504})
 

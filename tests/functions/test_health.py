@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,8 @@ from tests.functions.client import Client
 from tests.functions.conftest import Configure, Events
 from tonearm.classification import Classification
 from tonearm.classifier import Classifier
+from tonearm.decoding.decoder_pool import POOL
+from tonearm.errors import DecoderError
 
 
 def test_everything_works(client: Client, configure: Configure) -> None:
@@ -35,6 +38,15 @@ def test_models_unavailable(client: Client, configure: Configure, events: Events
     assert answer.json["checks"] == {"storage": "ok", "models": "unavailable"}
     assert "no-such-version" not in answer.body.decode()
     assert "no-such-version" in events()[-1]["trace"]
+
+
+def test_decoders_unavailable(client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure()
+    assert client.model().status == 200  # the models are loaded
+    monkeypatch.setattr(POOL, "take", Mock(side_effect=DecoderError("No process to decode it can be started.")))
+    answer = client.call("health", "health")
+    assert answer.status == 503
+    assert answer.json["checks"] == {"storage": "ok", "models": "unavailable"}
 
 
 def test_storage_unavailable(client: Client, configure: Configure, azurite: Storage) -> None:
