@@ -4,7 +4,7 @@
 
 Each upload is written again as it is. That makes a new version, which sends an event like any upload, and whose result
 replaces the failed one. Storage is that of the app settings, or an account in Azure for whoever is signed in to the
-Azure CLI. The exit code is 0, or 1 if storage cannot be used.
+Azure CLI. The exit code is 0, or 1 if storage or one of the uploads, such as an archived one, cannot be used.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobServiceClient
 
 from functions import result_store, storage
@@ -26,18 +26,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m functions.retry_failed", description="Tries failed uploads again.")
     parser.add_argument("--account", help="an account in Azure, for whoever has signed in with `az login`")
     account: str | None = parser.parse_args(arguments).account
-    n_written = n_left = 0
+    n_written = n_left = n_refused = 0
     try:
         service = _service(account)
         for result_id, etag in failed_uploads(service):
-            written = write_again(service.get_blob_client(storage.UPLOADS, result_id), etag)
+            try:
+                written = write_again(service.get_blob_client(storage.UPLOADS, result_id), etag)
+            except HttpResponseError as error:
+                n_refused += 1
+                print(f"storage refuses {result_id}: {getattr(error, 'error_code', error.reason)}", file=sys.stderr)
+                continue
             n_written, n_left = n_written + written, n_left + (not written)
             print(f"{'tried again' if written else 'deleted or replaced since'}: {result_id}", flush=True)
     except (AzureError, SettingsError) as error:
         print(f"Storage cannot be used: {error}", file=sys.stderr)
         return 1
     print(f"Failed uploads tried again: {n_written}; left alone: {n_left}.")
-    return 0
+    if n_refused:
+        print(f"{n_refused} could not be read or written; archived ones must be rehydrated first.", file=sys.stderr)
+    return 1 if n_refused else 0
 
 
 def failed_uploads(service: BlobServiceClient) -> Iterator[tuple[str, str]]:

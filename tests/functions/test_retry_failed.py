@@ -81,6 +81,25 @@ def test_only_what_failed_in_processing_and_is_still_there(
     assert etags == [each.blob.get_blob_properties().etag for each in (waiting, replaced, refused)]
 
 
+def test_an_archived_upload_leaves_the_others_alone(
+    client: Client,
+    uploads: ContainerClient,
+    results: ContainerClient,
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("archived.wav", "other.wav"):
+        upload = Upload(client, uploads, results, name)
+        upload.put(b"sound")
+        upload.poison()
+    uploads.get_blob_client("archived.wav").set_standard_blob_tier("Archive")
+
+    assert retry_failed.main([]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "tried again: other.wav\nFailed uploads tried again: 1; left alone: 0.\n"
+    assert "storage refuses archived.wav: BlobArchived\n1 could not be read or written" in printed.err
+
+
 def test_an_upload_that_is_written_in_blocks(
     upload: Upload, command: Command, monkeypatch: pytest.MonkeyPatch, azurite: Storage
 ) -> None:
