@@ -91,7 +91,9 @@ class RepeatFilter(logging.Filter):
         """Whether to log it."""
         if record.levelno < logging.WARNING or not record.name.startswith(("local.", "uvicorn.", "asyncio")):
             return True
-        text, now_s = f"{record.getMessage()} {record.exc_info}", time.monotonic()
+        # The exception alone: its traceback is another object each time.
+        error = record.exc_info and record.exc_info[1]
+        text, now_s = f"{record.getMessage()} {error!r}", time.monotonic()
         if now_s < self._logged_s.get(text, -math.inf) + REPEAT_AFTER_S:
             return False
         if len(self._logged_s) >= REPEATS_KNOWN:

@@ -1,6 +1,7 @@
 """The host's log."""
 
 import logging
+import sys
 
 import pytest
 
@@ -26,3 +27,16 @@ def test_trouble_that_stays_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPa
     for number in range(2 * host.REPEATS_KNOWN):
         passes(record("local.x", logging.ERROR, str(number)))
     assert passes(trouble)
+
+
+def test_an_exception_that_stays_is_logged_once_a_minute() -> None:
+    passes = RepeatFilter().filter
+
+    def failed(error: Exception) -> logging.LogRecord:
+        try:
+            raise error
+        except OSError:
+            return logging.LogRecord("asyncio", logging.ERROR, "", 0, "accept failed", None, sys.exc_info())
+
+    full = [failed(OSError(24, "Too many open files")) for _ in range(3)]
+    assert [passes(each) for each in (*full, failed(OSError(5, "I/O")))] == [True, False, False, True]
