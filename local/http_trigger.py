@@ -93,10 +93,11 @@ class HttpTriggers:
         chunks: list[bytes] = []
         try:
             await self._receive(request, chunks)
+            chunks[:] = [b"".join(chunks)]  # one copy: the second would count in no limit
             self._check_outstanding(client)
             self._outstanding[client] += 1
             try:
-                return await self._run(function, request, b"".join(chunks))
+                return await self._run(function, request, chunks[0])
             finally:
                 self._outstanding -= Counter([client])
         except ClientDisconnect:

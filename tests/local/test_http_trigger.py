@@ -180,6 +180,13 @@ async def begun(body: bytes) -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
+def scope_of(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """A POST to the function."""
+    scope = {"type": "http", "method": "POST", "path": "/api/things", "raw_path": b"/api/things"}
+    scope |= {"query_string": b"", "headers": headers, "client": ("127.0.0.1", 1)}
+    return scope | {"server": ("127.0.0.1", 80), "scheme": "http"}
+
+
 class Channel(httpx.AsyncBaseTransport):
     """As `httpx.ASGITransport`, but the application is there before the body is whole."""
 
@@ -196,16 +203,42 @@ class Channel(httpx.AsyncBaseTransport):
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "path": "/api/things", "raw_path": b"/api/things"}
-        headers = [(name.lower(), value) for name, value in request.headers.raw]
-        scope |= {"query_string": b"", "headers": headers, "client": ("127.0.0.1", 1)}
-        scope |= {"server": ("127.0.0.1", 80), "scheme": "http"}
-        await self._app(scope, receive, send)
+        await self._app(scope_of([(name.lower(), value) for name, value in request.headers.raw]), receive, send)
         return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=sent[1]["body"])
 
 
 def client_of(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+
+def test_a_body_is_in_memory_once_while_it_is_answered() -> None:
+    class Chunk(bytes):
+        alive = 0
+
+        def __del__(self) -> None:
+            Chunk.alive -= 1
+
+    async def post() -> None:
+        worker, left, sent = Waiting(), [3], list[Any]()
+
+        async def receive() -> Any:
+            left[0] -= 1
+            Chunk.alive += 1
+            return {"type": "http.request", "body": Chunk(b"x" * 100), "more_body": left[0] > 0}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"127.0.0.1")]
+        posted = asyncio.create_task(application(worker, 1)(scope_of(headers), receive, send))
+        while not worker.running:
+            await asyncio.sleep(0)
+        assert Chunk.alive == 0
+        worker.go.set()
+        await posted
+        assert sent[1]["body"] == b"300"
+
+    asyncio.run(post())
 
 
 def test_a_body_that_does_not_come_takes_no_place_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
