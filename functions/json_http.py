@@ -66,10 +66,15 @@ OPERATIONS: dict[str, Operation] = {}
 def operation(**described: Any) -> Callable[[Handler | AsyncHandler], AsyncHandler]:
     """Decorate an HTTP function, described by the fields of `Operation`; its errors become problem documents.
 
-    A synchronous function gets a thread: one of those for storage if it may answer ``storage_unavailable``.
+    A synchronous function gets a thread: one of those for storage if it may answer ``storage_unavailable``, of those
+    that wait for the models if it may answer ``model_unavailable``.
     """
     facts = Operation(**described)
-    run = threads.with_storage if "storage_unavailable" in facts.problems else threads.without_storage
+    run = threads.without_waiting
+    if "model_unavailable" in facts.problems:
+        run = threads.with_models
+    if "storage_unavailable" in facts.problems:
+        run = threads.with_storage
 
     def decorate(handler: Handler | AsyncHandler) -> AsyncHandler:
         OPERATIONS[handler.__name__] = facts

@@ -26,15 +26,27 @@ blueprint = func.Blueprint()
 
 _lock = Lock()
 _loaded: "Classifier | None" = None
+_failure: ModelError | None = None
+_failed_at_s = 0.0  # time.monotonic, when the load that failed was over
 
 
 def classifier() -> "Classifier":
-    """The classifier. Raises ModelError if the models cannot be loaded; the next call tries again."""
-    global _loaded  # noqa: PLW0603 - one for the process; functools.cache would let two threads load it twice
+    """The classifier. Raises ModelError if the models cannot be loaded; the next call tries again.
+
+    Calls that waited while a load failed share its failure. Else each would load in turn, and fail in turn.
+    """
+    global _loaded, _failure, _failed_at_s  # noqa: PLW0603 - of the process; functools.cache would load it twice
+    asked_s = time.monotonic()
     with _lock:
         if _loaded is None:
+            if _failure is not None and asked_s < _failed_at_s:
+                raise ModelError(str(_failure)) from _failure
             started_s = time.monotonic()
-            _loaded = _load()
+            try:
+                _loaded = _load()
+            except ModelError as error:
+                _failure, _failed_at_s = error.with_traceback(None), time.monotonic()
+                raise
             duration_ms = round(1000 * (time.monotonic() - started_s))
             logs.event("models_loaded", model_version=_loaded.model_version, duration_ms=duration_ms)
         return _loaded

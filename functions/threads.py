@@ -1,8 +1,8 @@
-"""The threads of the HTTP functions: those that call storage have threads of their own.
+"""The threads of the HTTP functions: those that call storage, or wait for the models, have threads of their own.
 
 The worker has one pool of few threads for all synchronous functions. Storage that accepts connections and never answers
-would hold all of them, and with them the functions that need no storage. So `functions.json_http.operation` runs each
-kind in one of these pools, and the worker's pool is left to the triggers.
+would hold all of them, and with them the functions that need no storage; so would models that load for long.
+`functions.json_http.operation` runs each kind in one of these pools, and the worker's pool is left to the triggers.
 """
 
 import asyncio
@@ -80,9 +80,15 @@ class StorageThreads:
 with_storage = StorageThreads().run
 """Runs a function that calls storage."""
 
-_without_storage = ThreadPoolExecutor(2, thread_name_prefix="without-storage")
+_with_models = ThreadPoolExecutor(2, thread_name_prefix="with-models")
+_without_waiting = ThreadPoolExecutor(2, thread_name_prefix="without-waiting")
 
 
-async def without_storage[Answer](work: Callable[[], Answer]) -> Answer:
-    """Run a short function that does not call storage."""
-    return await asyncio.wrap_future(_without_storage.submit(contextvars.copy_context().run, work))
+async def with_models[Answer](work: Callable[[], Answer]) -> Answer:
+    """Run a function that waits for the models."""
+    return await asyncio.wrap_future(_with_models.submit(contextvars.copy_context().run, work))
+
+
+async def without_waiting[Answer](work: Callable[[], Answer]) -> Answer:
+    """Run a short function that waits for nothing."""
+    return await asyncio.wrap_future(_without_waiting.submit(contextvars.copy_context().run, work))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from unittest.mock import Mock
 
 import pytest
@@ -189,3 +190,30 @@ def test_models_are_loaded_once(client: Client, configure: Configure, events: Ev
         loaded = list(pool.map(lambda _: model_loader.classifier(), range(8)))
     assert all(each is loaded[0] for each in loaded)
     assert [event["event"] for event in events()].count("models_loaded") == 1
+
+
+def test_requests_that_wait_for_models_share_their_failure_and_hold_no_others(
+    client: Client, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure()
+    loading, go_on = Event(), Event()
+
+    def fail(*_: object, **__: object) -> None:
+        loading.set()
+        go_on.wait(30)
+        raise OSError(24, "Too many open files")
+
+    load = Mock(side_effect=fail)
+    monkeypatch.setattr(Classifier, "load", load)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(client.model) for _ in range(2)]
+        loading.wait(30)
+        try:
+            for path in ("limits", "openapi"):
+                assert pool.submit(client.call, path, path).result(30).status == 200
+        finally:
+            go_on.set()
+        assert {answer.result(30).code for answer in answers} == {"model_unavailable"}
+    assert load.call_count == 1
+    assert client.model().code == "model_unavailable"
+    assert load.call_count == 2  # who asks later tries again
