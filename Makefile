@@ -28,7 +28,7 @@ test-e2e:
 	@$(VENV)/pytest tests/e2e/browser
 
 # What a stranger can do to the running service: what, before, now, allowed; some five minutes. One step:
-# make hostile ARGS="--step giants". One file: python -m tests.hostile --case mp4:alac out.bin
+# make hostile ARGS="--step long_uploads". One file: python -m tests.hostile --case mp4:alac out.bin
 hostile:
 	@$(PYTHON) local/setup_env.py --group test --group local --azurite
 	@$(VENV)/python -m tests.hostile.service $(ARGS)

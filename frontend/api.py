@@ -194,8 +194,8 @@ class Api:
     def feedback(self, result_id: str, contributor: str) -> str | None:
         """The genre that the contributor with this secret gave for a result; None where they gave none."""
         # The service answers with the hash, so that no address has the secret.
-        voice = hashlib.sha256(contributor.encode()).hexdigest()[:32]
-        body = self._find(f"/api/feedback/{quote(result_id)}", {"contributor": voice})
+        hashed = hashlib.sha256(contributor.encode()).hexdigest()[:32]
+        body = self._find(f"/api/feedback/{quote(result_id)}", {"contributor": hashed})
         return None if body is None else str(_checked(body, ["genre"])["genre"])
 
     def give_feedback(self, result_id: str, genre: str | None, contributor: str) -> None:

@@ -34,7 +34,7 @@ SLOW_AFTER_S = 4.0
 LOST = "The browser no longer has this file. Choose it again."
 OVERDUE = "The result takes longer than usual. Try again to go on waiting; the file is not uploaded again."
 
-# The end of the server waits for those that run: at most as long as the client's own time-outs.
+# The end of the server waits for all that were submitted; the client's own time-outs bound each.
 _threads = ThreadPoolExecutor(32, thread_name_prefix="tonearm")
 
 

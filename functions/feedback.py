@@ -1,7 +1,8 @@
 """``POST /api/feedback`` stores a listener's genre for a result; ``GET`` reads it back.
 
-One blob is one voice: a contributor's is ``<hash of the result's id>/<contributor>`` in the container ``feedback``, the
-one that all clients without a contributor share is ``<id>.json``. Each holds ``result_id`` and ``contributor``.
+Each blob in the container ``feedback`` has one contributor's feedback on one result. Its name is
+``<hash of the result's id>/<contributor>``; that of the one that all clients without a contributor share is
+``<id>.json``. Each holds ``result_id`` and ``contributor``.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ class FeedbackRequest(JsonRequest):
     """As ``predicted``."""
     contributor: Annotated[str | None, Len(22, 128)] = None
     """A random secret of the contributor, who alone can change their feedback with it; only its hash is stored.
-    Clients that send none share one voice."""
+    Clients that send none share one feedback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Feedback:
     """Whether ``predicted`` and ``model_version`` come from the stored result, not from the client."""
     created_at: str = field(default_factory=now_iso)
     contributor: str | None = None
-    """Whose voice: the first 32 hexadecimal digits of the SHA-256 of their secret. Missing for the shared one."""
+    """Whose it is: the first 32 hexadecimal digits of the SHA-256 of their secret. Missing for the shared one."""
 
 
 @blueprint.function_name("give_feedback")
@@ -89,7 +90,7 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
     problems=("bad_id", "bad_parameter", "not_found", "storage_unavailable"),
     query={
         "contributor": (
-            "Whose voice, as in Feedback; without it the one that all clients without a contributor share.",
+            "Whose feedback, as in Feedback; without it the one that all clients without a contributor share.",
             {"type": "string", "pattern": f"^{_CONTRIBUTOR.pattern}$"},
         )
     },
@@ -121,9 +122,9 @@ def _prediction(request: FeedbackRequest) -> dict[str, Any]:
 
 
 def _blob(result_id: str, contributor: str | None) -> BlobClient:
-    """The blob with one voice on a result. Raises ProblemError ``bad_id``."""
+    """The blob with one contributor's feedback on a result. Raises ProblemError ``bad_id``."""
     name = f"{result_store.checked_id(result_id)}.json"
     if contributor is not None:
-        # An id may be as long as a blob's name. No other voice has this name, as the shared ones end with ".json".
+        # An id may be as long as a blob's name. No other feedback has this name, as the shared ones end with ".json".
         name = f"{hashlib.sha256(result_id.encode()).hexdigest()}/{contributor}"
     return storage.container(storage.FEEDBACK).get_blob_client(name)

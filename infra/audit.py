@@ -31,7 +31,7 @@ type Finding = dict[str, str]
 
 
 class UnansweredError(Exception):
-    """Nobody said whether there are advisories; the message says why."""
+    """A registry gave no answer about advisories; the message says why."""
 
 
 def main() -> int:
@@ -41,8 +41,8 @@ def main() -> int:
     result = check(ROOT, json.loads(path.read_text()), today)
     path.write_text(json.dumps(result, indent=1) + "\n")
     for name, lock in result["locks"].items():
-        told = f"{len(lock['findings'])} findings, checked {lock['checked']}" if lock["checked"] else "never checked"
-        print(f"{name}: {lock['packages']} packages, {told}")
+        checked = f"{len(lock['findings'])} findings, checked {lock['checked']}" if lock["checked"] else "never checked"
+        print(f"{name}: {lock['packages']} packages, {checked}")
     wrong = list(problems(result, today))
     for problem in wrong:
         print(problem, file=sys.stderr)

@@ -115,8 +115,8 @@ def build(name: str, out: Path, root: Path = ROOT) -> Path:
     for path in models:
         _copy(path, folder / path.relative_to(root))
     exported = _install(content.requirements, folder / SITE_PACKAGES, root)
-    bill = sbom.bill(name, exported, folder / SITE_PACKAGES, models[-1].parent if models else None)
-    out.joinpath(f"{name}.cdx.json").write_text(json.dumps(bill, indent=1) + "\n")
+    document = sbom.sbom_of(name, exported, folder / SITE_PACKAGES, models[-1].parent if models else None)
+    out.joinpath(f"{name}.cdx.json").write_text(json.dumps(document, indent=1) + "\n")
     _compile(folder)
     return pack(folder)
 
@@ -170,8 +170,8 @@ def _install(requirements: Sequence[str], target: Path, root: Path) -> str:
         export = [uv, "export", "--quiet", "--locked", "--no-emit-project", *python, *requirements]
         plain = ["--no-annotate", "--no-header", "--output-file", str(locked)]
         subprocess.run([*export, *plain], cwd=root, check=True)
-        bill = [*export, "--format", "cyclonedx1.5"]
-        exported = subprocess.run(bill, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+        listing = [*export, "--format", "cyclonedx1.5"]
+        exported = subprocess.run(listing, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
         install = [uv, "pip", "install", "--quiet", "--no-config", "--target", str(target), "--link-mode", "copy"]
         # No package may run code of its own while it is installed: wheels only, and only those that the lock names.
         install += ["--requirements", str(locked), "--require-hashes", "--no-deps", "--only-binary", ":all:"]

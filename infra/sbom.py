@@ -1,4 +1,4 @@
-"""What is in a package, from where and under which licence: a software bill of materials (CycloneDX 1.5).
+"""What is in a package, from where and under which licence: a software bill of materials (SBOM, CycloneDX 1.5).
 
 uv lists the locked Python packages with their addresses and hashes. Of these the installed wheels stay. Added are their
 licences, the libraries that they bring along, and the models. There is no date and no random number in it, so that two
@@ -29,14 +29,14 @@ BUNDLED_LICENCES = {
     "libx265": "GPL-2.0-or-later",
 }
 
-# What is taken over from a wheel's own bill.
-BILL_FACTS = ("type", "name", "version", "scope", "purl", "licenses")
+# What is taken over from a wheel's own SBOM.
+SBOM_FACTS = ("type", "name", "version", "scope", "purl", "licenses")
 
 _LIBRARY = re.compile(r"(?P<name>[\w+.-]+?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?")
 
 
-def bill(name: str, exported: str, site_packages: Path, models: Path | None = None) -> dict[str, Any]:
-    """The bill of the package ``name``.
+def sbom_of(name: str, exported: str, site_packages: Path, models: Path | None = None) -> dict[str, Any]:
+    """The SBOM of the package ``name``.
 
     Args:
         name: as in ``infra.packages``.
@@ -88,7 +88,7 @@ def _installed_from(distribution: Distribution, references: list[dict[str, Any]]
 
 
 def _bundled(distribution: Distribution) -> Iterator[dict[str, Any]]:
-    """What a wheel brings along: shared libraries beside the package, and what its own bills name (PEP 770)."""
+    """What a wheel brings along: shared libraries beside the package, and what its own SBOMs name (PEP 770)."""
     seen = list[dict[str, Any]]()
     for file in distribution.files or ():
         path = Path(str(file.locate()))
@@ -100,7 +100,7 @@ def _bundled(distribution: Distribution) -> Iterator[dict[str, Any]]:
             seen.append({"type": "library", **library, "hashes": [{"alg": "SHA-256", "content": sha256}], **stated})
         elif "sboms" in file.parts and file.suffix == ".json":
             for component in json.loads(path.read_text()).get("components", ()):
-                facts = {key: component[key] for key in BILL_FACTS if key in component}
+                facts = {key: component[key] for key in SBOM_FACTS if key in component}
                 if _canonical(facts["name"]) != _canonical(distribution.name) and facts not in seen:
                     seen.append(facts)
     yield from sorted(seen, key=lambda each: (each["name"], json.dumps(each)))

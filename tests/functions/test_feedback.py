@@ -129,20 +129,20 @@ class TestOnADirectResult:
 
 
 class TestContributors:
-    def test_each_has_one_voice_which_only_they_change(
+    def test_each_has_one_feedback_which_only_they_change(
         self, client: Client, blob_service: BlobServiceClient, answered: dict[str, Any]
     ) -> None:
         one, other = ({"contributor": secrets.token_urlsafe(16)} for _ in range(2))
         give = partial(client.give_feedback, result_id=answered["id"])
-        voices = [give(genre=genre, **who).json for genre, who in (("jazz", one), ("pop", other), ("metal", {}))]
-        ids = [voice.get("contributor") for voice in voices]
+        answers = [give(genre=genre, **who).json for genre, who in (("jazz", one), ("pop", other), ("metal", {}))]
+        ids = [answer.get("contributor") for answer in answers]
         assert len(set(ids)) == 3
         assert ids[2] is None
         assert give(genre="rock", **one).json["contributor"] == ids[0], "the same contributor again"
         assert give(genre=None, **other).status == 204
 
-        def read(voice: str) -> Any:
-            query = {"contributor": voice}
+        def read(contributor: str) -> Any:
+            query = {"contributor": contributor}
             return client.call("get_feedback", "feedback/…", params={"id": answered["id"]}, query=query)
 
         assert read(ids[0]).json["genre"] == "rock"
@@ -152,7 +152,7 @@ class TestContributors:
         container = blob_service.get_container_client("feedback")
         blobs = [container.download_blob(name).readall() for name in container.list_blob_names()]
         counted = [json.loads(blob) for blob in blobs if answered["id"] in json.loads(blob)["result_id"]]
-        assert sorted((voice["genre"], voice.get("contributor")) for voice in counted) == [
+        assert sorted((each["genre"], each.get("contributor")) for each in counted) == [
             ("metal", None),
             ("rock", ids[0]),
         ]

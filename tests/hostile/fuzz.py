@@ -113,10 +113,10 @@ def report(cases: Sequence[Case], *, jobs: int, by_kind: bool = False, by: Way =
 
 
 def _with_progress(outcomes: Iterator[Outcome], n: int) -> Iterator[Outcome]:
-    start_s = said_s = time.monotonic()
+    start_s = reported_s = time.monotonic()
     for number, outcome in enumerate(outcomes, 1):
         yield outcome
-        if time.monotonic() - said_s > PROGRESS_S:
-            said_s = time.monotonic()
-            rate = number / (said_s - start_s)
+        if time.monotonic() - reported_s > PROGRESS_S:
+            reported_s = time.monotonic()
+            rate = number / (reported_s - start_s)
             print(f"{number:,} of {n:,}, {rate:.0f} a second, last {outcome.case.name}", file=sys.stderr, flush=True)

@@ -35,7 +35,7 @@ HOSTILE_BODIES_S = 30.0
 LIBRARY_S = 30.0
 LARGEST_BODY_BYTES = 20 * 2**20
 ORDINARY_S = 5.0
-"""Within this an ordinary clip is answered on this machine while others do their worst."""
+"""Within this an ordinary clip is answered on this machine beside hostile requests."""
 BUSY_S = 30.0
 """What is not refused as ``busy`` is answered within this."""
 ALL_MB = 1_536.0
@@ -51,7 +51,7 @@ WORST = [
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: before the service had its walls, now, and the bound."""
+    """One figure: before the service had limits, now, and the bound."""
 
     what: str
     before: str
@@ -377,12 +377,12 @@ class Service:
         finally:
             storage.resume()
 
-    def giants(self) -> Iterator[Row]:
+    def long_uploads(self) -> Iterator[Row]:
         """Four uploads of four hours and five of some seconds."""
-        giant = encode("mp3", music(60)) * 240
+        long = encode("mp3", music(60)) * 240
         small = encode("mp3", music(5))
         for number in range(4):
-            self.client.drop(f"giant-{number}.mp3", giant)
+            self.client.drop(f"long-{number}.mp3", long)
         start_s = time.monotonic()
         names = [f"small-{number}.mp3" for number in range(5)]
         for name in names:
@@ -445,7 +445,7 @@ def rows(folder: Path, chosen: Callable[[str], bool]) -> Iterator[Row]:
         yield from without_storage(folder / "alone")
     steps = [
         *("hostile_bodies", "decoder_back", "costly_flacs", "forms", "origins", "bodiless", "idle", "names"),
-        *("storage_killed", "storage_hangs", "giants"),
+        *("storage_killed", "storage_hangs", "long_uploads"),
     ]
     if not any(map(chosen, steps)):
         return

@@ -200,9 +200,9 @@ class TestWhatIsInside:
         assert packed == {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
     @pytest.mark.parametrize("name", packages.CONTENTS)
-    def test_the_bill_lists_what_is_installed(self, built: Path, name: str) -> None:
-        bill = json.loads((built / f"{name}.cdx.json").read_text())
-        listed = {(each["name"], each["version"]) for each in bill["components"] if each.get("purl")}
+    def test_the_sbom_lists_what_is_installed(self, built: Path, name: str) -> None:
+        sbom = json.loads((built / f"{name}.cdx.json").read_text())
+        listed = {(each["name"], each["version"]) for each in sbom["components"] if each.get("purl")}
         found = importlib.metadata.distributions(path=[str(built / name / packages.SITE_PACKAGES)])
         assert listed == {(re.sub(r"[-_.]+", "-", each.name).lower(), each.version) for each in found}
 

@@ -30,12 +30,12 @@ ACCEPTED = {"libx264", "libx265"}
 
 
 @cache
-def bill(name: str) -> dict[str, Any]:
+def sbom_of(name: str) -> dict[str, Any]:
     content = packages.CONTENTS[name]
     command = [Path(sys.executable).with_name("uv"), "export", "--quiet", "--locked", "--no-emit-project"]
     command += ["--format", "cyclonedx1.5", *content.requirements]
     done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    return sbom.bill(name, done.stdout, SITE_PACKAGES, manifest.default_folder() if content.models else None)
+    return sbom.sbom_of(name, done.stdout, SITE_PACKAGES, manifest.default_folder() if content.models else None)
 
 
 def every(components: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -54,17 +54,17 @@ def copyleft(component: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", packages.CONTENTS)
-def test_the_bill_is_as_cyclonedx_has_it(name: str) -> None:
-    short = copy.deepcopy(bill(name))
+def test_the_sbom_is_as_cyclonedx_has_it(name: str) -> None:
+    short = copy.deepcopy(sbom_of(name))
     for each in short["components"][3:]:
         each.pop("externalReferences", None)  # the validator takes 0.2 s for each address
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(json.dumps(short)) is None
-    assert {"serialNumber", "timestamp"} & {*bill(name), *bill(name)["metadata"]} == set()
+    assert {"serialNumber", "timestamp"} & {*sbom_of(name), *sbom_of(name)["metadata"]} == set()
 
 
 @pytest.mark.parametrize("name", packages.CONTENTS)
 def test_every_package_has_version_address_hash_and_licence(name: str) -> None:
-    libraries = [each for each in bill(name)["components"] if each["type"] == "library"]
+    libraries = [each for each in sbom_of(name)["components"] if each["type"] == "library"]
     assert len(libraries) > 30
     for each in libraries:
         assert each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}"
@@ -72,12 +72,12 @@ def test_every_package_has_version_address_hash_and_licence(name: str) -> None:
         (wheel,) = each["externalReferences"]
         assert wheel["url"].endswith(".whl")
         assert [found["alg"] for found in wheel["hashes"]] == ["SHA-256"]
-    refs = {each["bom-ref"] for each in [bill(name)["metadata"]["component"], *bill(name)["components"]]}
-    assert {ref for each in bill(name)["dependencies"] for ref in (each["ref"], *each["dependsOn"])} <= refs
+    refs = {each["bom-ref"] for each in [sbom_of(name)["metadata"]["component"], *sbom_of(name)["components"]]}
+    assert {ref for each in sbom_of(name)["dependencies"] for ref in (each["ref"], *each["dependsOn"])} <= refs
 
 
 def test_the_models_with_their_hashes_licences_and_credit() -> None:
-    models = {each["name"]: each for each in bill("functions")["components"] if each["type"] != "library"}
+    models = {each["name"]: each for each in sbom_of("functions")["components"] if each["type"] != "library"}
     facts = manifest.load(manifest.default_folder())
     assert set(models) == set(facts.files)
     for name, each in models.items():
@@ -88,7 +88,7 @@ def test_the_models_with_their_hashes_licences_and_credit() -> None:
 
 
 def test_nothing_is_under_the_gpl_but_what_is_accepted() -> None:
-    listed = [each for name in packages.CONTENTS for each in every(bill(name)["components"]) if copyleft(each)]
+    listed = [each for name in packages.CONTENTS for each in every(sbom_of(name)["components"]) if copyleft(each)]
     assert {each["name"] for each in listed if each.get("scope") != "optional"} == ACCEPTED
     # Pillow names it among what it may be built with; its wheel has it not.
     assert {each["name"] for each in listed if each.get("scope") == "optional"} <= {"libimagequant"}
@@ -119,7 +119,7 @@ def test_copyleft_is_told_from_the_rest(text: str, is_copyleft: bool) -> None:
 def test_ffmpegs_licence_is_what_it_says_itself() -> None:
     import av  # noqa: F401 (loads what these libraries need)
 
-    bundled = {each["name"] for each in every(bill("functions")["components"])}
+    bundled = {each["name"] for each in every(sbom_of("functions")["components"])}
     for name in ("avcodec", "avdevice", "avfilter", "avformat", "avutil", "swresample", "swscale"):
         (file,) = (found for found in distribution("av").files or () if found.name.startswith(f"lib{name}-"))
         licence = getattr(ctypes.CDLL(str(file.locate())), f"{name}_license")
