@@ -56,7 +56,7 @@ class _Decoder:
     """One process. Raises OSError if it cannot be started."""
 
     def __init__(self) -> None:
-        self.used = False
+        self.used = self.busy = False
         self.idle_since_s = time.monotonic()
         with _temporary_file() as shared:
             shared.truncate(SLOTS * SLOT_SAMPLES * np.dtype(np.float32).itemsize)
@@ -85,7 +85,7 @@ class _Decoder:
 
     def request(self, descriptor: int, max_duration_s: float | None) -> None:
         """Begin a recording. Raises _EndedError."""
-        self.used = True
+        self.used = self.busy = True
         message = json.dumps({"max_duration_s": max_duration_s}).encode()
         try:
             socket.send_fds(self._channel, [message], [descriptor])
@@ -118,6 +118,7 @@ class _Decoder:
             self._received += received
         line, _, self._received = self._received.partition(b"\n")
         ((kind, content),) = json.loads(line).items()
+        self.busy = kind in ("stated", "window", "memory")  # after the last of these it ends
         if kind == "error":
             raise AudioError(*content)
         if kind == "unreadable":
@@ -186,19 +187,19 @@ class DecoderPool:
             self._at_work += 1
         return decoder
 
-    def put(self, decoder: _Decoder, *, usable: bool) -> None:
-        """Give back a decoder. One that is not ``usable``, as it has not done with its recording, is replaced."""
+    def put(self, decoder: _Decoder) -> None:
+        """Give back a decoder. One that is busy, as it has not done with its recording, is replaced."""
         decoder.idle_since_s = time.monotonic()
         with self._lock:
             self._at_work -= 1
-            self._idle = [each for each in self._idle if each.alive] + ([decoder] if usable else [])
+            self._idle = [each for each in self._idle if each.alive] + ([] if decoder.busy else [decoder])
             surplus = self._idle[: max(len(self._idle) - self._least, 0)]
             ended = [each for each in surplus if each.idle_since_s < decoder.idle_since_s - IDLE_S]
             self._idle = [each for each in self._idle if each not in ended]
         self._places.release()
-        for each in ended if usable else [decoder]:
+        for each in [*ended, decoder] if decoder.busy else ended:
             each.end()
-        if not usable:
+        if decoder.busy:
             self.start(self._least)
 
     def close(self) -> None:
@@ -285,7 +286,7 @@ class DecoderReader:
 
     def _try(self, descriptor: int, *, fresh: bool) -> Generator[Window | None]:
         """All of it, but for what an earlier try has given already. Raises _EndedError."""
-        decoder, usable = POOL.take(self._on_wait, fresh=fresh), False
+        decoder = POOL.take(self._on_wait, fresh=fresh)
         try:
             decoder.request(descriptor, self._max_duration_s)
             stated = Stated(**decoder.receive(self._on_wait))
@@ -294,24 +295,20 @@ class DecoderReader:
                 try:
                     yield None
                 except GeneratorExit:
-                    usable = decoder.send(STOP)
+                    decoder.busy = not decoder.send(STOP)
                     raise
             for number in itertools.count():
                 decoder.send(NEXT)
                 answer = decoder.receive(self._on_wait)
                 if isinstance(answer, dict):
                     self._audio = Audio(**answer)
-                    usable = True
                     return
                 start_s, end_s, n_samples = answer
                 if number == self._windows:
                     self._windows += 1
                     yield Window(start_s, end_s, decoder.slots[number % SLOTS, :n_samples])
-        except (AudioError, OSError):
-            usable = decoder.alive
-            raise
         finally:
-            POOL.put(decoder, usable=usable)
+            POOL.put(decoder)
 
 
 @contextlib.contextmanager
