@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -237,6 +238,39 @@ class Service:
         )
         yield from ordinary.rows("16 costly FLACs", "156 s", BUSY_S)
 
+    def long_recordings(self) -> Iterator[Row]:
+        """A hundred at once: a quarter of an hour in 19 KB, of which each takes seconds and states no length."""
+        content = costly(2, 96_000, 1_300, stated=False, level=64)
+
+        def post(body: bytes) -> tuple[str, float]:
+            start_s = time.monotonic()
+            answer = httpx.post(f"{self.system.api_url}/classify", content=body, timeout=300)
+            return str(answer.json().get("code", "ok")), time.monotonic() - start_s
+
+        beside: list[tuple[str, float]] = []
+        with ThreadPoolExecutor(100) as pool:
+            long = [pool.submit(post, content) for _ in range(100)]
+            while not all(each.done() for each in long):
+                time.sleep(1)
+                beside.append(post(self.clip))
+        codes = Counter(each.result()[0] for each in long)
+        yield Row(
+            "100 long recordings that state no length: their answers",
+            "",
+            ", ".join(f"{n} {code}" for code, n in sorted(codes.items())),
+            "known codes",
+            codes.keys() <= SERVICE_CODES,
+        )
+        answers = Counter(code for code, _ in beside)
+        yield seconds(
+            "100 long recordings: slowest ordinary answer",
+            "",
+            max(took_s for _, took_s in beside),
+            BUSY_S,
+            "".join(f", {n} {code}" for code, n in sorted(answers.items())),
+            ok=answers.keys() <= {"ok", "busy"},
+        )
+
     def forms(self) -> Iterator[Row]:
         """60 MiB of headers, beside 60 MiB of zeros, which only have to be received."""
         form = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n'
@@ -444,7 +478,17 @@ def rows(folder: Path, chosen: Callable[[str], bool]) -> Iterator[Row]:
     if chosen("without_storage"):
         yield from without_storage(folder / "alone")
     steps = [
-        *("hostile_bodies", "decoder_back", "costly_flacs", "forms", "origins", "bodiless", "idle", "names"),
+        *(
+            "hostile_bodies",
+            "decoder_back",
+            "costly_flacs",
+            "long_recordings",
+            "forms",
+            "origins",
+            "bodiless",
+            "idle",
+            "names",
+        ),
         *("storage_killed", "storage_hangs", "long_uploads"),
     ]
     if not any(map(chosen, steps)):

@@ -31,10 +31,13 @@ def frames(n: int, channels: int, bits: int = 8, *, subframe: bytes | None = Non
     return b"".join(out)
 
 
-def costly(channels: int = 8, rate_hz: int = 655_350, n: int = 8_800, *, stated: bool = True) -> bytes:
-    """Constant frames at a high rate: at the defaults, 880 s in 315 KB. ``stated``: it states how long it is."""
+def costly(channels: int = 8, rate_hz: int = 655_350, n: int = 8_800, *, stated: bool = True, level: int = 0) -> bytes:
+    """Constant frames at a high rate: at the defaults, 880 s in 315 KB. ``stated``: it states how long it is.
+
+    With a ``level`` from 1 to 127 it is not silent, and so is classified too.
+    """
     info = stream_info(rate_hz, channels, 8, n * 65_535 * stated)
-    return b"fLaC" + block(0, info, last=True) + frames(n, channels)
+    return b"fLaC" + block(0, info, last=True) + frames(n, channels, subframe=bytes([0, level]))
 
 
 def constant(draw: Draw) -> bytes:
