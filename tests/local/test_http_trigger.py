@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
 
+from functions import json_http
 from local import http_trigger
 from local.host_settings import HostSettings
 from local.http_trigger import HttpTriggers
@@ -148,6 +149,11 @@ def application(worker: Waiting, max_outstanding_requests: int) -> Starlette:
         allowed_hosts=frozenset({"music.example"}),
     )
     return HttpTriggers(cast("Worker", worker), cast("HostSettings", settings)).application()
+
+
+def test_the_hosts_own_answers_have_the_apps_headers() -> None:
+    """`local` does not import `functions`, so the headers stand twice."""
+    assert {name.lower(): text for name, text in json_http.SECURITY_HEADERS.items()} == http_trigger.SECURITY_HEADERS
 
 
 @pytest.mark.parametrize("limit", ["requests", "bytes"])
