@@ -171,12 +171,12 @@ class Commands:
 
 def _deploy_fault(arguments: list[str]) -> str | None:
     """What infra.deploy's own command line has against these arguments."""
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(io.StringIO()):
             parser().parse_args(arguments)
     except SystemExit:
-        return f"infra.deploy does not take this: {said.getvalue().strip().rpartition('error: ')[2]}"
+        return f"infra.deploy does not take this: {printed.getvalue().strip().rpartition('error: ')[2]}"
     return None
 
 

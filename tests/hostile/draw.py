@@ -1,4 +1,4 @@
-"""What a grammar draws: how many of something it writes, and what it states instead of the truth."""
+"""What a grammar draws: how many of something it writes, and what it states instead of the correct value."""
 
 import random
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Draw(random.Random):
     def __init__(self, seed: str, size: Size = "drawn") -> None:
         super().__init__(seed)
         self.full = size == "largest"
-        self._honesty = self.choice((0.0, 0.3, 0.6, 0.9))  # some get further than others
+        self._correct_share = self.choice((0.0, 0.3, 0.6, 0.9))  # some get further than others
         large = size == "drawn" and self.random() * _LARGE_IS_ONE_IN < 1
         self._exponent = 1.0 if self.full or large else _EXPONENTS[size]
 
@@ -42,13 +42,13 @@ class Draw(random.Random):
         top = max(least, round(most**self._exponent))
         return max(least, round(least * (top / least) ** self.random())) if least else self.randint(0, top)
 
-    def stated(self, bits: int, truth: int = 0) -> int:
-        """A number for a field of ``bits``: mostly a lie, unless this file is an honest one."""
+    def stated(self, bits: int, correct: int = 0) -> int:
+        """A number for a field of ``bits``: mostly wrong, unless most numbers of this file are correct."""
         largest = 2**bits - 1
         if self.full:
             return largest // 2
-        if self.random() < self._honesty:
-            return truth & largest
+        if self.random() < self._correct_share:
+            return correct & largest
         kind = self.random()
         if kind < 0.3:
             return min(self.choice(_SMALL), largest)
@@ -57,8 +57,8 @@ class Draw(random.Random):
         return self.getrandbits(self.randint(1, bits))
 
     def size(self, bits: int) -> int | None:
-        """What a field of ``bits`` states as the size of what follows; None: the truth."""
-        if self.random() < (0.5 if self.full else self._honesty):
+        """What a field of ``bits`` states as the size of what follows; None: the correct size."""
+        if self.random() < (0.5 if self.full else self._correct_share):
             return None
         return self.stated(bits, 1)
 

@@ -40,12 +40,12 @@ def test_another_name_is_none(name: str) -> None:
 def test_the_command_writes_a_case(tmp_path: Path) -> None:
     out = tmp_path / "out.bin"
     command = [sys.executable, "-m", "tests.hostile", "--case", f"flac:{SMALL + 1}", str(out)]
-    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert out.read_bytes() == Case.of(f"flac:{SMALL + 1}").content()
-    assert f"flac/{Case('flac', SMALL + 1).kind}," in said
+    assert f"flac/{Case('flac', SMALL + 1).kind}," in printed
 
 
-def test_what_breaks_a_bound_is_said() -> None:
+def test_what_breaks_a_bound_is_reported() -> None:
     case = Case("mp4", 1)
     assert faults(Outcome(case, "corrupt", 0.1, own_mb=3.0)) == []
     assert faults(Outcome(case, "MemoryError", 0.1)) == ["MemoryError is no answer"]

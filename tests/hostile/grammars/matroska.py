@@ -35,7 +35,7 @@ _CODECS = (
 
 
 def length(n: int, size: int = 8) -> bytes:
-    """A size, in as many bytes as asked for; too large a one becomes a lie."""
+    """A size, in as many bytes as asked for; too large a one becomes wrong."""
     return (n & (1 << 7 * size) - 1 | 1 << 7 * size).to_bytes(size)
 
 
@@ -125,7 +125,7 @@ def private_sizes(draw: Draw) -> bytes:
 
 
 def lacing(draw: Draw) -> bytes:
-    """Blocks of up to 256 frames whose sizes lie."""
+    """Blocks of up to 256 frames whose sizes are wrong."""
     codec = draw.choice(_CODECS)
     sizes = bytes([draw.randrange(256)]) + draw.choice((b"\xff" * draw.count(3_000), draw.bytes(300), b""))
     laced = block(1, sizes + draw.bytes(2_000), draw.choice((2, 4, 6)))

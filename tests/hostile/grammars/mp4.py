@@ -79,8 +79,8 @@ def esds(draw: Draw, config: bytes = b"\x12\x10") -> bytes:
     return full(b"esds", b"\x03" + _length(draw, 3 + len(inside)) + bytes(3) + inside)
 
 
-def _length(draw: Draw, truth: int) -> bytes:
-    value = draw.stated(28, truth)
+def _length(draw: Draw, correct: int) -> bytes:
+    value = draw.stated(28, correct)
     return bytes(128 * (shift > 0) | value >> shift & 127 for shift in (21, 14, 7, 0))
 
 
@@ -142,26 +142,26 @@ def compressed(draw: Draw, inside: bytes, stated: int | None = None) -> bytes:
 def lying_tables(draw: Draw) -> bytes:
     """Each table states any count, and has some entries."""
 
-    def lie(kind: bytes, entry_bytes: int) -> bytes:
+    def wrong(kind: bytes, entry_bytes: int) -> bytes:
         present = draw.count(2_000, 0)
         return table(kind, draw.stated(32, present), draw.randbytes(entry_bytes) * present)
 
     boxes: dict[str, bytes] = {
-        "stts": lie(b"stts", 8),
-        "ctts": lie(b"ctts", 8),
-        "stss": lie(b"stss", 4),
-        "stps": lie(b"stps", 4),
-        "stsc": lie(b"stsc", 12),
-        "stco": lie(draw.choice((b"stco", b"co64")), 8),
+        "stts": wrong(b"stts", 8),
+        "ctts": wrong(b"ctts", 8),
+        "stss": wrong(b"stss", 4),
+        "stps": wrong(b"stps", 4),
+        "stsc": wrong(b"stsc", 12),
+        "stco": wrong(draw.choice((b"stco", b"co64")), 8),
         "sbgp": full(b"sbgp", b"rap ", struct.pack(">I", draw.stated(32)), bytes(80)),
         "saiz": full(b"saiz", struct.pack(">BI", draw.stated(8), draw.stated(32)), bytes(90)),
-        "saio": lie(b"saio", 4),
+        "saio": wrong(b"saio", 4),
         "sgpd": full(b"sgpd", b"sync", struct.pack(">II", draw.stated(32), draw.stated(32)), bytes(90)),
         "stsz": full(
             draw.choice((b"stsz", b"stz2")),
             struct.pack(">II", draw.choice((0, 1, 4, draw.stated(32))), draw.stated(32)),
         ),
-        "senc": lie(b"senc", 8),
+        "senc": wrong(b"senc", 8),
         "cslg": full(b"cslg", bytes(20)),
         "sdtp": full(b"sdtp", bytes(draw.count(900))),
     }

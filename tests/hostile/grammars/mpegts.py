@@ -1,4 +1,4 @@
-"""MPEG transport streams: thousands of streams in tables that repeat, and sections that lie about their length."""
+"""MPEG transport streams: thousands of streams in tables that repeat, and sections whose stated length is wrong."""
 
 import struct
 
@@ -106,7 +106,7 @@ def descriptors(draw: Draw) -> bytes:
 
 
 def sections(draw: Draw) -> bytes:
-    """Sections of any table whose lengths lie."""
+    """Sections of any table whose lengths are wrong."""
     out = []
     for _ in range(draw.count(900)):
         body = draw.bytes(300)

@@ -1,4 +1,4 @@
-"""CAF, Monkey's Audio, WavPack, ASF, AU, TTA and Musepack whose heads lie."""
+"""CAF, Monkey's Audio, WavPack, ASF, AU, TTA and Musepack whose heads are wrong."""
 
 import struct
 import zlib
@@ -70,7 +70,7 @@ def wavpack(draw: Draw) -> bytes:
 
 
 def asf(draw: Draw) -> bytes:
-    """ASF objects whose sizes and counts lie, and as many streams as it knows."""
+    """ASF objects whose sizes and counts are wrong, and as many streams as it knows."""
 
     def part(kind: bytes, body: bytes, size: int | None = None) -> bytes:
         return kind + struct.pack("<Q", 24 + len(body) if size is None else size) + body
