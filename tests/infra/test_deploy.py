@@ -1,5 +1,6 @@
 """The deployment's steps against a fake Azure CLI and fake apps, and the smoke test against the real system."""
 
+import io
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from infra.deploy import __main__, azure, http_client, publish, smoke
 from infra.deploy.errors import DeployError, PendingError
 from infra.deploy.http_client import Response
 from tests.conftest import REPOSITORY, System, free_ports
+from tonearm.decoding.audio import plain_wav
 
 MODEL = (REPOSITORY / "models" / "default.txt").read_text().strip()
 BLUE, GREEN = "func-tonearm-dev-blue-abc123", "func-tonearm-dev-green-abc123"
@@ -577,3 +579,7 @@ def test_the_real_system_passes_smoke_and_upload(system: System, capsys: pytest.
     url = f"http://{system.address}"
     assert __main__.main(["smoke", "--url", url]) == 0, capsys.readouterr()
     smoke.upload(smoke.Service(url, None))
+
+
+def test_the_smoke_test_needs_a_decoder() -> None:
+    assert plain_wav(io.BytesIO(smoke.clip())) is None
