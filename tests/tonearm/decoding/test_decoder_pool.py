@@ -26,6 +26,8 @@ from tonearm.decoding.decoder import MEMORY_BYTES
 from tonearm.decoding.decoder_pool import POOL, DecoderReader, open_reader
 from tonearm.errors import AudioError, DecoderError
 
+pytestmark = pytest.mark.slow  # each test starts a program
+
 MP3 = encode("mp3", music(3), 22_050)
 LONG_MP3 = encode("mp3", music(100), 22_050)
 
