@@ -28,7 +28,9 @@ MAX_RETRY_AFTER_S = 60
 SHORT_S = 1.0
 """The longest that a recording may take in the short lane: twenty minutes of MP3 take longer."""
 TOLERANCE = 3
-"""One that has run for this many times longer leaves it too, whatever it states."""
+"""One that takes this many times longer than it should leaves it too, whatever it states."""
+LEAST_S = 0.05
+"""As much as this is always taken to be what it should."""
 # What decoding and classifying cost on a core of 2026, rather too much than too little.
 VALUES_PER_S = 60e6
 AUDIO_S_PER_S = 1_000
@@ -57,9 +59,13 @@ class Turn:
     cost_s: float
     limit_s: float
     """More than this is not for its lane."""
+    slowness: float
+    """Seconds of this machine for each estimated one."""
     least_s: float = 0.0
     """What it is known to cost, whatever the recording states."""
     started_s: float | None = None
+    opened_s: float | None = None
+    """When it had its first progress: what came before, such as the start of the models, is not its own."""
 
     def expect(self, cost_s: float) -> None:
         """Say what the work costs. When this is too much for the lane, it raises, and the other lane begins anew."""
@@ -70,8 +76,11 @@ class Turn:
     def progress(self, stated: Stated) -> None:
         """`on_progress` of `Classifier.classify`."""
         self.expect(cost_s(stated))
-        if self.spent_s > TOLERANCE * self.limit_s:
-            raise _LongError(max(self.cost_s, 2 * self.spent_s))
+        now_s = time.monotonic()
+        self.opened_s = self.opened_s or now_s
+        spent_s = now_s - self.opened_s
+        if self.limit_s < math.inf and spent_s > TOLERANCE * max(self.cost_s * self.slowness, LEAST_S):
+            raise _LongError(max(self.cost_s, 2 * spent_s / self.slowness))
 
     @property
     def spent_s(self) -> float:
@@ -111,7 +120,9 @@ class _Lane:
     async def run[Answer](self, work: Callable[[Turn], Answer], size_bytes: int, cost_s: float | None) -> Answer:
         """Run work when its turn has come. Raises what it raises."""
         unknown_s = self._mean_s / self._slowness
-        turn = Turn(size_bytes, unknown_s if cost_s is None else cost_s, self._limit_s, least_s=cost_s or 0.0)
+        turn = Turn(
+            size_bytes, unknown_s if cost_s is None else cost_s, self._limit_s, self._slowness, least_s=cost_s or 0.0
+        )
         with self._lock:
             self._turns.append(turn)
         running = self._threads.submit(self._timed, work, turn)
