@@ -1,9 +1,9 @@
 """When a recording has its turn: in two lanes, each in the order of arrival, so that none waits behind hours of others.
 
-What a recording costs is estimated from what it states about itself. One of more than a second leaves the short lane,
-which has a thread for each core, and waits in the long one. Where waiting is limited (in number, in bytes, or in
-seconds until it is done), more are refused with ``busy`` and a time to come back. A `ThreadPoolExecutor` keeps the
-order and runs the work; `anyio.CapacityLimiter` does neither, and would be one more package in the function app.
+What a recording costs is estimated from what it states about itself. One that costs more than a second leaves the
+short lane, which has a thread for each core, and waits in the long one. Where waiting is limited (in number, in bytes,
+or in seconds until it is done), more are refused with ``busy`` and a time to come back. A `ThreadPoolExecutor` keeps
+the order and runs the work; `anyio.CapacityLimiter` does neither, and would be one more package in the function app.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ MAX_WAIT_S = 30
 """Clients and proxies give up after about a minute."""
 MAX_RETRY_AFTER_S = 60
 SHORT_S = 1.0
-"""The longest that a recording may take in the short lane: twenty minutes of MP3 take longer."""
+"""The highest estimated cost in the short lane: twenty minutes of MP3 cost more."""
 TOLERANCE = 3
-"""One that takes this many times longer than it should leaves it too, whatever it states."""
+"""A recording that takes this many times longer than estimated leaves the short lane too."""
 LEAST_S = 0.05
-"""As much as this is always taken to be what it should."""
+"""For that comparison, no estimate is lower than this."""
 # What decoding and classifying cost on a core of 2026, rather too much than too little.
 VALUES_PER_S = 60e6
 AUDIO_S_PER_S = 1_000

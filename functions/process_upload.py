@@ -33,7 +33,7 @@ POISON_QUEUE = "webjobs-blobtrigger-poison"
 _MAX_TRIES = 5
 _SMALL_BYTES = 4 * 2**20
 _BYTES_PER_S = 128 * 2**20
-"""An upload of more waits for the long lane before it is read. Others state their length only once they are."""
+"""For a first estimate, before an upload is read: a larger one than this goes to the long lane unread."""
 _ASSUMED_CURRENT_S = 1.0
 """For this long after it was opened, a small upload is taken to be unchanged."""
 
