@@ -91,7 +91,7 @@ def test_an_outage_of_storage_loses_nothing(client: Client) -> None:
 
 def test_storage_that_hangs_holds_only_what_needs_it(client: Client) -> None:
     storage = psutil.Process(client.system.storage.pid)
-    assert client.http.get("/health").status_code == 200  # the models are loaded
+    eventually(lambda: client.http.get("/health").status_code == 200, "the models are not loaded")
     storage.suspend()
     try:
         with ThreadPoolExecutor(24) as pool:

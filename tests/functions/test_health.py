@@ -16,6 +16,7 @@ from functions import health, threads
 from tests.conftest import Storage
 from tests.functions.client import Client
 from tests.functions.conftest import Configure, Events
+from tonearm import sample_clip
 from tonearm.classification import Classification
 from tonearm.classifier import Classifier
 from tonearm.decoding.decoder_pool import POOL
@@ -24,6 +25,8 @@ from tonearm.errors import DecoderError
 
 def test_everything_works(client: Client, configure: Configure) -> None:
     configure()
+    # The models and a decoder are there; until then they are unavailable.
+    assert client.classify(sample_clip.wav(seconds=2, channels=2)).status == 200
     answer = client.call("health", "health")
     assert answer.status == 200
     assert answer.json["status"] == "ok"
