@@ -22,11 +22,17 @@ def music(seed: int, duration_s: float = 30, pitch_hz: float = 110, pulse_hz: fl
     """A pulsing square wave with harmonics that change every second and bursts of noise: shape (n,), float32."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    root_hz = pitch_hz * 2 ** (rng.integers(0, 12, int(duration_s) + 1) / 12)[time_s.astype(int)]
-    tone = np.sign(np.sin(2 * np.pi * pitch_hz * time_s)) * (0.5 + 0.5 * np.sin(2 * np.pi * pulse_hz * time_s))
-    chord = sum(np.sin(2 * np.pi * np.cumsum(root_hz) * k / SAMPLE_RATE_HZ) / k for k in (1, 1.5, 3))
+    root_hz = (pitch_hz * 2 ** (rng.integers(0, 12, int(duration_s) + 1) / 12))[time_s.astype(int)]
+    tone = np.sign(sine(pitch_hz * time_s)) * (0.5 + 0.5 * sine(pulse_hz * time_s))
+    turns = np.cumsum(root_hz) / SAMPLE_RATE_HZ
+    chord = sum(sine(k * turns) / k for k in (1, 1.5, 3))
     bursts = rng.normal(size=len(time_s)) * (rng.random(2 * len(root_hz)) < 0.5)[(2 * time_s).astype(int)]
     return (0.2 * tone + 0.1 * chord + 0.05 * bursts).astype(np.float32)
+
+
+def sine(turns: np.ndarray) -> np.ndarray:
+    """Of whole turns, shape (n,), float64; computed in float32, which is several times faster."""
+    return np.sin((2 * np.pi * (turns - np.floor(turns))).astype(np.float32))
 
 
 @pytest.fixture(scope="session")
