@@ -7,9 +7,12 @@ from typing import Literal
 
 Genre = Literal["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 Mode = Literal["accurate", "fast"]
-"""How many tiles of a window VGG19 looks at: all (three in 30 s), or the middle one."""
+"""How much of a window the models look at: all of it, or less in half the time. The version says which models."""
 Probabilities = dict[Genre, float]
 """All ten genres in the labels' order; the values sum to 1."""
+
+UncertainReason = Literal["confidence", "similarity", "music"]
+"""The confidence is too low; the sound is unlike the training data; it may be no music."""
 
 SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
 
@@ -27,7 +30,7 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audio:
-    """What was decoded. ``analysed_s`` is how much of ``duration_s`` was classified: all but silent windows."""
+    """What was decoded. ``analysed_s`` is how much of ``duration_s`` was classified: all but what has no segment."""
 
     duration_s: float
     sample_rate_hz: int
@@ -51,15 +54,16 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Both models' own answers."""
+    """The models' own answers; null of a model that the version or the mode does without."""
 
-    svm: ModelAnswer
-    vgg19: ModelAnswer
+    svm: ModelAnswer | None
+    vgg19: ModelAnswer | None
+    audioset: ModelAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The genre of one part of the recording; the segments cover all of it but its silent windows."""
+    """The genre of one part of the recording; the segments cover all but windows that are silent or no music."""
 
     start_s: float
     end_s: float
@@ -92,7 +96,11 @@ class Classification:
     confidence: float
     """Calibrated: of the answers given with confidence 0.8, about 80 % are right on recordings like GTZAN's."""
     uncertain: bool
-    """The confidence is too low, or the sound is unlike the training data. Not every noise is marked."""
+    """The confidence is too low, the sound is unlike the training data, or it is hardly music."""
+    uncertain_because: list[UncertainReason] = field(default_factory=list)
+    """Why it is uncertain; empty when it is not, and in results of early versions."""
+    music: float | None = None
+    """The mean probability that what is heard is music, 0 to 1; null where the version cannot tell."""
     probabilities: Probabilities
     models: Models
     segments: list[Segment]

@@ -8,9 +8,20 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tonearm import ensemble, manifest
-from tonearm.classification import Classification, Genre, Mode, ModelAnswer, Models, Probabilities, Segment, Stated
+from tonearm.classification import (
+    Classification,
+    Genre,
+    Mode,
+    ModelAnswer,
+    Models,
+    Probabilities,
+    Segment,
+    Stated,
+    UncertainReason,
+)
 from tonearm.constants import GENRES
 from tonearm.decoding.audio import AudioSource, Window
 from tonearm.decoding.decoder_pool import open_reader
@@ -18,11 +29,13 @@ from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
 from tonearm.features.filter_banks import FilterBanks
+from tonearm.features.log_mel import log_mel_crops
 from tonearm.features.preview_spectrogram import PreviewBuilder
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
-from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
+from tonearm.models import AUDIOSET_FILE, FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, AudioSetModel, OnnxModel, SvmModel
+from tonearm.types import Floats
 
 
 class Stopwatch:
@@ -48,20 +61,23 @@ class Stopwatch:
 class _WindowAnswer:
     """What is remembered of a window: not its samples, which would pile up over hours.
 
-    ``svm`` (10,) and ``vgg19`` (n_tiles, 10) are log-probabilities; ``similarity`` is the SVM's.
+    ``members`` are the models' log-probabilities, by name: shape (1, 10) of the SVM, (n_tiles, 10) of VGG19, (n_crops,
+    10) of the AudioSet network. ``similarity`` is the SVM's and ``music`` the AudioSet network's; None without it. A
+    window that ``has_no_vote`` is no music.
     """
 
     first_s: float
     start_s: float
     end_s: float
-    svm: LogProbabilities
-    vgg19: LogProbabilities
-    similarity: float
+    members: dict[str, LogProbabilities]
+    similarity: float | None
+    music: float | None
+    has_no_vote: bool
 
 
 @dataclass(slots=True)
 class Classifier:
-    """Both models of one version, loaded: loading takes a second, an answer milliseconds.
+    """The models of one version, loaded: loading takes a second, an answer milliseconds.
 
     It may be called from many threads at once.
     """
@@ -71,6 +87,7 @@ class Classifier:
     vgg19: OnnxModel
     banks: FilterBanks
     mode: Mode = "accurate"
+    audioset: AudioSetModel | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in self.manifest.modes:
@@ -90,12 +107,14 @@ class Classifier:
             ValueError: if there is no such mode.
         """
         facts = manifest.load(Path(directory or manifest.default_folder()))
+        with_audioset = "audioset" in facts.members
         return cls(
             facts,
             SvmModel(facts.read(SVM_FILE)),
             OnnxModel(facts.read(VGG19_FILE), threads=threads),
             FilterBanks.from_bytes(facts.read(FILTER_BANKS_FILE)),
             mode,
+            AudioSetModel(facts.read(AUDIOSET_FILE), threads=threads) if with_audioset else None,
         )
 
     @property
@@ -119,7 +138,8 @@ class Classifier:
     ) -> Classification:
         """Names the genre of a recording.
 
-        All of it is classified, 30 s at a time, in bounded memory. Silent windows do not count and have no segment.
+        All of it is classified, 30 s at a time, in bounded memory. Windows that are silent or no music do not count and
+        have no segment.
 
         Args:
             source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an
@@ -164,22 +184,35 @@ class Classifier:
             raise AudioError(
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
-        # Windows count by the seconds that are new in them.
-        new_s = np.array([each.end_s - each.start_s for each in answers])
-        svm = ensemble.mean(np.array([each.svm for each in answers]), new_s)
-        vgg19 = ensemble.mean(np.array([each.vgg19.mean(axis=0) for each in answers]), new_s)
-        similarity = float(np.average([each.similarity for each in answers], weights=new_s))
-        of_track = _model_answer(ensemble.pooled(svm, vgg19, self.numbers.weights))
+        music = _average([each.music for each in answers], _new_s(answers))
+        answers = [each for each in answers if not each.has_no_vote]
+        if not answers:
+            raise AudioError(
+                "not_music",
+                "What is heard is speech, noise or near silence rather than music. "
+                "Check that it is the right recording, or send a part with more music in it.",
+            )
+        new_s = _new_s(answers)
+        members = {
+            name: ensemble.mean(np.array([each.members[name].mean(axis=0) for each in answers]), new_s)
+            for name in answers[0].members
+        }
+        of_track = _model_answer(ensemble.pooled(members, self.numbers.weights))
+        of_member = {name: _model_answer(np.exp(each)) for name, each in members.items()}
         segments = [segment for each in answers for segment in self._segments(each)]
         confidence = of_track.probabilities[of_track.genre]
+        similarity = _average([each.similarity for each in answers], new_s)
+        uncertain_because = self._uncertain_because(confidence, similarity, music)
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
             genre=of_track.genre,
             confidence=confidence,
-            uncertain=confidence < self.numbers.uncertain_below or similarity < self.manifest.min_similarity,
+            uncertain=bool(uncertain_because),
+            uncertain_because=uncertain_because,
+            music=None if music is None else round(music, 6),
             probabilities=of_track.probabilities,
-            models=Models(svm=_model_answer(np.exp(svm)), vgg19=_model_answer(np.exp(vgg19))),
+            models=Models(**{name: of_member.get(name) for name in manifest.MEMBERS}),
             segments=segments,
             audio=replace(audio, analysed_s=min(round(float(new_s.sum()), 3), audio.duration_s)),
             model_version=self.model_version,
@@ -188,40 +221,75 @@ class Classifier:
         )
 
     def _answer(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _WindowAnswer:
-        """Both models' answers about a window."""
-        columns = spectrum(window.samples, self.banks)
-        mel = columns.mel
-        watch.lap("spectrum")
+        """The models' answers about a window."""
+        numbers, scores = self.numbers, dict[str, Floats]()
+        similarity = music = None
+        if self.audioset is not None and "audioset" in numbers.weights:
+            crops = log_mel_crops(window.samples, numbers.audioset_crops)
+            watch.lap("log_mel")
+            scores["audioset"], shares = self.audioset.scores_and_music(crops)
+            music = float(shares.mean())
+            watch.lap("audioset")
+        has_no_vote = music is not None and music < self.manifest.min_music
+        asked = set() if has_no_vote else numbers.weights.keys() & {"svm", "vgg19"}
+        if asked or preview is not None:
+            columns = spectrum(window.samples, self.banks)
+            mel = columns.mel
+            watch.lap("spectrum")
         if preview is not None:
             preview.add(window, columns)
             watch.lap("overview")  # a public key, which keeps an old word
-        vector = svm_features.vector(columns, mel)
-        watch.lap("features")
-        svm, similarity = self.svm.scores_and_similarity(vector[None])
-        watch.lap("svm")
-        vgg19 = self.vgg19.scores(tiles(mel, self.numbers.tiles))
-        watch.lap("vgg19")
-        scales = self.numbers.scales
+        if "svm" in asked:
+            vector = svm_features.vector(columns, mel)
+            watch.lap("features")
+            scores["svm"], similarities = self.svm.scores_and_similarity(vector[None])
+            similarity = float(similarities[0])
+            watch.lap("svm")
+        if "vgg19" in asked:
+            scores["vgg19"] = self.vgg19.scores(tiles(mel, numbers.tiles))
+            watch.lap("vgg19")
         return _WindowAnswer(
             first_s=window.first_s,
             start_s=window.start_s,
             end_s=window.end_s,
-            svm=ensemble.calibrated(svm, scales["svm"])[0],
-            vgg19=ensemble.calibrated(vgg19, scales["vgg19"]),
-            similarity=float(similarity[0]),
+            members={
+                name: ensemble.calibrated(scores[name], numbers.scales[name])
+                for name in numbers.weights
+                if name in scores
+            },
+            similarity=similarity,
+            music=music,
+            has_no_vote=has_no_vote,
         )
 
+    def _uncertain_because(
+        self, confidence: float, similarity: float | None, music: float | None
+    ) -> list[UncertainReason]:
+        """The reasons why an answer is uncertain; none of what is not known."""
+        below: dict[UncertainReason, bool] = {
+            "confidence": confidence < self.numbers.uncertain_below,
+            "similarity": similarity is not None and similarity < self.manifest.min_similarity,
+            "music": music is not None and music < self.manifest.uncertain_below_music,
+        }
+        return [reason for reason, true in below.items() if true]
+
     def _segments(self, window: _WindowAnswer) -> list[Segment]:
-        """One segment a tile, so a single one in fast mode: VGG19's answer about it, pooled with the SVM's."""
-        edges_s = np.linspace(window.first_s, window.end_s, len(window.vgg19) + 1)
-        pooled = ensemble.pooled(window.svm, window.vgg19, self.numbers.weights)
+        """One segment a tile of VGG19, or a crop of the AudioSet network where VGG19 is not run.
+
+        Models with another number of answers, as the SVM, have the same share in each.
+        """
+        n = len(next(window.members[name] for name in ("vgg19", "audioset", "svm") if name in window.members))
+        parts = {name: rows if len(rows) == n else rows.mean(axis=0) for name, rows in window.members.items()}
+        edges_s = np.linspace(window.first_s, window.end_s, n + 1)
         return [
             Segment(
                 start_s=round(float(max(start_s, window.start_s)), 3),
                 end_s=round(float(end_s), 3),
                 **asdict(_model_answer(probabilities)),
             )
-            for probabilities, start_s, end_s in zip(pooled, edges_s[:-1], edges_s[1:], strict=True)
+            for probabilities, start_s, end_s in zip(
+                ensemble.pooled(parts, self.numbers.weights), edges_s[:-1], edges_s[1:], strict=True
+            )
             if end_s > window.start_s + 1e-6
         ]
 
@@ -254,6 +322,17 @@ def classify(
 @cache
 def _default_classifier() -> Classifier:
     return Classifier.load()
+
+
+def _new_s(answers: list[_WindowAnswer]) -> NDArray[np.float64]:
+    """Windows count by the seconds that are new in them, shape (n,)."""
+    return np.array([each.end_s - each.start_s for each in answers])
+
+
+def _average(values: list[float | None], weights: NDArray[np.float64]) -> float | None:
+    """The weighted mean; None where the values are not known."""
+    known = [value for value in values if value is not None]
+    return float(np.average(known, weights=weights)) if known else None
 
 
 def _model_answer(probabilities: ensemble.Probabilities) -> ModelAnswer:

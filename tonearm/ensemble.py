@@ -1,11 +1,12 @@
-"""Two models' scores become one calibrated answer.
+"""The scores of two or three models become one calibrated answer.
 
 Each model's scores become probabilities by one scale (temperature scaling: Guo et al., 2017), which keeps their order.
-The two are pooled as a weighted product (Genest & Zidek, 1986), softmax(w₁ log p₁ + w₂ log p₂); its weights were fitted
-by likelihood and so calibrate the pool as well.
+They are pooled as a weighted product (Genest & Zidek, 1986), softmax(Σ w log p); its weights were fitted by likelihood
+and so calibrate the pool as well.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,10 @@ def calibrated(scores: Floats, scale: float) -> LogProbabilities:
     return log_softmax(scale * scores.astype(np.float64))
 
 
-def pooled(svm: LogProbabilities, vgg19: LogProbabilities, weights: Mapping[str, float]) -> Probabilities:
-    """The ensemble's probabilities from both models' log-probabilities; shapes (..., 10) broadcast, float64."""
-    return np.exp(log_softmax(weights["svm"] * svm + weights["vgg19"] * vgg19))
+def pooled(members: Mapping[str, LogProbabilities], weights: Mapping[str, float]) -> Probabilities:
+    """The ensemble's probabilities from its members' log-probabilities; shapes (..., 10) broadcast, float64."""
+    products = [weights[name] * log_probabilities for name, log_probabilities in members.items()]
+    return np.exp(log_softmax(reduce(np.add, products)))
 
 
 def mean(log_probabilities: LogProbabilities, weights: NDArray[np.float64]) -> LogProbabilities:

@@ -10,6 +10,7 @@ AudioErrorCode = Literal[
     "no_audio_stream",
     "too_short",
     "silent",
+    "not_music",
     "too_long",
     "too_complex",
 ]
@@ -23,6 +24,7 @@ TITLES: dict[AudioErrorCode, str] = {
     "no_audio_stream": "The file holds no sound",
     "too_short": "The recording is too short",
     "silent": "The recording is silent",
+    "not_music": "No music is heard in the recording",
     "too_long": "The recording is too long",
     "too_complex": "The recording takes too much to decode",
 }

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tonearm.classification import Mode
-from tonearm.constants import GENRES
+from tonearm.constants import GENRES, WINDOW_CROPS
 from tonearm.errors import ModelError
 
 SCHEMA = "tonearm.model/4"
+SCHEMA_WITH_AUDIOSET = "tonearm.model/5"
+"""As the schema before, and with the member "audioset"; a mode may do without some members."""
 FEATURES = "tonearm.features/2"
 """Names the definition of the SVM's vector and of the tiles: a change of either is a new number and new models."""
 _PACKAGE = Path(__file__).resolve().parent
@@ -19,30 +21,44 @@ _IN_WHEEL = _PACKAGE / "data" / "models"
 MODELS_FOLDER = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "models"
 DEFAULT_VERSION_FILE = "default.txt"
 MODES: tuple[Mode, ...] = get_args(Mode)
+MEMBERS = ("svm", "vgg19", "audioset")
 
 
 @dataclass(frozen=True, slots=True)
 class ModeNumbers:
     """The calibration of one mode; :mod:`tonearm.ensemble` says how the numbers are used.
 
-    VGG19 looks at ``tiles`` of a window at most. ``scales`` and ``weights`` are by model, "svm" and "vgg19".
+    VGG19 looks at ``tiles`` of a window at most, the AudioSet network at ``audioset_crops``. ``scales`` and ``weights``
+    are by model: "svm", "vgg19", "audioset". A model without a weight is not run.
     """
 
     tiles: int
     scales: dict[str, float]
     weights: dict[str, float]
     uncertain_below: float
+    audioset_crops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A version's facts. An answer whose similarity is below ``min_similarity`` is uncertain in every mode."""
+    """A version's facts, the same in every mode.
+
+    An answer is uncertain if its similarity is below ``min_similarity``, or its probability of music is below
+    ``uncertain_below_music``. A window whose probability of music is below ``min_music`` has no vote.
+    """
 
     folder: Path
     version: str
     files: dict[str, str]
     modes: dict[Mode, ModeNumbers]
     min_similarity: float
+    min_music: float = 0.0
+    uncertain_below_music: float = 0.0
+
+    @property
+    def members(self) -> set[str]:
+        """The models that some mode runs."""
+        return {name for mode in self.modes.values() for name in mode.weights}
 
     def read(self, name: str) -> bytes:
         """A file's bytes, verified.
@@ -84,9 +100,11 @@ def load(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     try:
         content: dict[str, Any] = json.loads(path.read_text())
-        if (content["schema"], content["features"]) != (SCHEMA, FEATURES):
+        with_audioset = content["schema"] == SCHEMA_WITH_AUDIOSET
+        if (content["schema"] != SCHEMA and not with_audioset) or content["features"] != FEATURES:
             raise ModelError(
-                f"{path} is for {content['schema']} and {content['features']}, not {SCHEMA} and {FEATURES}."
+                f"{path} is for {content['schema']} and {content['features']}, not {SCHEMA} or {SCHEMA_WITH_AUDIOSET} "
+                f"and {FEATURES}."
             )
         if tuple(content["labels"]) != GENRES:
             raise ModelError(f"{path} has other genres than {', '.join(GENRES)}.")
@@ -94,8 +112,10 @@ def load(folder: Path) -> Manifest:
             folder=folder,
             version=str(content["version"]),
             files={name: str(file["sha256"]) for name, file in content["files"].items()},
-            modes={mode: _numbers(content["modes"][mode]) for mode in MODES},
+            modes={mode: _numbers(content["modes"][mode], with_audioset) for mode in MODES},
             min_similarity=float(content["min_similarity"]),
+            min_music=_share(content["min_music"]) if with_audioset else 0.0,
+            uncertain_below_music=_share(content["uncertain_below_music"]) if with_audioset else 0.0,
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
@@ -103,10 +123,29 @@ def load(folder: Path) -> Manifest:
         raise ModelError(f"{path} is malformed: {error!r}.") from error
 
 
-def _numbers(content: dict[str, Any]) -> ModeNumbers:
-    """One mode's numbers. Raises ValueError, KeyError, TypeError or OverflowError for what is no number."""
-    scales, weights = ({name: float(content[key][name]) for name in ("svm", "vgg19")} for key in ("scales", "weights"))
+def _numbers(content: dict[str, Any], with_audioset: bool) -> ModeNumbers:
+    """One mode's numbers. Raises ValueError, KeyError, TypeError, AttributeError or OverflowError for wrong ones."""
+    names = content["weights"].keys() if with_audioset else MEMBERS[:2]
+    if not names or not set(names) <= set(MEMBERS):
+        raise ValueError(f"weights must be of {', '.join(MEMBERS)}, and of one at least")
+    # in the order of MEMBERS: a sum of floats depends on the order
+    scales, weights = (
+        {name: float(content[key][name]) for name in MEMBERS if name in names} for key in ("scales", "weights")
+    )
     tiles, uncertain_below = int(content["tiles"]), float(content["uncertain_below"])
     if tiles < 1 or not all(map(math.isfinite, (*scales.values(), *weights.values(), uncertain_below))):
         raise ValueError("tiles, scales, weights and uncertain_below must be finite, and tiles at least 1")
-    return ModeNumbers(tiles=tiles, scales=scales, weights=weights, uncertain_below=uncertain_below)
+    crops = int(content["audioset_crops"]) if with_audioset else 0
+    if with_audioset and not 1 <= crops <= WINDOW_CROPS:
+        raise ValueError(f"audioset_crops must be 1 to {WINDOW_CROPS}")
+    return ModeNumbers(
+        tiles=tiles, scales=scales, weights=weights, uncertain_below=uncertain_below, audioset_crops=crops
+    )
+
+
+def _share(value: Any) -> float:
+    """A probability. Raises ValueError or TypeError for anything else."""
+    share = float(value)
+    if not 0 <= share <= 1:
+        raise ValueError("min_music and uncertain_below_music must be 0 to 1")
+    return share

@@ -1,5 +1,9 @@
-"""The two ONNX models. Each gives ten scores a row; the SVM also tells how similar the row is to what it learnt."""
+"""The ONNX models. Each gives ten scores a row.
 
+The SVM also tells how similar the row is to what it learnt, and the AudioSet network whether it is music.
+"""
+
+import numpy as np
 import onnxruntime
 
 from tonearm.errors import ModelError
@@ -7,6 +11,7 @@ from tonearm.types import Floats
 
 SVM_FILE = "svm.onnx"
 VGG19_FILE = "vgg19.onnx"
+AUDIOSET_FILE = "audioset.onnx"
 FILTER_BANKS_FILE = "filter_banks.npz"
 
 
@@ -52,3 +57,20 @@ class SvmModel(OnnxModel):
         """
         scores, similarity = self._session.run(None, {self._input: rows})
         return scores, similarity
+
+
+class AudioSetModel(OnnxModel):
+    """The AudioSet network. It takes crops, shape (n, 128, n_frames), float32, of a log mel spectrogram."""
+
+    def scores(self, rows: Floats) -> Floats:
+        """Scores of shape (n, 10), float32, as of the other models."""
+        return self.scores_and_music(rows)[0]
+
+    def scores_and_music(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Scores of the genres, and whether it is music.
+
+        Returns:
+            Scores, shape (n, 10), and the probability of music, shape (n,), 0 to 1. Both float32.
+        """
+        scores, logits = self._session.run(["genres", "music"], {self._input: rows})
+        return scores, np.exp(-np.logaddexp(np.float32(0), -logits))

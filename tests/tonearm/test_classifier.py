@@ -35,13 +35,15 @@ def copied(tmp_path: Path) -> Path:
 
 def check_shape(result: Classification) -> None:
     """What holds of every answer."""
-    whole = [result.probabilities, result.models.svm.probabilities, result.models.vgg19.probabilities]
-    for probabilities in [*whole, *(segment.probabilities for segment in result.segments)]:
+    models = (result.models.svm, result.models.vgg19, result.models.audioset)
+    for answer in (result, *(model for model in models if model), *result.segments):
+        probabilities = answer.probabilities
         assert tuple(probabilities) == GENRES
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-9)
         assert min(probabilities.values()) >= 0
     assert result.genre == max(GENRES, key=lambda genre: result.probabilities[genre])
     assert result.confidence == pytest.approx(result.probabilities[result.genre], abs=1e-5)
+    assert result.uncertain == bool(result.uncertain_because)
     for before, after in zip(result.segments[:-1], result.segments[1:], strict=True):
         assert before.end_s <= after.start_s + 1e-9
     assert json.loads(result.to_json())["genre"] == result.genre
@@ -249,7 +251,9 @@ def test_the_pool_is_a_weighted_product(classifier: Classifier) -> None:
     weights = classifier.numbers.weights
     expected = np.exp(svm) ** weights["svm"] * np.exp(vgg19) ** weights["vgg19"]
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(ensemble.pooled(svm, vgg19, weights), expected, rtol=1e-9)
+    members = {"svm": svm, "vgg19": vgg19}
+    np.testing.assert_allclose(ensemble.pooled(members, weights), expected, rtol=1e-9)
+    np.testing.assert_allclose(ensemble.pooled({"svm": svm}, {"svm": 1.0}), np.exp(svm), rtol=1e-9)
     np.testing.assert_allclose(np.exp(svm).sum(1), 1)
     one = ensemble.mean(svm, np.array([1.0, 0, 0, 0, 0]))
     np.testing.assert_allclose(one, svm[0])

@@ -1,0 +1,89 @@
+"""The AudioSet network's input: crops of a log mel spectrogram, 128 bands by 1,000 frames (10 s), evenly spread.
+
+The network learnt from 32,000 Hz (Schmid, Koutini & Widmer: Efficient Large-Scale Audio Tagging via Transformer-to-CNN
+Knowledge Distillation, ICASSP 2023): pre-emphasis, 800-sample windows every 320 samples, 1,024-point transforms, and
+mel triangles by Kaldi's rule. Here the same is computed from 22,050 Hz: windows and hops of the same duration, bins as
+far apart as the network's (31.32 instead of 31.25 Hz), and the pre-emphasis as a weight of each bin. There is no sound
+above 11,025 Hz, so that the highest bands have the least value.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonearm.constants import (
+    AUDIOSET_BANDS,
+    AUDIOSET_CROP_FRAMES,
+    AUDIOSET_FFT_POINTS,
+    AUDIOSET_FRAME_SAMPLES,
+    AUDIOSET_HIGHEST_HZ,
+    AUDIOSET_HOP_SAMPLES,
+    AUDIOSET_LEARNT_FFT_POINTS,
+    AUDIOSET_LEARNT_FRAME_SAMPLES,
+    AUDIOSET_LEARNT_RATE_HZ,
+    AUDIOSET_PRE_EMPHASIS,
+    SAMPLE_RATE_HZ,
+)
+from tonearm.types import Floats, Integers, Samples
+
+_BINS = AUDIOSET_FFT_POINTS // 2  # the last one is left out, as in training
+_BEFORE_SAMPLES = AUDIOSET_FRAME_SAMPLES // 2 + 1
+_LEAST_POWER = np.float32(1e-5)
+_OFFSET, _SCALE = np.float32(4.5), np.float32(5)
+_HANN: Floats = np.hanning(AUDIOSET_FRAME_SAMPLES).astype(np.float32)
+
+
+def log_mel_crops(samples: Samples, most: int) -> Floats:
+    """Cuts crops from the log mel spectrogram of a window. Only their frames are computed.
+
+    Args:
+        samples: shape (n,), float32 mono at 22,050 Hz, at least 1 s of it.
+        most: how many crops there may be. There are as many as fit side by side, rounded, and at least one; a single
+            one is from the middle.
+
+    Returns:
+        Shape (n_crops, 128, n_frames), float32, lowest band first; 1,000 frames of a window of 10 s or more, all that
+        there are of a shorter one.
+    """
+    n_window_frames = int(len(samples) / AUDIOSET_HOP_SAMPLES)
+    n_frames = min(AUDIOSET_CROP_FRAMES, n_window_frames)
+    padded = np.pad(samples, (_BEFORE_SAMPLES, AUDIOSET_FRAME_SAMPLES), mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, AUDIOSET_FRAME_SAMPLES)
+    crops = np.empty((len(crop_starts(n_window_frames, most)), AUDIOSET_BANDS, n_frames), np.float32)
+    for crop, first in zip(crops, crop_starts(n_window_frames, most), strict=True):
+        centres = np.round(np.arange(first, first + n_frames) * AUDIOSET_HOP_SAMPLES).astype(np.intp)
+        spectra = np.fft.rfft(frames[centres] * _HANN, AUDIOSET_FFT_POINTS, axis=1)[:, :_BINS]
+        power = (spectra.real**2 + spectra.imag**2).astype(np.float32)
+        crop[:] = ((np.log(power @ _BANK + _LEAST_POWER) + _OFFSET) / _SCALE).T
+    return crops
+
+
+def crop_starts(n_window_frames: int, most: int) -> Integers:
+    """First frames of the crops, shape (n_crops,), intp, of a window of so many frames."""
+    n_crops = min(most, max(1, round(n_window_frames / AUDIOSET_CROP_FRAMES)))
+    last = max(0, n_window_frames - AUDIOSET_CROP_FRAMES)
+    return (np.linspace(0, last, n_crops) if n_crops > 1 else np.array([last / 2])).astype(np.intp)
+
+
+def _bank() -> Floats:
+    """What each bin's power adds to each band, shape (n_bins, 128), float32."""
+    bins_hz = np.arange(_BINS) * SAMPLE_RATE_HZ / AUDIOSET_FFT_POINTS
+    mel = _mel(bins_hz)[:, None]
+    step = _mel(np.array(AUDIOSET_HIGHEST_HZ)) / (AUDIOSET_BANDS + 1)
+    left = step * np.arange(AUDIOSET_BANDS)
+    triangles = np.maximum(0, np.minimum(mel - left, left + 2 * step - mel) / step)
+    turn = np.exp(-2j * np.pi * bins_hz / AUDIOSET_LEARNT_RATE_HZ)
+    pre_emphasis = np.abs(1 - AUDIOSET_PRE_EMPHASIS * turn)[:, None] ** 2
+    # A tone's amplitude grows with the window's sum; bins that are farther apart are fewer in a band.
+    amplitude = np.hanning(AUDIOSET_LEARNT_FRAME_SAMPLES).sum() / np.hanning(AUDIOSET_FRAME_SAMPLES).sum()
+    spacing = SAMPLE_RATE_HZ / AUDIOSET_FFT_POINTS / (AUDIOSET_LEARNT_RATE_HZ / AUDIOSET_LEARNT_FFT_POINTS)
+    bank: Floats = (triangles * pre_emphasis * amplitude**2 * spacing).astype(np.float32)
+    return bank
+
+
+def _mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kaldi's mel scale."""
+    mel: NDArray[np.float64] = 1127 * np.log1p(frequency_hz / 700)
+    return mel
+
+
+_BANK = _bank()
