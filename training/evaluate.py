@@ -2,9 +2,10 @@
 
 Recomputes accuracy, calibration, confusion and coverage from the predictions, compares them with metrics.json and the
 manifest, makes the card anew, and checks tracks, labels and folds against the data. Ends with status 1 if anything is
-stale. ``--refit PROTOCOL/FOLD`` also trains that fold again, with the settings of ``--config``, and compares the
-accuracies. All folds share the low-rank convolutions, which are fitted to tracks, without their genres, of which some
-may be on this fold's test side; ``--own-convolutions`` fits them to the fold's training side alone.
+stale. ``--write`` first writes what can be computed again: ``tracks.csv``, these figures and the card. ``--refit
+PROTOCOL/FOLD`` also trains that fold again, with the settings of ``--config``, and compares the accuracies. All folds
+share the low-rank convolutions, which are fitted to tracks, without their genres, of which some may be on this fold's
+test side; ``--own-convolutions`` fits them to the fold's training side alone.
 """
 
 import argparse
@@ -22,10 +23,11 @@ from training import config
 from training import experiment as experiments
 from training.data import dataset, protocols
 from training.data.dataset import Dataset
-from training.evaluation import cross_validation, metrics, predictions
-from training.evaluation.calibration import Calibration
-from training.evaluation.card import card
+from training.evaluation import cross_validation, metrics, predictions, track_facts
+from training.evaluation.calibration import SELECTIVE_ACCURACY, Calibration
+from training.evaluation.card import NAMES, card
 from training.evaluation.predictions import Predictions
+from training.evaluation.track_facts import TrackFacts
 
 LARGEST_DIFFERENCE = 0.03
 TOLERANCE = 1e-3
@@ -39,13 +41,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", help="a folder below models/ (default: the default version)")
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are stored")
     parser.add_argument("--refit", metavar="PROTOCOL/FOLD", help="for example artist10/3")
+    parser.add_argument("--write", action="store_true", help="write tracks.csv, figures and card anew first")
     parser.add_argument("--own-convolutions", action="store_true", help="refit with convolutions of its own")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder: Path = options.models / options.version if options.version else manifest.default_folder()
     by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
     data = dataset.load(options.data)
+    facts = track_facts.of_gtzan(data, protocols.filtered(data, options.data))
+    if options.write:
+        write(folder, by_mode, facts)
     stale = compare(folder, by_mode)
+    if (folder / track_facts.FILE).exists():
+        stored = track_facts.read(folder)
+        if {track: stored.get(track) for track in facts} != facts:
+            stale.append(f"{track_facts.FILE}: a track's group or flags are not the data's")
     for mode, of_mode in by_mode.items():
         stale += [f"{predictions.FILES[mode]}, {each}" for each in compare_with_data(folder, of_mode, data)]
     if options.refit:
@@ -56,16 +66,32 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(bool(stale))
 
 
+def write(folder: Path, by_mode: dict[Mode, dict[str, Predictions]], facts: dict[str, TrackFacts]) -> None:
+    """Writes tracks.csv, with these facts in place of the stored ones, metrics.json and the card of a version anew."""
+    track_facts.write(folder / track_facts.FILE, track_facts.read(folder) | facts)
+    stored = json.loads((folder / "metrics.json").read_text())
+    content = {**stored, **_computed(folder, by_mode, stored)}
+    (folder / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
+    (folder / "MODEL_CARD.md").write_text(card(folder.name, content))
+
+
+def _computed(folder: Path, by_mode: dict[Mode, dict[str, Predictions]], stored: dict[str, Any]) -> dict[str, Any]:
+    """The figures as JSON has them, with the accuracy that the version's thresholds were fitted to."""
+    least_accuracy = stored.get("least_accuracy", SELECTIVE_ACCURACY)
+    computed = metrics.of_predictions(by_mode, track_facts.read(folder), least_accuracy)
+    return dict(json.loads(json.dumps(computed)))
+
+
 def compare(folder: Path, by_mode: dict[Mode, dict[str, Predictions]]) -> list[str]:
     """Names what in a version's folder differs from what its predictions give; prints the accuracies."""
     stored = json.loads((folder / "metrics.json").read_text())
-    computed = json.loads(json.dumps(metrics.of_predictions(by_mode)))
+    computed = _computed(folder, by_mode, stored)
     for mode, of_mode in (("accurate", computed["protocols"]), ("fast", computed["fast"]["protocols"])):
         for name, of_protocol in of_mode.items():
             rates = [
                 f"{model} {100 * f['accuracy']:.1f} % ({100 * f['interval_95'][0]:.1f}–{100 * f['interval_95'][1]:.1f})"
                 for model, f in of_protocol.items()
-                if model in predictions.MODELS
+                if model in NAMES
             ]
             print(f"{mode}, {name}, n = {of_protocol['n']}: {', '.join(rates)}")
     stale = [f"metrics.json, {path}" for path in _differences(computed, {key: stored.get(key) for key in computed})]

@@ -1,6 +1,10 @@
-"""Figures from predictions alone: accuracy with its interval, calibration, confusion, coverage."""
+"""Figures from predictions alone: accuracy with its interval, calibration, confusion, coverage, subsets.
 
-from collections.abc import Mapping
+Figures are not rounded, but for thresholds: whoever prints one rounds it once.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,58 +14,242 @@ from sklearn.metrics import confusion_matrix
 
 from tonearm.classification import Mode
 from tonearm.constants import GENRES
-from tonearm.types import Integers
+from tonearm.types import Floats, Integers
 from training.data import protocols
-from training.evaluation.calibration import confidence_threshold, negative_log_likelihood
+from training.evaluation import track_facts
+from training.evaluation.calibration import SELECTIVE_ACCURACY, confidence_threshold, negative_log_likelihood
 from training.evaluation.predictions import Predictions
+from training.evaluation.track_facts import TrackFacts
 
+WORLD = "world"
 CALIBRATED_ON = protocols.ARTIST
 """The kind of protocol whose calibration ships: new recordings are mostly by artists that were not trained on."""
 ECE_BINS = 15
 LEAST_PROBABILITY = 1e-5
+DRAWS = 2_000
+SEED = 20261130
+Facts = Mapping[str, TrackFacts]
 
 
-def of_protocol(predictions: Predictions, uncertain_below: float) -> dict[str, Any]:
-    """All figures of a protocol; answers are uncertain below that confidence."""
+def of_predictions(
+    predictions: Mapping[Mode, Mapping[str, Predictions]],
+    facts: Facts | None = None,
+    least_accuracy: float = SELECTIVE_ACCURACY,
+) -> dict[str, Any]:
+    """All figures that predictions and facts about their tracks (:mod:`training.evaluation.track_facts`) determine.
+
+    Those of the accurate mode stand at the top, those of the fast mode below ``fast``. ``least_accuracy`` is the share
+    of right answers that the thresholds are fitted to.
+    """
+    made = {mode: _of_mode(each, facts or {}, least_accuracy) for mode, each in predictions.items()}
+    return {"least_accuracy": least_accuracy, **made["accurate"], "fast": made["fast"]}
+
+
+def thresholds(figures: Mapping[str, Any]) -> dict[Mode, float]:
+    """The confidence below which an answer is uncertain, by mode, from these figures or metrics.json."""
+    return {"accurate": figures["uncertain_below"], "fast": figures["fast"]["uncertain_below"]}
+
+
+def _of_mode(predictions: Mapping[str, Predictions], facts: Facts, least_accuracy: float) -> dict[str, Any]:
+    names = list(predictions)
+    chosen = predictions[_named(names, WORLD) or _named(names, CALIBRATED_ON) or names[0]]
+    uncertain_below = round(confidence_threshold(chosen.probabilities["ensemble"], chosen.labels, least_accuracy), 4)
+    made = {}
+    for name, each in predictions.items():
+        # A protocol's models are calibrated on their own kind of recordings.
+        fitted_on = each if name.startswith(WORLD) else predictions[_named(names, CALIBRATED_ON) or name]
+        made[name] = of_protocol(each, uncertain_below, facts, cross_fitted_thresholds(each, fitted_on, least_accuracy))
+        if subsets := _subsets(name, each, facts, uncertain_below):
+            made[name]["subsets"] = subsets
+    return {"uncertain_below": uncertain_below, "protocols": made}
+
+
+def _named(names: Sequence[str], kind: str) -> str | None:
+    return next((name for name in names if name.startswith(kind)), None)
+
+
+def of_protocol(
+    predictions: Predictions,
+    uncertain_below: float,
+    facts: Facts | None = None,
+    cross_fitted: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
+    """All figures of a protocol; answers are uncertain below that confidence.
+
+    ``cross_fitted`` are thresholds of each track, shape (n,), float64, fitted without its fold.
+    """
+    groups, labels = groups_of(predictions, facts or {}), predictions.labels
     ensemble = predictions.probabilities["ensemble"]
-    certain = ensemble.max(axis=1) >= uncertain_below
-    return {
-        "n": len(predictions.labels),
-        **{model: of_model(rows, predictions.labels) for model, rows in predictions.probabilities.items()},
-        "certain": {
-            "coverage": round(float(certain.mean()), 4),
-            **accuracy(ensemble[certain], predictions.labels[certain]),
+    made = {
+        "n": len(labels),
+        "groups": len(set(groups)),
+        **{
+            model: of_model(rows, labels, groups)
+            for model, rows in predictions.probabilities.items()
+            if np.isfinite(rows).all(axis=1).any()
         },
+        "certain": certain(ensemble, labels, groups, uncertain_below),
     }
+    if cross_fitted is not None:
+        made["certain_cross_fitted"] = certain(ensemble, labels, groups, cross_fitted)
+    return made
 
 
-def of_model(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, Any]:
-    """One model's figures from probabilities (n, 10), float64, and labels (n,), intp."""
-    log_probabilities = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+def _subsets(name: str, predictions: Predictions, facts: Facts, uncertain_below: float) -> dict[str, Any]:
+    """Figures of the protocol's subsets that are not empty, without confusions and reliability."""
+    groups, labels = groups_of(predictions, facts), predictions.labels
+    made = {}
+    for subset, inside in track_facts.subsets(name, predictions.tracks, facts).items():
+        if not inside.any():
+            continue
+        of_groups = [group for group, is_in in zip(groups, inside, strict=True) if is_in]
+        made[subset] = {
+            "n": int(inside.sum()),
+            **{
+                model: _figures(rows[inside], labels[inside], of_groups)
+                for model, rows in predictions.probabilities.items()
+                if np.isfinite(rows[inside]).all(axis=1).any()
+            },
+            "certain": certain(
+                predictions.probabilities["ensemble"][inside], labels[inside], of_groups, uncertain_below
+            ),
+        }
+        if subset in track_facts.NAMED:
+            made[subset]["tracks"] = [t for t, is_in in zip(predictions.tracks, inside, strict=True) if is_in]
+    return made
+
+
+def groups_of(predictions: Predictions, facts: Facts) -> list[str]:
+    """The group of each track: that of the predictions or of the facts; without either each track is its own."""
+    groups: list[str] = getattr(predictions, "groups", None) or predictions.tracks
+    return [
+        facts[track].group if group == track and track in facts else group
+        for track, group in zip(predictions.tracks, groups, strict=True)
+    ]
+
+
+def cross_fitted_thresholds(
+    predictions: Predictions, fitted_on: Predictions, least_accuracy: float = SELECTIVE_ACCURACY
+) -> NDArray[np.float64]:
+    """Of each track: the threshold fitted on those tracks of ``fitted_on`` that its fold does not test.
+
+    Returns:
+        Shape (n,), float64.
+    """
+    ensemble, made = fitted_on.probabilities["ensemble"], np.ones(len(predictions.labels))
+    tracks, fitting = np.array(predictions.tracks), np.array(fitted_on.tracks)
+    for fold in np.unique(predictions.fold):
+        inside = predictions.fold == fold
+        others = ~np.isin(fitting, tracks[inside])
+        made[inside] = confidence_threshold(ensemble[others], fitted_on.labels[others], least_accuracy)
+    return made
+
+
+def certain(
+    probabilities: NDArray[np.float64],
+    labels: Integers,
+    groups: Sequence[str],
+    uncertain_below: float | NDArray[np.float64],
+) -> dict[str, Any]:
+    """The share of answers that are not uncertain, and their accuracy, by one threshold or one of each track."""
+    inside = probabilities.max(axis=1) >= uncertain_below
+    of_groups = [group for group, is_in in zip(groups, inside, strict=True) if is_in]
+    return {"coverage": float(inside.mean()), **accuracy(probabilities[inside], labels[inside], of_groups)}
+
+
+def of_model(
+    probabilities: NDArray[np.float64], labels: Integers, groups: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """One model's figures from probabilities (n, 10), float64, labels (n,), intp, and n groups.
+
+    Tracks about which the model says nothing (rows that are not finite) do not count.
+    """
+    probabilities, labels, groups = _finite(probabilities, labels, groups)
     return {
-        **accuracy(probabilities, labels),
-        "expected_calibration_error": round(expected_calibration_error(probabilities, labels), 4),
-        "negative_log_likelihood": round(negative_log_likelihood(log_probabilities, labels), 4),
+        **_figures(probabilities, labels, groups),
         "confusion": confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(len(GENRES))).tolist(),
         "reliability": reliability(probabilities, labels),
     }
 
 
-def accuracy(probabilities: NDArray[np.float64], labels: Integers) -> dict[str, Any]:
-    """How many answers are right, with the exact 95 % interval (Clopper & Pearson, 1934); None without tracks.
+def _figures(probabilities: NDArray[np.float64], labels: Integers, groups: Sequence[str] | None) -> dict[str, Any]:
+    probabilities, labels, groups = _finite(probabilities, labels, groups)
+    log_probabilities = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
+    return {
+        **accuracy(probabilities, labels, groups),
+        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "negative_log_likelihood": negative_log_likelihood(log_probabilities, labels),
+    }
 
-    From probabilities (n, 10), float64, and labels (n,), intp.
+
+def _finite(
+    probabilities: NDArray[np.float64], labels: Integers, groups: Sequence[str] | None
+) -> tuple[NDArray[np.float64], Integers, list[str]]:
+    """The rows that are finite; without groups each has its own."""
+    rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    return probabilities[rows], labels[rows], [groups[row] if groups else str(row) for row in rows]
+
+
+def accuracy(
+    probabilities: NDArray[np.float64], labels: Integers, groups: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """How many answers are right, and the mean of the genres' shares, each with its 95 % interval; None without tracks.
+
+    The intervals are percentiles of 2,000 bootstrap draws of groups (Field & Welsh, 2007): tracks of one artist are
+    alike, so that n tracks tell less than n artists would. Where a bootstrap cannot tell, since all answers are right,
+    or wrong, or of one group, the interval is the exact one of as many tracks as groups (Clopper & Pearson, 1934).
+
+    Args:
+        probabilities: shape (n, 10), float64. Rows that are not finite do not count.
+        labels: shape (n,), intp.
+        groups: n names; without them each track is its own group.
     """
+    probabilities, labels, groups = _finite(probabilities, labels, groups)
     if not len(labels):
-        return {"n": 0, "right": 0, "accuracy": None, "interval_95": None}
-    right = int((probabilities.argmax(axis=1) == labels).sum())
-    low, high = binomtest(right, len(labels)).proportion_ci(0.95, "exact")
+        nothing = ("accuracy", "interval_95", "balanced", "balanced_interval_95")
+        return {"n": 0, "right": 0, **dict.fromkeys(nothing)}
+    right = probabilities.argmax(axis=1) == labels
+    names, of_track = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), 2, len(GENRES)), np.float32)  # of right ones and of all, by group and genre
+    np.add.at(counts, (of_track, 0, labels), right)
+    np.add.at(counts, (of_track, 1, labels), 1)
+    balanced = _mean_share(*counts.astype(float).sum(axis=0)[:, None])[0]
+    if len(names) > 1 and 0 < right.sum() < len(right):
+        drawn_counts = (_draws(len(names)) @ counts.reshape(len(names), -1)).reshape(DRAWS, 2, -1)
+        drawn_right, drawn = drawn_counts[:, 0].astype(float), drawn_counts[:, 1]
+        interval = _percentiles(drawn_right.sum(axis=1) / drawn.sum(axis=1))
+        balanced_interval = _percentiles(_mean_share(drawn_right, drawn))
+    else:
+        interval = balanced_interval = _exact(round(right.mean() * len(names)), len(names))
     return {
         "n": len(labels),
-        "right": right,
-        "accuracy": round(right / len(labels), 4),
-        "interval_95": [round(float(low), 4), round(float(high), 4)],
+        "right": int(right.sum()),
+        "accuracy": float(right.mean()),
+        "interval_95": interval,
+        "balanced": float(balanced),
+        "balanced_interval_95": balanced_interval,
     }
+
+
+@functools.lru_cache(maxsize=8)
+def _draws(n_groups: int) -> Floats:
+    """How often each draw has each group: shape (2000, n_groups), float32, which counts exactly."""
+    drawn = np.random.default_rng(SEED).integers(0, n_groups, (DRAWS, n_groups))
+    drawn += n_groups * np.arange(DRAWS)[:, None]
+    return np.bincount(drawn.ravel(), minlength=DRAWS * n_groups).reshape(DRAWS, n_groups).astype(np.float32)
+
+
+def _mean_share(right: NDArray[Any], of: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean over the genres that are there of the share of right ones, shape (n_draws,), from (n_draws, 10)."""
+    return np.asarray((right / np.maximum(of, 1)).sum(axis=1, dtype=np.float64) / (of > 0).sum(axis=1))
+
+
+def _percentiles(shares: NDArray[np.float64]) -> list[float]:
+    return [float(bound) for bound in np.quantile(shares, (0.025, 0.975))]
+
+
+def _exact(right: int, n: int) -> list[float]:
+    return [float(bound) for bound in binomtest(right, n).proportion_ci(0.95, "exact")]
 
 
 def reliability(probabilities: NDArray[np.float64], labels: Integers) -> list[dict[str, Any]]:
@@ -70,8 +258,8 @@ def reliability(probabilities: NDArray[np.float64], labels: Integers) -> list[di
     return [
         {
             "n": int(inside.sum()),
-            "confidence": round(float(confidence[inside].mean()), 4),
-            "accuracy": round(float(right[inside].mean()), 4),
+            "confidence": float(confidence[inside].mean()),
+            "accuracy": float(right[inside].mean()),
         }
         for b in range(ECE_BINS)
         if (inside := bins == b).any()
@@ -92,22 +280,3 @@ def _binned(
     confidence = probabilities.max(axis=1)
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return confidence, probabilities.argmax(axis=1) == labels, bins
-
-
-def of_predictions(predictions: Mapping[Mode, Mapping[str, Predictions]]) -> dict[str, Any]:
-    """All figures that predictions determine: of the accurate mode at the top, of the fast mode below ``fast``."""
-    return {**_of_mode(predictions["accurate"]), "fast": _of_mode(predictions["fast"])}
-
-
-def thresholds(figures: Mapping[str, Any]) -> dict[Mode, float]:
-    """The confidence below which an answer is uncertain, by mode, from these figures or metrics.json."""
-    return {"accurate": figures["uncertain_below"], "fast": figures["fast"]["uncertain_below"]}
-
-
-def _of_mode(predictions: Mapping[str, Predictions]) -> dict[str, Any]:
-    chosen = next(each for name, each in predictions.items() if name.startswith(CALIBRATED_ON))
-    uncertain_below = round(confidence_threshold(chosen.probabilities["ensemble"], chosen.labels), 4)
-    return {
-        "uncertain_below": uncertain_below,
-        "protocols": {name: of_protocol(each, uncertain_below) for name, each in predictions.items()},
-    }
