@@ -243,8 +243,8 @@ not heard. *Right* counts recordings. *Balanced over genres* is the mean of the 
 error* of 0.05 means that confidence and accuracy differ by 5 points. *Certain* are the answers that are not marked
 uncertain."""
 
-_GTZAN_BESIDE_WORLD = """These models learn from GTZAN alone, so that the figures compare with published ones. They do not
-tell how good the shipped models are on other music. The AudioSet network has heard two million clips before, and is
+_GTZAN_BESIDE_WORLD = """These models learn from GTZAN alone, so that the figures compare with published ones. They do
+not tell how good the shipped models are on other music. The AudioSet network has heard two million clips before, and is
 judged on the tracks whose audio is at hand: by protocol {judged}."""
 
 _ACCURACY = """Tracks whose genre is named right, with 95 % intervals by 2,000 bootstrap draws of groups of artists: an

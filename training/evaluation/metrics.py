@@ -187,7 +187,7 @@ def _finite(
 ) -> tuple[NDArray[np.float64], Integers, list[str]]:
     """The rows that are finite; without groups each has its own."""
     rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
-    return probabilities[rows], labels[rows], [groups[row] if groups else str(row) for row in rows]
+    return probabilities[rows], labels[rows], [groups[row] if groups else str(row) for row in rows.tolist()]
 
 
 def accuracy(
@@ -210,14 +210,13 @@ def accuracy(
         return {"n": 0, "right": 0, **dict.fromkeys(nothing)}
     right = probabilities.argmax(axis=1) == labels
     names, of_track = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), 2, len(GENRES)), np.float32)  # of right ones and of all, by group and genre
-    np.add.at(counts, (of_track, 0, labels), right)
-    np.add.at(counts, (of_track, 1, labels), 1)
-    balanced = _mean_share(*counts.astype(float).sum(axis=0)[:, None])[0]
+    of_right, of_all = (np.zeros((len(names), len(GENRES)), np.float32) for _ in range(2))
+    np.add.at(of_right, (of_track, labels), right)
+    np.add.at(of_all, (of_track, labels), 1)
+    balanced = _mean_share(of_right.sum(axis=0, keepdims=True), of_all.sum(axis=0, keepdims=True))[0]
     if len(names) > 1 and 0 < right.sum() < len(right):
-        drawn_counts = (_draws(len(names)) @ counts.reshape(len(names), -1)).reshape(DRAWS, 2, -1)
-        drawn_right, drawn = drawn_counts[:, 0].astype(float), drawn_counts[:, 1]
-        interval = _percentiles(drawn_right.sum(axis=1) / drawn.sum(axis=1))
+        drawn_right, drawn = (_draws(len(names)) @ counts for counts in (of_right, of_all))
+        interval = _percentiles(drawn_right.sum(axis=1, dtype=float) / drawn.sum(axis=1))
         balanced_interval = _percentiles(_mean_share(drawn_right, drawn))
     else:
         interval = balanced_interval = _exact(round(right.mean() * len(names)), len(names))
@@ -241,7 +240,7 @@ def _draws(n_groups: int) -> Floats:
 
 def _mean_share(right: NDArray[Any], of: NDArray[Any]) -> NDArray[np.float64]:
     """The mean over the genres that are there of the share of right ones, shape (n_draws,), from (n_draws, 10)."""
-    return np.asarray((right / np.maximum(of, 1)).sum(axis=1, dtype=np.float64) / (of > 0).sum(axis=1))
+    return np.asarray((right.astype(float) / np.maximum(of, 1)).sum(axis=1) / (of > 0).sum(axis=1))
 
 
 def _percentiles(shares: NDArray[np.float64]) -> list[float]:
