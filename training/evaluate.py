@@ -21,7 +21,7 @@ from tonearm import manifest
 from tonearm.classification import Mode
 from training import config
 from training import experiment as experiments
-from training.data import dataset, protocols
+from training.data import artist_groups, dataset, protocols
 from training.data.dataset import Dataset
 from training.evaluation import cross_validation, metrics, predictions, track_facts
 from training.evaluation.calibration import SELECTIVE_ACCURACY, Calibration
@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
     folder: Path = options.models / options.version if options.version else manifest.default_folder()
     by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
     data = dataset.load(options.data)
-    facts = track_facts.of_gtzan(data, protocols.filtered(data, options.data))
+    index = options.data / "artists.txt"
+    songs = artist_groups.read_songs(index) if index.exists() else {}
+    facts = track_facts.of_gtzan(data, protocols.filtered(data, options.data), songs)
     if options.write:
         write(folder, by_mode, facts)
     stale = compare(folder, by_mode)

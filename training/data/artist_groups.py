@@ -18,12 +18,25 @@ _COLUMN_STEP = 3
 
 def read_artists(path: Path) -> dict[str, str]:
     """Track to artist, from Sturm's index: lines of ``blues.00000.wav ::: artist ::: title``."""
-    artists = {}
+    return {track: artist.lower() for track, (artist, _) in _index(path).items() if artist}
+
+
+def read_songs(path: Path) -> dict[str, str]:
+    """Track to song, artist and title in plain spelling, from Sturm's index, where both are known."""
+    return {
+        track: f"{normalised(artist)}: {normalised(title)}"
+        for track, (artist, title) in _index(path).items()
+        if artist and title
+    }
+
+
+def _index(path: Path) -> dict[str, tuple[str, str]]:
+    rows = {}
     for line in path.read_text(errors="replace").splitlines():
         name, *rest = (part.strip() for part in line.split(":::"))
-        if rest and rest[0]:
-            artists[name.removesuffix(".wav")] = rest[0].lower()
-    return artists
+        if rest:
+            rows[name.removesuffix(".wav")] = (rest[0], rest[1] if len(rest) > 1 else "")
+    return rows
 
 
 def groups(artists: list[str | None], mels: np.ndarray) -> Integers:

@@ -110,7 +110,9 @@ def _subsets(metrics: Figures, protocols: list[str], names: Mapping[str, str]) -
     ]
     small = [f"{subset.capitalize()}: {', '.join(f['tracks'])}." for _, subset, f in found if "tracks" in f]
     return [
-        "Parts of these, in the accurate mode:",
+        "Parts of these, in the accurate mode. A repeat is a song that another track has, by Sturm's index or its mel:"
+        if any(subset == "without repeats" for _, subset, _ in found)
+        else "Parts of these, in the accurate mode:",
         _table(["protocol", "part", "n", *names.values(), "right among the certain"], rows),
         *small,
     ]

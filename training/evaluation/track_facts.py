@@ -9,6 +9,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from training.data.protocols import ARTIST, FILTERED, RANDOM, Protocol
 
 FILE = "tracks.csv"
 COLUMNS = ("track", "group", "tier", "flags")
-REPLICA = "replica"
-"""Another track before it has the same mel spectrogram."""
+REPEAT = "repeat"
+"""A track before it is the same song, by Sturm's index, or has the same mel spectrogram. This is wider than the 54
+exact replicas that Sturm (2013) lists: the list is not in the data."""
 UNKNOWN_ARTIST = "unknown_artist"
 SHARES_GROUP = "shares_group"
 """It is tested by the filtered split, which trains on another track of its group."""
@@ -38,7 +40,7 @@ class TrackFacts:
 
 
 SUBSETS: dict[str, dict[str, Callable[[TrackFacts], bool]]] = {
-    RANDOM: {"without replicas": lambda track: REPLICA not in track.flags},
+    RANDOM: {"without repeats": lambda track: REPEAT not in track.flags},
     ARTIST: {
         "artist known": lambda track: UNKNOWN_ARTIST not in track.flags,
         "artist unknown": lambda track: UNKNOWN_ARTIST in track.flags,
@@ -68,9 +70,19 @@ def subsets(protocol: str, tracks: list[str], facts: Mapping[str, TrackFacts]) -
     return {name: np.array([is_in(facts[track]) for track in tracks], bool) for name, is_in in inside.items()}
 
 
-def of_gtzan(data: Dataset, filtered: Protocol | None) -> dict[str, TrackFacts]:
-    """The facts about GTZAN's tracks, by name, from the data and the filtered split's protocol."""
-    replicas = {second for _, second in artist_groups.replicas(data.mels)}
+def of_gtzan(
+    data: Dataset, filtered: Protocol | None, songs: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, TrackFacts]:
+    """The facts about GTZAN's tracks, by name.
+
+    Args:
+        data: the tracks.
+        filtered: the filtered split's protocol, if the data has it.
+        songs: the song of each track, where known (:func:`training.data.artist_groups.read_songs`).
+    """
+    repeats = {second for _, second in artist_groups.replicas(data.mels)}
+    first = {songs[track]: index for index, track in reversed(list(enumerate(data.tracks))) if track in songs}
+    repeats |= {index for index, track in enumerate(data.tracks) if first.get(songs.get(track, ""), index) != index}
     sharing: set[int] = set()
     if filtered:
         fold = filtered.folds[-1]
@@ -79,7 +91,7 @@ def of_gtzan(data: Dataset, filtered: Protocol | None) -> dict[str, TrackFacts]:
     made = {}
     for index, track in enumerate(data.tracks):
         has = {
-            REPLICA: index in replicas,
+            REPEAT: index in repeats,
             UNKNOWN_ARTIST: data.artists[index] is None,
             SHARES_GROUP: index in sharing,
         }

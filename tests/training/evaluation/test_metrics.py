@@ -130,9 +130,9 @@ def test_facts_are_those_of_the_data(tmp_path: Path) -> None:
         "",
     )
     filtered = Protocol("filtered", (Fold(1, np.array([0, 1]), np.array([2, 4]), (0,)),))
-    made = track_facts.of_gtzan(data, filtered)
+    made = track_facts.of_gtzan(data, filtered, {"blues.00002": "abba: sos", "blues.00004": "abba: sos"})
     assert [sorted(each.flags) for each in made.values()] == [
-        *([], ["unknown_artist"], ["shares_group"], ["replica", "unknown_artist"], []),
+        *([], ["unknown_artist"], ["shares_group"], ["repeat", "unknown_artist"], ["repeat"]),
     ]
     assert [each.group for each in made.values()] == [f"gtzan.{g:03}" for g in (0, 1, 0, 1, 2)]
     track_facts.write(tmp_path / track_facts.FILE, made)
