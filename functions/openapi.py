@@ -60,7 +60,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Tonearm",
-            "version": "1.1.0",
+            "version": "1.2.0",
             "description": "Names the genre of a recording. Errors are application/problem+json with a stable `code`.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

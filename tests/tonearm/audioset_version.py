@@ -30,14 +30,14 @@ FACTS = {"min_similarity": 0.0, "min_music": 0.5, "uncertain_below_music": 0.6}
 """Only what is no music is uncertain."""
 
 
-def network() -> bytes:
-    """Genres by the mean spectrum, and music by the mean level."""
+def network(threshold: float = -1.25) -> bytes:
+    """Genres by the mean spectrum; music is what has a mean level above the threshold."""
     rng = np.random.default_rng(0)
     values = {
         "time": np.array([2]),
         "bands": np.array([1]),
         "kernel": rng.normal(0, 0.3, (AUDIOSET_BANDS, len(GENRES))).astype(np.float32),
-        "threshold": np.float32(-1.25),
+        "threshold": np.float32(threshold),
         "slope": np.float32(100),
     }
     nodes = [
@@ -71,9 +71,13 @@ def make(folder: Path, *, fast: dict[str, Any] | None = None, **facts: Any) -> P
         facts: what the manifest has other than ``FACTS``.
     """
     shutil.copytree(manifest.MODELS_FOLDER / VERSION, folder)
-    content = network()
-    (folder / "audioset.onnx").write_bytes(content)
-    path = folder / "manifest.json"
+    (folder / "audioset.onnx").write_bytes(network())
+    return rewrite(folder, fast=fast, **facts)
+
+
+def rewrite(folder: Path, *, fast: dict[str, Any] | None = None, **facts: Any) -> Path:
+    """Writes the version's manifest again, with the same arguments."""
+    path, content = folder / "manifest.json", (folder / "audioset.onnx").read_bytes()
     stated = json.loads(path.read_text()) | FACTS
     stated |= {"schema": manifest.SCHEMA_WITH_AUDIOSET, "version": folder.name}
     stated["modes"] = {"accurate": MODE, "fast": {**MODE, **(fast or {})}}
