@@ -42,7 +42,9 @@ class Classification(ModelAnswer):
     status: Literal["done"]
     confidence: float
     uncertain: bool
-    models: dict[str, ModelAnswer]
+    uncertain_because: NotRequired[list[Literal["confidence", "similarity", "music"]]]  # older results have none
+    music: NotRequired[float | None]  # older results have none
+    models: dict[str, ModelAnswer | None]  # null of a model that was not run
     segments: list[Segment]
     audio: Audio
     model_version: str
@@ -71,6 +73,11 @@ class Failure(TypedDict):
 
 
 Result = Classification | Failure
+
+
+def model_answers(result: Classification) -> dict[str, ModelAnswer]:
+    """The answers of the models that were run, by their names."""
+    return {name: answer for name, answer in result["models"].items() if answer}
 
 
 class Summary(TypedDict):

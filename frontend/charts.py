@@ -22,6 +22,7 @@ CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False, "s
 ROW_PX = 27
 NAMES_PX = 74
 TITLES_PX = 30
+TITLE_LINE_PX = 18
 BAR_RANGE = 1.9  # of a full bar's length, with room for the number behind it
 SPECTROGRAM_PX = 230
 COLOUR_BAR_PX = 44
@@ -67,12 +68,14 @@ def probabilities(answers: Mapping[str, Mapping[str, float]]) -> go.Figure:
     """
     first = next(iter(answers.values()))
     genres = sorted(first, key=lambda genre: first[genre])  # plotly counts from below
-    figure = make_subplots(cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=list(answers))
+    titles = [title.replace(" ", "<br>") for title in answers]  # four columns fit a phone so
+    figure = make_subplots(cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=titles)
     for column, shares in enumerate(answers.values(), start=1):
         figure.add_trace(_bars(shares, genres, percent), row=1, col=column)
     figure.update_xaxes(range=[0, BAR_RANGE], visible=False)
     figure.update_annotations(font_size=14)
-    return styled(figure, TITLES_PX + ROW_PX * len(genres), top_px=TITLES_PX)
+    titles_px = TITLES_PX + (TITLE_LINE_PX if any("<br>" in title for title in titles) else 0)
+    return styled(figure, titles_px + ROW_PX * len(genres), top_px=titles_px)
 
 
 def over_time(segments: Sequence[Segment], duration_s: float, spectrogram: PreviewSpectrogram | None) -> go.Figure:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from frontend.api_types import Classification, ModelAnswer, Result
+from frontend.api_types import Classification, ModelAnswer, Result, model_answers
 from frontend.batch import Entry
 
 # As in tonearm/terminal.py: what moves a terminal's cursor, reverses or hides text; and where a formula may begin, for
@@ -23,6 +23,7 @@ COLUMNS = (
     *("file", "state", "reason", "genre", "confidence", "uncertain", "svm", "vgg19", "duration_s", "codec"),
     *("sample_rate_hz", "channels"),
 )
+LAST_COLUMNS = ("model_version", "created_at", "id", "audioset", "music", "uncertain_because")
 
 
 def result_json(result: Result) -> bytes:
@@ -45,7 +46,7 @@ def result_csv(result: Classification) -> bytes:
     end_s = result["audio"]["duration_s"]
     parts: list[tuple[str, float, float, ModelAnswer]] = [
         ("whole", 0.0, end_s, result),
-        *((name, 0.0, end_s, answer) for name, answer in result["models"].items()),
+        *((name, 0.0, end_s, answer) for name, answer in model_answers(result).items()),
         *(("segment", segment["start_s"], segment["end_s"], segment) for segment in result["segments"]),
     ]
     columns = ("part", "start_s", "end_s", "genre", "probability")
@@ -60,7 +61,7 @@ def result_csv(result: Classification) -> bytes:
 def results_csv(entries: Sequence[Entry]) -> bytes:
     """Many results as CSV, a line for each file."""
     genres = next((list(found["probabilities"]) for entry in entries if (found := entry.classification)), [])
-    return _csv([_row(entry) for entry in entries], [*COLUMNS, *genres, "model_version", "created_at", "id"])
+    return _csv([_row(entry) for entry in entries], [*COLUMNS, *genres, *LAST_COLUMNS])
 
 
 def safe_cell[T](value: T) -> T | str:
@@ -74,8 +75,9 @@ def safe_cell[T](value: T) -> T | str:
 def _row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {**(entry.result or {})}
     if result := entry.classification:
-        models = {name: answer["genre"] for name, answer in result["models"].items()}
+        models = {name: answer["genre"] for name, answer in model_answers(result).items()}
         row |= {**result["audio"], **models, **result["probabilities"]}
+        row["uncertain_because"] = " ".join(result.get("uncertain_because", []))
     return row | {"file": entry.name, "state": entry.state.value, "reason": entry.reason, "id": entry.result_id}
 
 

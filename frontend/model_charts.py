@@ -9,8 +9,8 @@ from frontend import palette
 from frontend.charts import CLEAR, ROW_PX, styled
 from frontend.text import exact_percent, genre_name
 
-MODELS = {"ensemble": "Ensemble", "svm": "SVM", "vgg19": "VGG19"}
-SYMBOLS = {"ensemble": "circle", "svm": "square", "vgg19": "diamond"}
+MODELS = {"ensemble": "Ensemble", "svm": "SVM", "vgg19": "VGG19", "audioset": "AudioSet network"}
+SYMBOLS = {"ensemble": "circle", "svm": "square", "vgg19": "diamond", "audioset": "triangle-up"}
 LEGEND_PX = 34
 AXIS_PX = 46
 COLUMN_NAMES_PX = 84
@@ -25,7 +25,8 @@ SHARE_COLOURS = [[0, "#14254A"], [0.5, "#2F6088"], [0.5, "#DCC764"], [1, "#FFF3B
 def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
     """The accuracy of each model by each protocol, with its 95 % interval. ``figures`` are by the protocol's name."""
     figure = go.Figure()
-    for model, title in MODELS.items():
+    models = {name: title for name, title in MODELS.items() if any(name in each for each in figures.values())}
+    for model, title in models.items():
         found = {name: each[model] for name, each in figures.items() if model in each}
         accuracies = [each["accuracy"] for each in found.values()]
         low, high = ([abs(each["interval_95"][end] - each["accuracy"]) for each in found.values()] for end in (0, 1))
@@ -40,7 +41,7 @@ def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
             error_x={"array": high, "arrayminus": low, "thickness": 2, "width": 4},
             hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for each in found.values()],
         )
-    inner_px = len(figures) * len(MODELS) * (ROW_PX - 1)
+    inner_px = len(figures) * len(models) * (ROW_PX - 1)
     styled(figure, LEGEND_PX + inner_px + AXIS_PX, left_px=104, top_px=LEGEND_PX, bottom_px=AXIS_PX)
     lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
     figure.update_xaxes(range=[lowest - MARGIN, 1], tickformat=".0%")

@@ -7,7 +7,9 @@ from typing import Any
 import streamlit as st
 
 from frontend import charts, export, palette
+from frontend.api_types import model_answers
 from frontend.batch import Action, Entry, State
+from frontend.model_charts import MODELS
 from frontend.text import clock, genre_name, plain, plural
 from frontend.views import Kind, chart, downloads, kind_filter
 from frontend.workarounds import button_label
@@ -74,11 +76,13 @@ def answer_words(entry: Entry) -> str:
 
 
 def models_words(entry: Entry) -> str | None:
-    """Whether both models agree; if not, the answer of each."""
+    """Whether the models agree; if not, or if there is one only, the answer of each."""
     if not (result := entry.classification):
         return None
-    svm, vgg19 = (genre_name(result["models"][name]["genre"]) for name in ("svm", "vgg19"))
-    return "Both agree" if svm == vgg19 else f"SVM {svm}, VGG19 {vgg19}"
+    genres = {MODELS.get(name, name): genre_name(each["genre"]) for name, each in model_answers(result).items()}
+    if len(genres) > 1 and len(set(genres.values())) == 1:
+        return "Both agree" if len(genres) == 2 else "All agree"
+    return ", ".join(f"{title} {genre}" for title, genre in genres.items())
 
 
 def _matches(entry: Entry, kind: Kind, genres: Sequence[str]) -> bool:

@@ -25,7 +25,7 @@ CANNOT = """
 - Ten genres are coarse, and the training data is mostly Western music before 2002 (GTZAN, 1,000 clips). A recording of
   another genre still gets one of the ten; at best it is marked *Not sure*.
 - Genres overlap, and people disagree about them too.{weakest}
-- Speech, noise and silence are mostly marked *Not sure*, but not always.
+- Speech, noise and silence are mostly refused or marked *Not sure*, but not always.
 - Bad recordings change answers. The model card, on the Model page, shows how much.
 - It says nothing about the artist, the lyrics, the year or the quality.
 """
@@ -34,9 +34,10 @@ WORKS = """
 1. The recording is decoded and split into windows of up to 30 seconds.
 2. Each window becomes a spectrogram: the loudness of each frequency at each time.
 3. A support vector machine (SVM) classifies about 1,200 features of the sound. VGG19, a neural network for images,
-   classifies the spectrogram.
-4. The two are combined in an ensemble. Its confidence is calibrated: of answers given with 80 %, about 80 % are right.
-5. Where no genre stands out, or the sound is unlike the training data, the answer is *Not sure*.
+   classifies the spectrogram. Newer versions also have the AudioSet network, which knows many kinds of sounds.
+4. They are combined in an ensemble. Its confidence is calibrated: of answers given with 80 %, about 80 % are right.
+5. Where no genre stands out, or the sound is unlike the training data, the answer is *Not sure*. Newer versions leave
+   out what is no music.
 """
 
 PRIVACY = """

@@ -12,10 +12,11 @@ from frontend.api import ApiError, service
 from frontend.api_errors import MEBIBYTE_BYTES
 from frontend.api_types import Model
 from frontend.model_charts import MODELS, interval
-from frontend.text import exact_percent, genre_name, percent, plain
+from frontend.text import exact_percent, genre_name, listed, percent, plain
 from frontend.views import chart, failed, table
 
 VERSION = "model-version"
+AUDIOSET_FILE = "audioset.onnx"
 # What the page calls the protocols, the strictest first. An unknown protocol has its own name.
 PROTOCOLS = {"artist10": "By artist", "random10": "Random", "filtered": "Fault-filtered"}
 PROTOCOLS_HELP = """
@@ -62,10 +63,13 @@ def _version(model: Model) -> None:
             width=300,
         )
     use = "This version is in use." if model["version"] == model["serving"] else "This version is not in use."
-    st.markdown(
-        f"Version **{plain(model['version'])}**: an ensemble of a support vector machine (SVM) on audio features and "
-        f"VGG19, a neural network for images, on the mel spectrogram. {use}"
-    )
+    members = [
+        "a support vector machine (SVM) on audio features",
+        "VGG19, a neural network for images, on the mel spectrogram",
+    ]
+    if any(file["name"] == AUDIOSET_FILE for file in model["files"]):
+        members.append("the AudioSet network, which has learnt many kinds of sounds")
+    st.markdown(f"Version **{plain(model['version'])}**: an ensemble of {listed(members)}. {use}")
 
 
 def _accuracy(protocols: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from streamlit.url_util import make_url_path
 
 from frontend import charts, export
 from frontend.api import ApiError, Pending, service
-from frontend.api_types import Classification, PreviewSpectrogram, Result
+from frontend.api_types import Classification, PreviewSpectrogram, Result, model_answers
 from frontend.contributor import contributor
 from frontend.model_charts import MODELS
 from frontend.screens import RESULT
@@ -23,7 +23,20 @@ RUNNERS_UP = 3
 MAX_DESCRIBED_SEGMENTS = 12
 UNPLAYABLE_SUFFIXES = frozenset({".wma", ".aif", ".aiff", ".aifc", ".au", ".snd"})
 UNPLAYABLE_CODECS = ("wma", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "alac")
-STEPS = {"decode": "decoding", "overview": "preview spectrogram", "svm": "SVM", "vgg19": "VGG19"}
+STEPS = {
+    "decode": "decoding",
+    "overview": "preview spectrogram",
+    "svm": "SVM",
+    "vgg19": "VGG19",
+    "log_mel": "log mel spectrogram",
+    "audioset": "AudioSet network",
+}
+REASONS = {
+    "confidence": "No genre stands out.",
+    "similarity": "The recording sounds unlike the training data, as speech and noise do.",
+    "music": "Much of what is heard may be speech or noise rather than music.",
+}
+UNKNOWN_REASON = "No genre stands out, or the recording sounds unlike the training data, as speech and noise do."
 UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
 
 
@@ -155,10 +168,8 @@ def _answer(result: Classification) -> None:
         ranked = sorted(result["probabilities"].items(), key=lambda pair: pair[1], reverse=True)
         guesses = [f"{genre_name(guess).lower()} ({percent(share)})" for guess, share in ranked[:RUNNERS_UP]]
         st.markdown(f"Best guesses: {listed(guesses)}.")
-        st.caption(
-            "No genre stands out, or the recording sounds unlike the training data, as speech and noise do. Do not "
-            "rely on this answer."
-        )
+        reasons = [REASONS[reason] for reason in result.get("uncertain_because", []) if reason in REASONS]
+        st.caption(" ".join([*(reasons or [UNKNOWN_REASON]), "Do not rely on this answer."]))
     else:
         st.markdown(f"**Confidence {percent(result['confidence'])}**")
         st.caption(
@@ -173,8 +184,8 @@ def _answer(result: Classification) -> None:
 
 def disagreement(result: Classification) -> str | None:
     """A sentence about models that give different genres; None where they agree."""
-    models = result["models"]
-    if len({model["genre"] for model in models.values()}) == 1:
+    models = model_answers(result)
+    if len({model["genre"] for model in models.values()}) <= 1:
         return None
     answers = [
         f"{MODELS.get(name, name)} says {genre_name(model['genre']).lower()}"
@@ -186,7 +197,7 @@ def disagreement(result: Classification) -> str | None:
 
 def _probabilities(result: Classification) -> None:
     """Draw the probabilities of all genres, by the ensemble and by each model."""
-    by_model = {MODELS.get(name, name): answer["probabilities"] for name, answer in result["models"].items()}
+    by_model = {MODELS.get(name, name): answer["probabilities"] for name, answer in model_answers(result).items()}
     answers = {MODELS["ensemble"]: result["probabilities"]} | by_model
     st.subheader("All genres", anchor=False)
     described = [
@@ -228,8 +239,10 @@ def _over_time(result: Classification, spectrogram: PreviewSpectrogram | None) -
     notes = ["Top: mel spectrogram; brighter is louder." if spectrogram else "There is no spectrogram."]
     if blank := charts.gaps(segments, duration_s):
         blank_s = sum(end_s - start_s for start_s, end_s in blank)
-        why = "silent or not decodable" if result["audio"]["damaged"] else "silent"
-        notes.append(f"Blank: {clock(blank_s)} in total, {why}, not classified.")
+        why = ["silent"]
+        why += ["no music"] if result.get("music") is not None else []
+        why += ["not decodable"] if result["audio"]["damaged"] else []
+        notes.append(f"Blank: {clock(blank_s)} in total, {listed(why, 'or')}, not classified.")
     st.caption(" ".join(notes))
     with st.expander("Genre over time as a table"):
         rows = [
@@ -254,6 +267,7 @@ def _details(result: Classification) -> None:
         "Length": clock(audio["duration_s"]),
         "Analysed": f"{clock(audio['analysed_s'])} ({percent(analysed) if analysed < 1 else 'all'})",
         "Format": f"{plain(audio['codec'])}, {audio['sample_rate_hz'] / 1000:g} kHz, {channels}",
+        **({"Music": percent(music)} if (music := result.get("music")) is not None else {}),
         "Model": plain(result["model_version"]) + (", fast mode" if result.get("mode") == "fast" else ""),
         "Time": moment(result["created_at"], st.context.timezone),
         "Took": ", ".join(f"{STEPS.get(name, plain(name))} {ms:.0f} ms" for name, ms in result["timings_ms"].items()),

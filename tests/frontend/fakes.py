@@ -16,7 +16,7 @@ import httpx
 from streamlit.testing.v1 import AppTest
 
 from frontend import api_errors, upload_proxy
-from frontend.api_types import Classification, Failure, Model, PreviewSpectrogram, Segment, Summary
+from frontend.api_types import Classification, Failure, Model, ModelAnswer, PreviewSpectrogram, Segment, Summary
 from frontend.batch import BrowserFile
 from frontend.upload_queue import UploadQueue
 from frontend.uploader import Report
@@ -120,6 +120,18 @@ def classification(**changes: Any) -> Classification:
         "created_at": "2026-11-22T13:00:07.123Z",
     }
     return cast("Classification", result | changes)
+
+
+def three_models(**changes: Any) -> Classification:
+    """A result of a version with three models, where VGG19 was not run."""
+    answers: dict[str, ModelAnswer | None] = {
+        "svm": {"genre": "blues", "probabilities": shares(blues=0.55)},
+        "vgg19": None,
+        "audioset": {"genre": "rock", "probabilities": shares(rock=0.8)},
+    }
+    timings_ms = {"decode": 41.2, "log_mel": 6.2, "audioset": 13.4, "svm": 3.0, "total": 64.0}
+    more = {"models": answers, "music": 0.83, "uncertain_because": [], "timings_ms": timings_ms}
+    return classification(**(more | changes))
 
 
 def done(**changes: Any) -> dict[str, Any]:

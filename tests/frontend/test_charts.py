@@ -63,6 +63,9 @@ def test_probabilities_of_all_answers_are_in_the_order_of_the_first() -> None:
     assert list(ensemble.marker.color) == list(svm.marker.color)
     assert ensemble.marker.color[-1] == palette.COLOURS["jazz"]
     assert [annotation.text for annotation in figure.layout.annotations] == ["Ensemble", "SVM"]
+    wrapped = charts.probabilities({"Ensemble": first, "AudioSet network": second})
+    assert [annotation.text for annotation in wrapped.layout.annotations] == ["Ensemble", "AudioSet<br>network"]
+    assert wrapped.layout.height - figure.layout.height == wrapped.layout.margin.t - figure.layout.margin.t > 0
 
 
 def test_the_spectrogram_has_whole_decibels_at_true_times_and_frequencies() -> None:

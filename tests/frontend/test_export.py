@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from frontend import export
 from frontend.api_types import Result
 from frontend.batch import Entry
-from tests.frontend.fakes import GENRES, classification, failure
+from tests.frontend.fakes import GENRES, classification, failure, three_models
 from tonearm.terminal import csv_cell
 
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -55,6 +55,15 @@ def test_many_results_as_csv_are_a_line_a_file() -> None:
     assert (failed["state"], failed["genre"]) == ("failed", "")
     assert failed["reason"] == "The recording is too short. It lasts 0.3 s."
     assert (waiting["state"], waiting["id"], waiting["jazz"]) == ("waiting", "", "")
+
+
+def test_three_models_and_one_that_was_not_run() -> None:
+    result = three_models(uncertain_because=["confidence", "music"])
+    assert [row["part"] for row in rows(export.result_csv(result))][:4] == ["whole", "svm", "audioset", "segment"]
+    (row,) = rows(export.results_csv([entry("a.mp3", result)]))
+    assert (row["svm"], row["vgg19"], row["audioset"]) == ("blues", "", "rock")
+    assert (row["music"], row["uncertain_because"]) == ("0.83", "confidence music")
+    assert list(row)[-3:] == ["audioset", "music", "uncertain_because"]
 
 
 def test_many_results_as_json() -> None:

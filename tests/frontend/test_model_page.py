@@ -47,6 +47,20 @@ def test_protocol_and_model_can_be_chosen(catalogue: Catalogue) -> None:
     assert f"calibration error is {100 * error:.1f} %" in words(page)
 
 
+def test_a_version_with_three_models(catalogue: Catalogue) -> None:
+    sentence = "the AudioSet network, which has learnt many kinds of sounds. This version is in use."
+    assert "AudioSet" not in words(model_page())
+    files = [{"name": "audioset.onnx", "size_bytes": 1_000_000, "sha256": "cd" * 32}]
+    metrics = copy.deepcopy(METRICS)
+    for protocol in metrics["protocols"].values():
+        protocol["audioset"] = protocol["svm"]
+    catalogue.models[VERSION] = model(files=files, metrics=metrics)
+    page = model_page()
+    assert sentence in words(page)
+    assert "AudioSet network" in chart_texts(page)[0]
+    assert page.segmented_control(key="model-model").options == ["Ensemble", "SVM", "VGG19", "AudioSet network"]
+
+
 def test_other_versions_can_be_looked_at(catalogue: Catalogue) -> None:
     older = copy.deepcopy(METRICS)
     older["protocols"]["artist10"]["n"] = 77

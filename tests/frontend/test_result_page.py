@@ -13,6 +13,7 @@ from tests.frontend.fakes import (
     failure,
     screen,
     shares,
+    three_models,
     words,
 )
 
@@ -47,6 +48,43 @@ def test_an_uncertain_answer(catalogue: Catalogue) -> None:
     text = words(page)
     assert page.header[0].value == "Not sure"
     assert "Best guesses: rock (31 %), hip-hop (22 %) and metal (12 %)." in text
+
+
+@pytest.mark.parametrize(
+    ("because", "expected"),
+    [
+        (["confidence"], "No genre stands out. Do not rely"),
+        (["similarity", "music"], "as speech and noise do. Much of what is heard may be speech or noise"),
+        (["another"], "No genre stands out, or the recording sounds unlike"),
+        ([], "No genre stands out, or the recording sounds unlike"),
+    ],
+)
+def test_why_an_answer_is_uncertain(catalogue: Catalogue, because: list[str], expected: str) -> None:
+    catalogue.add(classification(id="a", uncertain=True, uncertain_because=because))
+    text = words(opened("a"))
+    assert expected in text
+    assert "Do not rely on this answer." in text
+
+
+def test_what_each_of_three_models_said(catalogue: Catalogue) -> None:
+    catalogue.add(three_models(id="a"))
+    page = opened("a")
+    text = plain_words(page)
+    assert "The models disagree: SVM says blues (55 %) and AudioSet network says rock (80 %)." in text
+    bars = chart_texts(page)[0]
+    assert "; AudioSet network: Rock 80 %," in bars
+    assert "VGG19" not in bars
+    assert "83 %" in text
+    assert "log mel spectrogram 6 ms, AudioSet network 13 ms" in text
+    assert "Blank: 0:20 in total, silent or no music, not classified." in text
+    assert "Blank: 0:20 in total, silent, not classified." in words(opened())
+
+
+def test_a_recording_that_is_no_music(catalogue: Catalogue) -> None:
+    detail = "What is heard is speech, noise or near silence rather than music."
+    catalogue.add(failure("not_music", "No music is heard in the recording", detail, id="a"))
+    (error,) = opened("a").error
+    assert error.value == detail
 
 
 def test_charts_have_text_alternatives(catalogue: Catalogue) -> None:

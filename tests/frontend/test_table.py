@@ -7,7 +7,7 @@ from frontend.api_types import Result
 from frontend.batch import Entry, State
 from frontend.table import answer_words, button, clicked, models_words
 from frontend.workarounds import INVISIBLE
-from tests.frontend.fakes import chart_texts, classification, failure, shares, words
+from tests.frontend.fakes import chart_texts, classification, failure, shares, three_models, words
 
 
 def entry(name: str, result: Result | None = None, *, number: int = 1, **changes: Any) -> Entry:
@@ -155,3 +155,7 @@ def test_words() -> None:
     assert answer_words(entry("a", state=State.CLASSIFYING)) == "Classifying"
     agreeing = {"genre": "jazz", "probabilities": shares(jazz=0.9)}
     assert models_words(entry("a", classification(models={"svm": agreeing, "vgg19": agreeing}))) == "Both agree"
+    three = {"svm": agreeing, "vgg19": agreeing, "audioset": agreeing}
+    assert models_words(entry("a", classification(models=three))) == "All agree"
+    assert models_words(entry("a", three_models())) == "SVM Blues, AudioSet network Rock"
+    assert models_words(entry("a", classification(models={"svm": agreeing, "vgg19": None}))) == "SVM Jazz"
