@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tonearm.classification import Classification, Failure, Mode, Problem, Result
+from tonearm.classification import Classification, Failure, Mode, ModelAnswer, Problem, Result, UncertainReason
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, DecoderError, ModelError
 from tonearm.terminal import csv_cell, discard_stdout, printable
@@ -38,6 +38,13 @@ READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
 
 MAX_NAME_COLUMNS = 60
 MOST_CERTAIN = 0.995
+
+MODELS = {"svm": "SVM", "vgg19": "VGG19", "audioset": "AudioSet network"}
+REASONS: dict[UncertainReason, str] = {
+    "confidence": "no genre stands out",
+    "similarity": "unlike the training data",
+    "music": "may be no music",
+}
 
 EPILOG = """\
 Folders are searched through for audio by their files' extensions; hidden files and folders are left out. Files that
@@ -207,19 +214,34 @@ def _table(files: Sequence[Path]) -> Writer:
     """For people: aligned columns."""
     name_columns = min(max(len(printable(str(file))) for file in files), MAX_NAME_COLUMNS)
 
-    def line(name: str, genre: str, confidence: str, rest: str) -> None:
-        print(f"{name:<{name_columns}}  {genre:<9}  {confidence:<10}  {rest}")
+    def line(name: str, genre: str, confidence: str, *rest: str) -> None:
+        print(f"{name:<{name_columns}}  {genre:<9}  {confidence:<10}  {'  '.join(rest)}".rstrip())
 
     def write(file: Path, result: Result) -> None:
         if isinstance(result, Classification):
             confidence = "not sure" if result.uncertain else _percent(result.confidence)
-            line(printable(str(file)), result.genre, confidence, _clock(result.audio.duration_s))
+            line(
+                printable(str(file)), result.genre, confidence, f"{_clock(result.audio.duration_s):<8}", _notes(result)
+            )
         else:
             problem = result.problem
             line(printable(str(file)), "failed", problem.code, printable(f"{problem.title}. {problem.detail}"))
 
-    line("file", "genre", "confidence", "duration")
+    line("file", "genre", "confidence", "duration", "notes")
     return write
+
+
+def _notes(result: Classification) -> str:
+    """Why the answer is uncertain, and what each model says where they disagree."""
+    answers = _models(result)
+    disagree = len({answer.genre for answer in answers.values()}) > 1
+    said = [f"{MODELS[name]} {answer.genre}" for name, answer in answers.items()] if disagree else []
+    return "; ".join(filter(None, [", ".join(REASONS[each] for each in result.uncertain_because), ", ".join(said)]))
+
+
+def _models(result: Classification) -> dict[str, ModelAnswer]:
+    """The answers of the models that were run."""
+    return {name: answer for name in MODELS if (answer := getattr(result.models, name)) is not None}
 
 
 def _json_lines() -> Writer:
@@ -230,16 +252,21 @@ def _json_lines() -> Writer:
 def _csv() -> Writer:
     """For spreadsheets: one row a file; a failed one has its code and no figures."""
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code"])
+    last = [*MODELS, "music", "uncertain_because"]
+    rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code", *last])
 
     def write(file: Path, result: Result) -> None:
+        start = [csv_cell(str(file)), result.status]
         if isinstance(result, Classification):
             answer = [result.genre, result.confidence, str(result.uncertain).lower()]
+            probabilities = [result.probabilities[genre] for genre in GENRES]
+            answers = _models(result)
+            said = [answers[name].genre if name in answers else "" for name in MODELS]
             rows.writerow(
-                [csv_cell(str(file)), result.status, *answer, *(result.probabilities[genre] for genre in GENRES), ""]
+                [*start, *answer, *probabilities, "", *said, result.music, " ".join(result.uncertain_because)]
             )
         else:
-            rows.writerow([csv_cell(str(file)), result.status, *[""] * (3 + len(GENRES)), result.problem.code])
+            rows.writerow([*start, *[""] * (3 + len(GENRES)), result.problem.code, *[""] * len(last)])
 
     return write
 

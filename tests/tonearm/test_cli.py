@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio_samples import encode, music
+from tests.tonearm import audioset_version
 from tonearm import terminal
 from tonearm.classifier import Classifier
 from tonearm.cli import audio_files, main
@@ -164,7 +166,7 @@ def test_table(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(music_folder)]) == 1
     printed = capsys.readouterr()
     heading, first, broken, deep = rows(printed.out)
-    assert heading == ["file", "genre", "confidence", "duration"]
+    assert heading == ["file", "genre", "confidence", "duration", "notes"]
     assert first[0] == str(music_folder / "b.wav")
     assert first[1] in GENRES
     assert first[2].removesuffix("%").removeprefix(">").isdigit() or first[2] == "not sure"
@@ -226,7 +228,8 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\r" not in out
     assert out.splitlines()[0] == (
         "file,status,genre,confidence,uncertain,"
-        "blues,classical,country,disco,hiphop,jazz,metal,pop,reggae,rock,problem_code"
+        "blues,classical,country,disco,hiphop,jazz,metal,pop,reggae,rock,problem_code,"
+        "svm,vgg19,audioset,music,uncertain_because"
     )
     first, broken, _ = csv.DictReader(io.StringIO(out))
     direct = Classifier.load().classify(music_folder / "b.wav")
@@ -237,6 +240,11 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "confidence": str(direct.confidence),
         "uncertain": str(direct.uncertain).lower(),
         "problem_code": "",
+        "svm": direct.models.svm.genre,
+        "vgg19": direct.models.vgg19.genre,
+        "audioset": "",
+        "music": "",
+        "uncertain_because": " ".join(direct.uncertain_because),
     } | {genre: str(share) for genre, share in direct.probabilities.items()}
     filled = {name: value for name, value in broken.items() if value}
     assert filled == {
@@ -244,6 +252,23 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "status": "failed",
         "problem_code": "unsupported_format",
     }
+
+
+def test_a_version_with_three_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(audioset_version.make(tmp_path / "2026.12.0", fast={"weights": {"audioset": 1}}))
+    (tmp_path / "b.wav").write_bytes(encode("wav", music(3)))
+    (tmp_path / "c.wav").write_bytes(encode("wav", music(3, level=audioset_version.NO_MUSIC), codec="pcm_f32le"))
+    files = [str(tmp_path / name) for name in ("b.wav", "c.wav")]
+    assert main(["classify", "--model", folder, *files]) == 1
+    _, good, bad = rows(capsys.readouterr().out)
+    assert re.fullmatch(r"SVM \w+, VGG19 \w+, AudioSet network \w+", good[4])
+    assert bad[1:3] == ["failed", "not_music"]
+    assert bad[3].startswith("No music is heard in the recording. ")
+    assert main(["classify", "--model", folder, "--csv", "--fast", *files]) == 1
+    first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (first["svm"], first["vgg19"], first["audioset"]) == ("", "", first["genre"])
+    assert float(first["music"]) == pytest.approx(1)
+    assert (second["problem_code"], second["music"]) == ("not_music", "")
 
 
 def test_another_model_and_its_doubt(
@@ -257,7 +282,8 @@ def test_another_model_and_its_doubt(
     assert main(["classify", "--model", str(doubtful_model), "--json", clip]) == 0
     result = json.loads(capsys.readouterr().out)
     assert table[1][1:3] == [result["genre"], "not sure"]
-    assert row["uncertain"] == "true"
+    assert table[1][4].startswith("no genre stands out")
+    assert (row["uncertain"], row["uncertain_because"].split()[0]) == ("true", "confidence")
     assert result["model_version"] == "doubtful"
 
 
