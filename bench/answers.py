@@ -16,8 +16,10 @@ from tests.audio_samples import FORMATS, encode, music
 from tests.conftest import REPOSITORY, System
 from tonearm.classification import Mode
 from tonearm.classifier import Classifier
+from tonearm.constants import WINDOW_CROPS
 from tonearm.decoding.audio import AudioReader
 from tonearm.features import svm_features
+from tonearm.features.log_mel import log_mel_crops
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import MODES
@@ -65,11 +67,19 @@ def stages(classifiers: dict[Mode, Classifier]) -> dict[str, Work]:
     columns = spectrum(samples, banks)
     mel = columns.mel
     one_tile = tiles(mel, 1)
+    third: dict[str, Work] = {}
+    if (audioset := classifiers["accurate"].audioset) is not None:
+        crops = log_mel_crops(samples, WINDOW_CROPS)
+        third = {
+            "log_mel": lambda: log_mel_crops(samples, WINDOW_CROPS),
+            "audioset_1_crop": lambda: audioset.scores(crops[:1]),
+        }
     return {
         "decode": lambda: decode(source),
         "spectrum": lambda: spectrum(samples, banks).mel,
         "features": lambda: svm_features.vector(columns, mel),
         "vgg19_1_tile": lambda: vgg19.scores(one_tile),
+        **third,
         **{mode: partial(classifiers[mode].classify, source) for mode in MODES},
     }
 

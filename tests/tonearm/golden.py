@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.audio_samples import encode, music
 from tonearm.classifier import Classifier
+from tonearm.manifest import MEMBERS
 
 FILE = Path(__file__).with_name("golden.json")
 SEEDS = (0, 1, 2)
@@ -19,8 +20,8 @@ def main() -> None:
     probabilities = {}
     for seed in SEEDS:
         result = classifier.classify(encode("wav", music(30, seed=seed)))
-        answers = {"svm": result.models.svm, "vgg19": result.models.vgg19, "ensemble": result}
-        probabilities[seed] = {name: list(answer.probabilities.values()) for name, answer in answers.items()}
+        answers = {name: getattr(result.models, name) for name in MEMBERS} | {"ensemble": result}
+        probabilities[seed] = {name: list(answer.probabilities.values()) for name, answer in answers.items() if answer}
     FILE.write_text(
         json.dumps({"model_version": classifier.model_version, "probabilities": probabilities}, indent=1) + "\n"
     )
