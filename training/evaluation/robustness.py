@@ -1,6 +1,7 @@
 """How answers hold for corrupted recordings, and for sounds that are no music."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.experiment import Experiment
 from training.models import svm
 
 UNCHANGED = next(iter(CORRUPTIONS))
+NOT_MUSIC = "not_music"
 Answers = dict[str, np.ndarray]
 """The genre that each model names, by model: indices, shape (n_clips,), intp."""
 
@@ -87,22 +89,41 @@ def _answers(
     return dict(answers)
 
 
-def measure_nonmusic(classifier: Classifier) -> dict[str, dict[str, Any]]:
-    """By kind of sound: how many, and the share that the classifier refused or called uncertain.
+def measure_nonmusic(classifier: Classifier, half: nonmusic.Half = "test") -> dict[str, dict[str, Any]]:
+    """By kind of sound of this half: how many, and the shares that are refused, called uncertain, and either.
 
     Raises:
         FileNotFoundError: if espeak-ng is not installed.
     """
-    caught: dict[str, list[bool]] = defaultdict(list)
-    for kind, _, samples in tqdm(list(nonmusic.sounds()), desc="No music", unit="sound"):
-        try:
-            result = classifier.classify(encoded(samples[None]))
-        except AudioError:
-            caught[kind].append(True)
-        else:
-            caught[kind].append(result.uncertain)
-    caught["all"] = [each for of_kind in list(caught.values()) for each in of_kind]
+    outcomes: dict[str, list[str]] = defaultdict(list)
+    for kind, _, samples in tqdm(nonmusic.sounds(half), desc=f"No music, {half}", unit="sound"):
+        outcomes[kind].append(_outcome(classifier, encoded(samples[None])))
+    outcomes["all"] = [each for of_kind in list(outcomes.values()) for each in of_kind]
     return {
-        kind: {"n": len(of_kind), "uncertain_or_refused": round(sum(of_kind) / len(of_kind), 4)}
-        for kind, of_kind in caught.items()
+        kind: {
+            "n": len(of_kind),
+            "refused": (refused := sum(each not in {"certain", "uncertain"} for each in of_kind)) / len(of_kind),
+            "uncertain": (uncertain := of_kind.count("uncertain")) / len(of_kind),
+            "uncertain_or_refused": (refused + uncertain) / len(of_kind),
+        }
+        for kind, of_kind in outcomes.items()
     }
+
+
+def measure_music_refused(classifier: Classifier, files: Sequence[Path]) -> dict[str, Any]:
+    """How many of these recordings of music are refused as no music, and the share.
+
+    Recordings that are refused for another reason do not count.
+    """
+    outcomes = [_outcome(classifier, file) for file in tqdm(files, desc="Music", unit="recording")]
+    counted = [each for each in outcomes if each in {"certain", "uncertain", NOT_MUSIC}]
+    refused = counted.count(NOT_MUSIC)
+    return {"n": len(counted), "refused": refused, "share": refused / len(counted) if counted else None}
+
+
+def _outcome(classifier: Classifier, audio: bytes | Path) -> str:
+    """``certain``, ``uncertain``, or the code of the error that refuses it."""
+    try:
+        return "uncertain" if classifier.classify(audio).uncertain else "certain"
+    except AudioError as error:
+        return error.code
