@@ -24,6 +24,8 @@ NAMES_PX = 74
 TITLES_PX = 30
 TITLE_LINE_PX = 18
 BAR_RANGE = 1.9  # of a full bar's length, with room for the number behind it
+NARROW_BAR_RANGE = 2.3
+MAX_WIDE_COLUMNS = 3
 SPECTROGRAM_PX = 230
 COLOUR_BAR_PX = 44
 TIME_AXIS_PX = 34
@@ -68,14 +70,20 @@ def probabilities(answers: Mapping[str, Mapping[str, float]]) -> go.Figure:
     """
     first = next(iter(answers.values()))
     genres = sorted(first, key=lambda genre: first[genre])  # plotly counts from below
-    titles = [title.replace(" ", "<br>") for title in answers]  # four columns fit a phone so
+    # Four columns fit a phone with longer titles in two lines and shorter texts behind the bars.
+    titles = [title.replace(" ", "<br>") for title in answers]
+    narrow = len(answers) > MAX_WIDE_COLUMNS
     figure = make_subplots(cols=len(answers), shared_yaxes=True, horizontal_spacing=0.03, column_titles=titles)
     for column, shares in enumerate(answers.values(), start=1):
-        figure.add_trace(_bars(shares, genres, percent), row=1, col=column)
-    figure.update_xaxes(range=[0, BAR_RANGE], visible=False)
+        figure.add_trace(_bars(shares, genres, _short_percent if narrow else percent), row=1, col=column)
+    figure.update_xaxes(range=[0, NARROW_BAR_RANGE if narrow else BAR_RANGE], visible=False)
     figure.update_annotations(font_size=14)
     titles_px = TITLES_PX + (TITLE_LINE_PX if any("<br>" in title for title in titles) else 0)
     return styled(figure, titles_px + ROW_PX * len(genres), top_px=titles_px)
+
+
+def _short_percent(share: float) -> str:
+    return percent(share).replace("under ", "<").replace("over ", ">")
 
 
 def over_time(segments: Sequence[Segment], duration_s: float, spectrogram: PreviewSpectrogram | None) -> go.Figure:

@@ -12,6 +12,8 @@ from frontend.text import exact_percent, genre_name
 MODELS = {"ensemble": "Ensemble", "svm": "SVM", "vgg19": "VGG19", "audioset": "AudioSet network"}
 SYMBOLS = {"ensemble": "circle", "svm": "square", "vgg19": "diamond", "audioset": "triangle-up"}
 LEGEND_PX = 34
+LEGEND_LINE_PX = 34
+MAX_LEGEND_LINE = 3  # models in a line, on a phone
 AXIS_PX = 46
 COLUMN_NAMES_PX = 84
 CELL_PX = 30
@@ -34,7 +36,7 @@ def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
         figure.add_scatter(
             x=accuracies,
             y=list(found),
-            name=title,
+            name=title.replace(" ", "<br>"),  # so that two entries fit a line on a phone
             orientation="h",
             mode="markers",
             marker={"symbol": SYMBOLS[model], "size": 11, "color": colour},
@@ -42,7 +44,8 @@ def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
             hovertemplate=[f"{title}: {interval(each)}<extra></extra>" for each in found.values()],
         )
     inner_px = len(figures) * len(models) * (ROW_PX - 1)
-    styled(figure, LEGEND_PX + inner_px + AXIS_PX, left_px=104, top_px=LEGEND_PX, bottom_px=AXIS_PX)
+    legend_px = LEGEND_PX + (LEGEND_LINE_PX if len(models) > MAX_LEGEND_LINE else 0)
+    styled(figure, legend_px + inner_px + AXIS_PX, left_px=104, top_px=legend_px, bottom_px=AXIS_PX)
     lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
     figure.update_xaxes(range=[lowest - MARGIN, 1], tickformat=".0%")
     figure.update_yaxes(autorange="reversed")

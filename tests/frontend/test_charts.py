@@ -63,6 +63,8 @@ def test_probabilities_of_all_answers_are_in_the_order_of_the_first() -> None:
     assert list(ensemble.marker.color) == list(svm.marker.color)
     assert ensemble.marker.color[-1] == palette.COLOURS["jazz"]
     assert [annotation.text for annotation in figure.layout.annotations] == ["Ensemble", "SVM"]
+    bars = traces(charts.probabilities({str(n): shares(jazz=0.998) for n in range(4)}), "bar")
+    assert bars[0].text[-1].replace("\N{NO-BREAK SPACE}", " ") == ">99 %", "shorter, as four columns are narrow"
     wrapped = charts.probabilities({"Ensemble": first, "AudioSet network": second})
     assert [annotation.text for annotation in wrapped.layout.annotations] == ["Ensemble", "AudioSet<br>network"]
     assert wrapped.layout.height - figure.layout.height == wrapped.layout.margin.t - figure.layout.margin.t > 0

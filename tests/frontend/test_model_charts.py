@@ -44,6 +44,8 @@ def test_accuracies_have_their_intervals() -> None:
 def test_a_model_that_a_version_lacks_is_left_out() -> None:
     figure = model_charts.protocols({"Random": {"n": 10, "svm": FOUND}})
     assert [(trace.name, len(trace.x)) for trace in figure.data] == [("SVM", 1)]
+    four = model_charts.protocols({"Random": {"n": 10, **dict.fromkeys(model_charts.MODELS, FOUND)}})
+    assert [trace.name for trace in four.data] == ["Ensemble", "SVM", "VGG19", "AudioSet<br>network"]
 
 
 def test_confusion_has_labels_as_rows() -> None:

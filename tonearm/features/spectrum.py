@@ -1,4 +1,4 @@
-"""One short-time Fourier transform of a window, which both models share.
+"""One short-time Fourier transform of a window, which the SVM and VGG19 share.
 
 Frames are librosa's (2,048 samples, periodic Hann, centred, zeros beyond the ends, every 512 samples), but only one in
 about 3.34 is transformed: a *column*. The loudest and quietest frames by energy are transformed as well, to learn the
