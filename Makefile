@@ -2,14 +2,21 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: run test quick fix test-e2e hostile fuzz bench load screenshots lint types check-infra audit requirements train evaluate setup packages deploy retry
+# Bytecode is kept, also where the environment forbids it: the tests start Python hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test tests quick fix test-e2e hostile fuzz bench load screenshots lint types check-infra infra-checks audit requirements train evaluate setup packages deploy retry
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
 	@exec $(VENV)/python -m local
 
+# Types and infrastructure are checked beside the tests, which wait much.
+test: setup lint
+	@$(MAKE) --no-print-directory -j tests types infra-checks
+
 # Three processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
-test: setup lint types check-infra
+tests:
 	@$(VENV)/pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder
 
 # While changing code: lint, types and unit tests, in well under a minute once set up.
@@ -60,12 +67,15 @@ lint:
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
 
 types:
-	@$(VENV)/mypy
+	@nice $(VENV)/mypy
 
 # What can be checked of the cloud part without a subscription; docs/deploy.md says what cannot.
 check-infra:
 	@$(PYTHON) local/setup_env.py --group infra --infra
-	@$(VENV)/python -m infra.checks
+	@$(MAKE) --no-print-directory infra-checks
+
+infra-checks:
+	@nice $(VENV)/python -m infra.checks
 
 # Secrets in the tree, and advisories about what is locked: infra/audit.json. It asks the Internet, so it is no part of
 # `test`. A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.
