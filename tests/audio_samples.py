@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from functools import lru_cache
 
 import av
 import numpy as np
@@ -27,6 +28,11 @@ FORMATS: dict[str, tuple[str, str, int]] = {
 
 def music(duration_s: float, rate_hz: int = RATE_HZ, *, seed: int = 0, level: float = 0.3) -> NDArray[np.float32]:
     """Something like music: a walking chord with a beat. Shape (n,), float32."""
+    return _music(duration_s, rate_hz, seed, level).copy()
+
+
+@lru_cache(30)
+def _music(duration_s: float, rate_hz: int, seed: int, level: float) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     n = round(duration_s * rate_hz)
     time_s = np.arange(n) / rate_hz

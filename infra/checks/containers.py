@@ -8,9 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
-from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
 from infra.checks.code import settings_read
 from infra.checks.dockerfiles import Dockerfile, check_dockerfile, unpinned
@@ -43,6 +40,11 @@ def check(root: Path) -> list[Problem]:
 
 
 def _compose(root: Path, dockerfiles: dict[str, Dockerfile]) -> Iterator[Problem]:
+    # Takes seconds, in each process that collects tests.
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+    from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
+
     file = root / CONTAINERS / "compose.yaml"
     path = str(CONTAINERS / "compose.yaml")
     try:

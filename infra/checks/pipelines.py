@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
 
 from infra.checks.pipeline_products import check_products, sonar
 from infra.checks.pipeline_release import check_release
@@ -81,6 +80,9 @@ def validate(root: Path) -> list[Problem]:
     node = shutil.which("node")
     if node is None:
         return [Problem(VALIDATOR, 0, "Node is not on PATH; install version 20 or newer.")]
+    # Takes seconds, in each process that collects tests.
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+
     paths = [PIPELINE, *_templates(root), KNOWN_BAD]
     request = {
         "schema": get_builtin_schema("vendor.azure-pipelines"),

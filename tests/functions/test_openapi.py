@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +11,6 @@ import pytest
 from azure.storage.blob import ContainerClient
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -22,6 +22,15 @@ from functions.problems import PROBLEMS, ProblemError
 from tests.conftest import SyncWorker
 from tests.functions.client import Answer, Client, wav
 from tonearm.constants import GENRES
+
+
+@cache
+def draft() -> Any:
+    """The class of validators, imported by the test that needs it first: that takes seconds, in each process."""
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    return Draft202012Validator
+
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -43,11 +52,11 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-def validator(schema: dict[str, Any]) -> Draft202012Validator:
+def validator(schema: dict[str, Any]) -> Any:
     """A validator of ``schema``, whose references point into the document."""
     resource = Resource.from_contents(document(), default_specification=DRAFT202012)
     rooted = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
-    return Draft202012Validator(rooted, registry=Registry().with_resource("urn:document", resource))
+    return draft()(rooted, registry=Registry().with_resource("urn:document", resource))
 
 
 def assert_described(path: str, method: str, answer: Answer) -> None:
@@ -96,7 +105,7 @@ class TestStructure:
         schemas = document()["components"]["schemas"]
         assert {"Classification", "Failure", "UploadTicket", "Picture", "Feedback", "ProblemDocument"} <= set(schemas)
         for schema in schemas.values():
-            Draft202012Validator.check_schema(schema)
+            draft().check_schema(schema)
             assert "$defs" not in json.dumps(schema)
 
     def test_genres_are_listed(self) -> None:
@@ -169,8 +178,8 @@ class TestIds:
         assert json.loads(printed) == [text in IDS for text in ids]
 
 
-def described_id() -> Draft202012Validator:
-    return Draft202012Validator(result_store.ID_SCHEMA)
+def described_id() -> Any:
+    return draft()(result_store.ID_SCHEMA)
 
 
 def with_property(components: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from PIL import features
 
 from infra import packages, sbom
@@ -55,6 +53,9 @@ def copyleft(component: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("name", packages.CONTENTS)
 def test_the_sbom_is_as_cyclonedx_has_it(name: str) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     short = copy.deepcopy(sbom_of(name))
     for each in short["components"][3:]:
         each.pop("externalReferences", None)  # the validator takes 0.2 s for each address

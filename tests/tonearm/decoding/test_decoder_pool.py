@@ -10,6 +10,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ from tonearm.errors import AudioError, DecoderError
 pytestmark = pytest.mark.slow  # each test starts a program
 
 MP3 = encode("mp3", music(3), 22_050)
-LONG_MP3 = encode("mp3", music(100), 22_050)
+
+
+@cache
+def long_mp3() -> bytes:
+    return encode("mp3", music(100), 22_050)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +77,7 @@ def test_errors_as_in_this_process(content: bytes) -> None:
 
 
 def test_limits_as_in_this_process() -> None:
-    assert by_process(LONG_MP3, 90)[0] == answer(LONG_MP3, 90)[0] == "too_long"
+    assert by_process(long_mp3(), 90)[0] == answer(long_mp3(), 90)[0] == "too_long"
 
 
 class Wrapped(io.BytesIO):
@@ -139,8 +144,8 @@ def test_stated_numbers_do_not_become_memory(content: bytes) -> None:
 
 def test_a_kill_from_outside_changes_no_answer() -> None:
     """Once while it is decoded; and while none is."""
-    expected = answer(LONG_MP3)
-    with open_reader(LONG_MP3) as reader:
+    expected = answer(long_mp3())
+    with open_reader(long_mp3()) as reader:
         samples = []
         for window in reader.windows():
             samples.append(window.samples.copy())
@@ -150,7 +155,7 @@ def test_a_kill_from_outside_changes_no_answer() -> None:
         np.testing.assert_array_equal(np.concatenate(samples), expected[1])
         assert reader.facts() == expected[2]
     decoders()[0].kill()
-    assert_same(by_process(LONG_MP3), expected)
+    assert_same(by_process(long_mp3()), expected)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,7 @@ def test_a_kill_from_outside_changes_no_answer() -> None:
     ],
 )
 def test_how_a_decoder_ends_decides(number: int, error: type[Exception], code: str) -> None:
-    with open_reader(LONG_MP3) as reader, pytest.raises(error) as caught:  # noqa: PT012
+    with open_reader(long_mp3()) as reader, pytest.raises(error) as caught:  # noqa: PT012
         for _ in reader.windows():
             os.kill(decoders()[0].pid, number)
     assert getattr(caught.value, "code", None) == code
@@ -172,7 +177,7 @@ def test_how_a_decoder_ends_decides(number: int, error: type[Exception], code: s
 
 def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder_pool, "MESSAGE_TIMEOUT_S", 0.5)
-    with open_reader(LONG_MP3) as reader, pytest.raises(DecoderError):  # noqa: PT012
+    with open_reader(long_mp3()) as reader, pytest.raises(DecoderError):  # noqa: PT012
         for _ in reader.windows():
             decoders()[0].suspend()
     monkeypatch.undo()
@@ -180,7 +185,7 @@ def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whoever_gives_up_before_decoding_leaves_a_usable_decoder() -> None:
-    with open_reader(LONG_MP3) as reader:
+    with open_reader(long_mp3()) as reader:
         assert (reader.open().codec, round(reader.open().duration_s)) == ("mp3", 100)
         (before,) = decoders()
     assert by_process(MP3)[0] == ""
@@ -209,7 +214,7 @@ def test_whoever_waits_is_told_so() -> None:
         if len(waits) == 2:
             raise TimeoutError
 
-    with open_reader(LONG_MP3, on_wait=give_up) as reader, pytest.raises(TimeoutError):  # noqa: PT012
+    with open_reader(long_mp3(), on_wait=give_up) as reader, pytest.raises(TimeoutError):  # noqa: PT012
         for _ in reader.windows():
             decoders()[0].suspend()
     assert by_process(MP3)[0] == ""
@@ -230,7 +235,7 @@ def test_decoders_that_are_too_many_end_after_a_while(monkeypatch: pytest.Monkey
 def test_one_that_ends_is_replaced_at_once() -> None:
     POOL.start(2)
     before = decoders()
-    with open_reader(LONG_MP3) as reader:
+    with open_reader(long_mp3()) as reader:
         next(reader.windows())
     assert len(decoders()) == 2
     assert len({*before, *decoders()}) == 3

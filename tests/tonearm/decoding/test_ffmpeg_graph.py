@@ -3,6 +3,7 @@
 import gc
 import io
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from tonearm.decoding.audio import AudioReader
 from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
 
 CHANNELS = {"au": 1}
-SHORT = {
-    name: encode(name, music(4, rate_hz), rate_hz, channels=CHANNELS.get(name, 2))
-    for name, (_, _, rate_hz) in FORMATS.items()
-}
+
+
+@cache
+def short(name: str) -> bytes:
+    _, _, rate_hz = FORMATS[name]
+    return encode(name, music(4, rate_hz), rate_hz, channels=CHANNELS.get(name, 2))
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def spoil(content: bytearray, at: int, length: int) -> None:
 
 
 @given(
-    st.sampled_from(sorted(SHORT)),
+    st.sampled_from(sorted(FORMATS)),
     st.sampled_from([cut, drop, spoil]),
     st.floats(0, 1),
     st.integers(1, 4_000),
@@ -99,7 +102,7 @@ def spoil(content: bytearray, at: int, length: int) -> None:
 def test_any_damage_is_reported_as_by_packets(
     name: str, harm: Callable[[bytearray, int, int], None], where: float, length: int
 ) -> None:
-    content = bytearray(SHORT[name])
+    content = bytearray(short(name))
     harm(content, int(where * len(content)), length)
     assume(content)
     # Where fewer bytes are left of a frame than its head has, only the packets show it.
@@ -111,33 +114,33 @@ def test_files_without_a_descriptor_are_left_to_packets(ways: list[str]) -> None
     class Own(io.BytesIO):
         pass
 
-    assert_same(answer(Own(SHORT["mp3"])), by_packets(SHORT["mp3"]))
+    assert_same(answer(Own(short("mp3"))), by_packets(short("mp3")))
     assert ways == ["by packets"]
 
 
 def test_files_on_disk_are_joined_and_left_open_where_they_were(tmp_path: Path, ways: list[str]) -> None:
     path = tmp_path / "a"
-    path.write_bytes(SHORT["ogg"])
+    path.write_bytes(short("ogg"))
     with path.open("rb") as file:
         got = answer(file)
         assert file.seek(0) == 0
-        assert file.read() == SHORT["ogg"]
+        assert file.read() == short("ogg")
     assert ways == ["joined"]
-    assert_same(got, by_packets(SHORT["ogg"]))
+    assert_same(got, by_packets(short("ogg")))
 
 
 def test_no_descriptor_stays_open(ways: list[str]) -> None:
     def open_ones() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    answer(SHORT["mp3"])
+    answer(short("mp3"))
     before = open_ones()
     gc.disable()
     try:
         for _ in range(3):
-            answer(SHORT["mp3"])
-            answer(SHORT["flac"][:30_000])
-            next(AudioReader(SHORT["ogg"]).windows())
+            answer(short("mp3"))
+            answer(short("flac")[:30_000])
+            next(AudioReader(short("ogg")).windows())
         assert open_ones() == before
     finally:
         gc.enable()

@@ -21,6 +21,7 @@ def test_shipped_banks_are_librosas() -> None:
     np.testing.assert_allclose(BANKS.dct.T @ sound, librosa.feature.mfcc(S=sound, n_mfcc=40), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_makes_the_same_file() -> None:
     made = librosa_banks.make()
     assert made.to_bytes() == made.to_bytes()

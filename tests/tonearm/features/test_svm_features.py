@@ -38,6 +38,7 @@ def test_spectrum_is_librosas(columns: Spectrum, reference: np.ndarray) -> None:
     np.testing.assert_allclose(columns.magnitude.T, reference, atol=1e-4 * reference.max())
 
 
+@pytest.mark.slow
 def test_mel_decibels_are_librosas(clip: np.ndarray, columns: Spectrum) -> None:
     mel = librosa.feature.melspectrogram(y=clip)
     expected = librosa.power_to_db(mel)[:, column_frames(len(clip))]
@@ -62,6 +63,7 @@ def test_series_are_librosas(clip: np.ndarray, columns: Spectrum, reference: np.
     np.testing.assert_allclose(svm_features.mfcc(columns).T, mfcc, atol=0.1)
 
 
+@pytest.mark.slow
 def test_signs_may_change_at_every_sample() -> None:
     """As many as there can be: none are lost where they are counted eight at a time."""
     sound = np.tile(np.float32([0.5, -0.5]), SAMPLE_RATE_HZ)
@@ -72,6 +74,7 @@ def test_signs_may_change_at_every_sample() -> None:
     assert found[inner].min() > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cents", [-40, -15, 0, 20, 45])
 def test_chroma_and_tuning_are_librosas(clip: np.ndarray, cents: int) -> None:
     detuned = librosa.resample(clip[: 10 * SAMPLE_RATE_HZ], orig_sr=22_050, target_sr=22_050 / 2 ** (cents / 1_200))
