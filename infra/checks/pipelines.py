@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from infra.checks.pipeline_products import check_products, sonar
 from infra.checks.pipeline_release import check_release
 from infra.checks.pipeline_tree import (
