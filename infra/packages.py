@@ -1,7 +1,7 @@
 """Builds what is deployed: the function package and the web package, each as a folder, as a zip of it, and as a list
 of what is in it (``infra/sbom.py``).
 
-    python -m infra.packages [functions] [web] [--out dist]
+    python -m infra.packages [functions] [web] [--out dist] [--stored]
 
 The pipeline, developers and the images' build stages all call this. Dependencies are in
 ``.python_packages/lib/site-packages``, where Azure looks for them: nothing is installed in the cloud. Versions and
@@ -78,19 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.packages", description="Builds what is deployed.")
     parser.add_argument("names", nargs="*", metavar="functions|web", help="which to build; both if none is named")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder to build in (default: dist)")
+    parser.add_argument("--stored", action="store_true", help="do not compress the zips: half of the time, for tests")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(CONTENTS):
         parser.error(f"no such package: {', '.join(sorted(unknown))}; there are {' and '.join(CONTENTS)}")
     try:
         for name in options.names or CONTENTS:
-            print(describe(build(name, options.out)), flush=True)
+            print(describe(build(name, options.out, level=0 if options.stored else ZIP_LEVEL)), flush=True)
     except (PackageError, OSError, subprocess.CalledProcessError) as error:
         print(f"The package cannot be built: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def build(name: str, out: Path, root: Path = ROOT) -> Path:
+def build(name: str, out: Path, root: Path = ROOT, *, level: int = ZIP_LEVEL) -> Path:
     """Builds ``out/<name>/``, ``out/<name>.zip`` and ``out/<name>.cdx.json`` from the tree at ``root`` anew.
 
     Returns:
@@ -118,7 +119,7 @@ def build(name: str, out: Path, root: Path = ROOT) -> Path:
     document = sbom.sbom_of(name, exported, folder / SITE_PACKAGES, models[-1].parent if models else None)
     out.joinpath(f"{name}.cdx.json").write_text(json.dumps(document, indent=1) + "\n")
     _compile(folder)
-    return pack(folder)
+    return pack(folder, level)
 
 
 def served_model_files(models: Path) -> list[Path]:
@@ -132,7 +133,7 @@ def served_model_files(models: Path) -> list[Path]:
     return [pointer, *(version / name for name in (*files, *MODEL_DOCUMENTS))]
 
 
-def pack(folder: Path) -> Path:
+def pack(folder: Path, level: int = ZIP_LEVEL) -> Path:
     """Zips ``folder``'s files, so that the same files give the same bytes whoever packs them and whenever."""
     archive = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
@@ -140,7 +141,7 @@ def pack(folder: Path) -> Path:
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), ZIP_DATE)
             entry.create_system = 3  # Unix, so that the next line counts
             entry.external_attr = 0o644 << 16
-            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, ZIP_LEVEL)
+            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, level)
     return archive
 
 

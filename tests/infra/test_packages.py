@@ -41,7 +41,7 @@ on_azures_platform = pytest.mark.skipif(
 
 def build(out: Path) -> Path:
     """Both packages, by the pipeline's command, side by side."""
-    command = [sys.executable, "-m", "infra.packages", "--out", str(out)]
+    command = [sys.executable, "-m", "infra.packages", "--stored", "--out", str(out)]
     builds = [subprocess.Popen([*command, name], cwd=REPOSITORY) for name in packages.CONTENTS]
     assert [each.wait() for each in builds] == [0, 0]
     return out
@@ -350,7 +350,7 @@ class TestImages:
         path = f"{Path(find_uv()).parent}:{os.environ['PATH']}"
         environment = {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
         subprocess.run(
-            [BARE_PYTHON, "-S", *arguments[:-1], scratch / "dist"],
+            [BARE_PYTHON, "-S", *arguments[:-1], scratch / "dist", "--stored"],
             cwd=scratch,
             env=environment | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             check=True,
@@ -396,7 +396,7 @@ class TestFaults:
 def test_both_packages_are_built_if_none_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(packages, "build", lambda name, _out: name)
+    monkeypatch.setattr(packages, "build", lambda name, _out, *, level: name)
     monkeypatch.setattr(packages, "describe", str)
     assert packages.main([]) == packages.main(["web"]) == 0
     assert capsys.readouterr().out.split() == ["functions", "web", "web"]
