@@ -20,15 +20,26 @@ REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60
 PROGRAMS = {"azurite", "worker", "system", "storage", "browser"}
 """Fixtures that start programs. A test that asks for one is slow."""
+LONGEST = (
+    "test_packages",
+    "test_commands",
+    "test_triggers",
+    "test_scan",
+    "test_decoding",
+    "test_in_browser",
+    "test_run",
+)
+"""Files that take longest: the others fill up what time is left beside them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what starts programs, and begin with the files that have slow tests, so that none comes last."""
+    """Mark as slow what starts programs, and begin with the longest files, then those that have slow tests."""
     for item in items:
         if PROGRAMS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    longest = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (longest.get(item.path.stem, len(LONGEST)), item.path not in slow))
 
 
 def free_ports(count: int) -> list[int]:
