@@ -1,7 +1,7 @@
 """How answers hold for corrupted recordings, and for sounds that are no music."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tonearm.classifier import Classifier
+from tonearm.constants import GENRES
 from tonearm.decoding.audio import AudioReader
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
@@ -27,34 +28,51 @@ from training.models import svm
 UNCHANGED = next(iter(CORRUPTIONS))
 NOT_MUSIC = "not_music"
 Answers = dict[str, np.ndarray]
-"""The genre that each model names, by model: indices, shape (n_clips,), intp."""
+"""What each model says, by model: probabilities, shape (n_clips, 10), float64."""
 
 
-def measure(experiment: Experiment, protocol: Protocol, calibration: Calibration, n_clips: int) -> dict[str, Any]:
+def measure(
+    experiment: Experiment,
+    protocol: Protocol,
+    calibration: Calibration,
+    n_clips: int,
+    uncertain_below: float | None = None,
+    files: Sequence[Path] | None = None,
+) -> dict[str, Any]:
     """For each corruption: the share answered as the unchanged clip is, and the share answered right.
 
-    The clips are at most ``n_clips`` of the tracks whose audio is in the data's folder; without any the result is
-    empty. Each is judged by the models of the protocol's fold that left it out.
+    The clips are at most ``n_clips`` of the tracks among ``files``, by default those whose audio is in the data's
+    folder; without any the result is empty. Each is judged by the models of the protocol's fold that left it out. With
+    ``uncertain_below`` the result also has the share of answers that are certain and wrong.
     """
     indices = {track: index for index, track in enumerate(experiment.data.tracks)}
-    files = [file for file in dataset.audio_files(experiment.data_folder) if file.stem in indices]
+    files = dataset.audio_files(experiment.data_folder) if files is None else files
+    files = [file for file in files if file.stem in indices]
     if not files:
         return {}
     files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, n_clips).astype(int))]
     inputs = dataset.parallel(_inputs, files, "Corrupted clips")
     tracks = np.array([indices[file.stem] for file in files])
     answers = _answers(experiment, protocol, calibration, tracks, inputs)
-    labels, unchanged = experiment.data.labels[tracks], answers[UNCHANGED]
-    return {
-        "clips": len(files),
-        "damages": {
-            name: {
-                "same_answer": round(float((genres["ensemble"] == unchanged["ensemble"]).mean()), 4),
-                "right": {model: round(float((each == labels).mean()), 4) for model, each in genres.items()},
-            }
-            for name, genres in answers.items()
-        },
-    }
+    return {"clips": len(files), "damages": damages(answers, experiment.data.labels[tracks], uncertain_below)}
+
+
+def damages(
+    answers: Mapping[str, Answers], labels: Integers, uncertain_below: float | None = None
+) -> dict[str, dict[str, Any]]:
+    """The figures of each corruption from answers about n clips, by corruption, and labels, shape (n,), intp."""
+    unchanged = answers[UNCHANGED]["ensemble"].argmax(axis=1)
+    made: dict[str, dict[str, Any]] = {}
+    for name, of_models in answers.items():
+        ensemble = of_models["ensemble"]
+        wrong = ensemble.argmax(axis=1) != labels
+        made[name] = {
+            "same_answer": float((ensemble.argmax(axis=1) == unchanged).mean()),
+            "right": {model: float((each.argmax(axis=1) == labels).mean()) for model, each in of_models.items()},
+        }
+        if uncertain_below is not None:
+            made[name]["wrongly_certain"] = float((wrong & (ensemble.max(axis=1) >= uncertain_below)).mean())
+    return made
 
 
 def _inputs(file: Path) -> dict[str, tuple[Floats, Floats]]:
@@ -75,7 +93,7 @@ def _answers(
     inputs: list[dict[str, tuple[Floats, Floats]]],
 ) -> dict[str, Answers]:
     """Answers about n clips, by corruption; ``tracks`` are the clips' indices, shape (n,), intp."""
-    answers: dict[str, Answers] = defaultdict(lambda: {model: np.zeros(len(tracks), int) for model in MODELS})
+    answers: dict[str, Answers] = defaultdict(lambda: {model: np.zeros((len(tracks), len(GENRES))) for model in MODELS})
     for fold in tqdm(protocol.folds, desc="Corrupted clips judged", unit="fold"):
         inside = np.flatnonzero(np.isin(tracks, fold.test))
         if not len(inside):
@@ -85,7 +103,7 @@ def _answers(
             for name, (vector, cut) in inputs[clip].items():
                 logits = np.asarray(trained.network.predict_on_batch(cut))
                 for model, rows in calibration.apply(svm.scores(machine, vector[None]), logits[None]).items():
-                    answers[name][model][clip] = rows[0].argmax()
+                    answers[name][model][clip] = rows[0]
     return dict(answers)
 
 
