@@ -20,12 +20,10 @@ from tonearm.classification import Mode
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES, MEL_BANDS, TILE_COLUMNS
 from tonearm.features.svm_features import NAMES
-from tonearm.features.tiles import tiles
 from tonearm.models import FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, OnnxModel, SvmModel
-from tonearm.types import Floats, Integers
+from training import compare_int8
 from training import experiment as experiments
 from training.data import librosa_banks, nonmusic, protocols
-from training.data.protocols import Protocol
 from training.evaluation import calibration, cross_validation, metrics, predictions, robustness
 from training.evaluation.calibration import Calibration
 from training.evaluation.card import card
@@ -36,7 +34,6 @@ from training.models import svm
 from training.models.svm import SvmParameters
 
 logger = logging.getLogger("training")
-CALIBRATION_TILES = 200
 COMPARED_TILES = 24
 
 
@@ -120,7 +117,7 @@ def _train(options: argparse.Namespace, folder: Path) -> None:
         },
         "export": {
             **_export(experiment, parameters, folder),
-            "int8": _int8(experiment, kinds[-1], shipped["accurate"].vgg19_scale),
+            "int8": {kinds[-1].name: compare_int8.compare(experiment, kinds[-1], shipped["accurate"].vgg19_scale)},
         },
     }
     for protocol in kinds:
@@ -150,7 +147,7 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
     logger.info("exporting")
     svm_onnx = onnx_export.svm_to_onnx(machine, experiment.vectors.shape[1]).SerializeToString()
     float32 = onnx_export.vgg19_to_onnx(network)
-    calibration_tiles = _one_tile_each(experiment, all_tracks)
+    calibration_tiles = compare_int8.one_tile_each(experiment, all_tracks)
     (folder / FILTER_BANKS_FILE).write_bytes(librosa_banks.make().to_bytes())
     (folder / SVM_FILE).write_bytes(svm_onnx)
     (folder / VGG19_FILE).write_bytes(onnx_export.quantized(float32, calibration_tiles).SerializeToString())
@@ -163,27 +160,6 @@ def _export(experiment: Experiment, parameters: SvmParameters, folder: Path) -> 
         "similarity_difference": float(np.abs(similarity - svm.similarity(machine, experiment.vectors)).max()),
         "vgg19_difference": onnx_export.check_same("VGG19", logits, network.predict(compared, verbose=0)),
     }
-
-
-def _int8(experiment: Experiment, protocol: Protocol, scale: float) -> dict[str, Any]:
-    """VGG19's accuracy and calibration error on a protocol's last fold, in float32 and in int8."""
-    data, fold = experiment.data, protocol.folds[-1]
-    _, trained = cross_validation.models_of(experiment, protocol, fold)
-    float32 = onnx_export.vgg19_to_onnx(trained.network)
-    int8 = onnx_export.quantized(float32, _one_tile_each(experiment, fold.train))
-    labels, made = data.labels[fold.test], {"n": len(fold.test)}
-    for name, model in (("float32", float32), ("int8", int8)):
-        session = OnnxModel(model.SerializeToString(), threads=2)
-        logits = np.array([session.scores(tiles(data.mels[i].astype(np.float32))) for i in fold.test])
-        of_model = metrics.of_model(np.exp(calibration.tile_mean(logits, scale)), labels)
-        made |= {name: of_model["accuracy"], f"{name}_calibration_error": of_model["expected_calibration_error"]}
-    return {protocol.name: made}
-
-
-def _one_tile_each(experiment: Experiment, tracks: Integers) -> Floats:
-    """The first tile of some tracks, which int8 is calibrated on: shape (n, 128, 128), float32, 0 to 255."""
-    chosen = np.random.default_rng(experiment.config.seed).permutation(tracks)[:CALIBRATION_TILES]
-    return np.array([tiles(experiment.data.mels[i].astype(np.float32))[0] for i in chosen])
 
 
 def _manifest(

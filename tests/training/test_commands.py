@@ -15,7 +15,7 @@ from tests.training.models.small_network import small_weights
 from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
-from training import config, evaluate, experiment, tune
+from training import compare_int8, config, evaluate, experiment, tune
 from training.__main__ import main
 from training.models import convolutions, tile_statistics, vgg19
 
@@ -154,6 +154,19 @@ def test_evaluation_finds_what_is_stale(
         assert stale in printed
     with pytest.raises(SystemExit, match="there are random2, artist2, filtered"):
         evaluate.main([*command, "--refit", "random2/7"])
+
+
+def test_int8_is_compared_on_the_folds_that_are_stored(
+    trained: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = json.loads((trained / "metrics.json").read_text())["export"]["int8"]["filtered"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vgg19, "train", None)  # nothing is trained again
+        compare_int8.main([*command, "--models", str(trained.parent), "--version", "test.1", "--folds", "2"])
+    printed = capsys.readouterr().out
+    for name in ("float32", "int8"):
+        assert f"filtered, n = 10, VGG19 {name}: {100 * stored[name]:.1f} % right" in printed
+    assert f"{stored['other_answers']} of 10 answers differ" in printed
 
 
 def test_tuning_reports_both_modes(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import music
+from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.errors import AudioError
 from training import not_music
@@ -103,11 +104,17 @@ def test_what_is_refused_and_what_is_uncertain(
     found = robustness.measure_music_refused(listener, [tmp_path] * 8)
     assert found == {"n": 6, "refused": 2, "share": pytest.approx(1 / 3)}
     monkeypatch.setattr(Classifier, "load", lambda *_, **__: Listener())
-    (tmp_path / "a.wav").write_bytes(b"")
-    not_music.main(["--music", str(tmp_path)])
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "a.wav").write_bytes(b"")
+    (tmp_path / "v").mkdir()
+    shutil.copy(manifest.MODELS_FOLDER / "2026.11.6" / "metrics.json", tmp_path / "v")
+    not_music.main([*("--version", "v", "--models", str(tmp_path)), *("--music", str(tmp_path / "music"), "--write")])
     printed = capsys.readouterr().out
     assert "| test | noise | 8 | 50.0 % | 25.0 % | 75.0 % |" in printed
-    assert f"{tmp_path}: 0 of 1 recordings" in printed
+    assert f"{tmp_path / 'music'}: 0 of 1 recordings" in printed
+    card = (tmp_path / "v" / "MODEL_CARD.md").read_text()
+    assert "| noise | 8 | 50.0 % | 25.0 % | 75.0 % |" in card
+    assert "| music | 1 | 0 | 0.0 % |" in card
 
 
 def test_a_missing_program_is_reported_before_the_training(
