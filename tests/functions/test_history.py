@@ -345,6 +345,7 @@ def test_cursors_come_back_and_fit_into_urls(after: str) -> None:
 BAD_JSON = st.one_of(st.text(), st.lists(st.text() | st.integers()).filter(lambda v: len(v) != 2), st.none())
 
 
+@pytest.mark.slow
 @given(
     st.text()
     | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode())

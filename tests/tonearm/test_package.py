@@ -89,6 +89,7 @@ def test_samples_of_any_type(dtype: str, step: float) -> None:
     assert (facts.channels, facts.sample_rate_hz, facts.codec, facts.duration_s) == (2, RATE_HZ, "array", 3)
 
 
+@pytest.mark.slow
 def test_sources(tmp_path: Path, expected: dict[str, float]) -> None:
     content = encode("wav", CLIP.mean(axis=1), codec="pcm_f32le")
     (tmp_path / "clip").write_bytes(content)

@@ -93,6 +93,7 @@ def spoil(content: bytearray, at: int, length: int) -> None:
         content[index] = (content[index] * 7 + index) % 256
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(FORMATS)),
     st.sampled_from([cut, drop, spoil]),

@@ -109,6 +109,7 @@ class TestTime:
             assert power[max(near - 1, 0) : near + 3].sum() == pytest.approx(power.sum() / len(beeps_s), rel=0.05)
         assert peak < 32 * 2**20  # of which a window's spectrum is most
 
+    @pytest.mark.slow
     @settings(max_examples=12, deadline=None)
     @given(st.floats(1, 150), st.floats(0, 0.9), st.floats(80, 10_000))
     @example(30.0, 0.5, 440.0)
@@ -179,6 +180,7 @@ class TestLevel:
         assert levels[:, :60].max(axis=0).min() >= 254
         assert levels[:, 70:].max() == 0
 
+    @pytest.mark.slow
     def test_merged_columns_are_averaged_in_power(self) -> None:
         """Half of each column sounds: 3 dB less than a tone that goes on, and not half of the level."""
         time_s = np.arange(600 * RATE_HZ) / RATE_HZ

@@ -155,6 +155,7 @@ def test_held_notes_and_noise_differ() -> None:
     assert held["rise5_mean"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(SAMPLE_RATE_HZ, 33 * SAMPLE_RATE_HZ), st.integers(0, 5))
 def test_any_length_gives_finite_numbers(n_samples: int, kind: int) -> None:
