@@ -64,7 +64,7 @@ class Content:
 
 CONTENTS = {
     "functions": Content(
-        files=("function_app.py", "host.json", "requirements.txt"),
+        files=("function_app.py", "host.json", "requirements.txt", "NOTICE"),
         folders=("functions", "tonearm"),
         models=True,
         requirements=("--no-dev",),

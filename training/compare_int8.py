@@ -54,7 +54,7 @@ def compare(experiment: Experiment, protocol: Protocol, scale: float) -> dict[st
     answers: dict[str, list[Floats]] = {"float32": [], "int8": []}
     reported = [fold for fold in protocol.folds if fold.reported]
     for fold in reported:
-        _, trained = cross_validation.models_of(experiment, protocol, fold)
+        trained = cross_validation.models_of(experiment, protocol, fold).vgg19
         float32 = onnx_export.vgg19_to_onnx(trained.network)
         int8 = onnx_export.quantized(float32, one_tile_each(experiment, fold.train))
         cut = [tiles(experiment.data.mels[i].astype(np.float32)) for i in fold.test]
@@ -65,7 +65,7 @@ def compare(experiment: Experiment, protocol: Protocol, scale: float) -> dict[st
     made: dict[str, Any] = {"n": len(labels)}
     genres = []
     for name, logits in answers.items():
-        probabilities = np.exp(calibration.tile_mean(np.array(logits), scale))
+        probabilities = np.exp(calibration.recording_mean(np.array(logits), scale))
         figures = metrics.of_model(probabilities, labels)
         made |= {name: figures["accuracy"], f"{name}_calibration_error": figures["expected_calibration_error"]}
         genres.append(probabilities.argmax(axis=1))

@@ -47,12 +47,48 @@ class Vgg19Config:
 
 
 @dataclass(frozen=True, slots=True)
+class AudiosetConfig:
+    """Of the network that learnt AudioSet.
+
+    Each window is learnt from its crops, and from so many corrupted ``copies`` of them. ``C`` is of the head. Below the
+    probability ``min_music`` a window is no music, below ``uncertain_below_music`` a recording is uncertain.
+    """
+
+    copies: int
+    C: float
+    min_music: float
+    uncertain_below_music: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetsConfig:
+    """Of training on GTZAN and further sets together: the models that ship, and the protocol *world*.
+
+    At most so many ``windows`` are taken of each recording; ``svm_copies`` and ``vgg19_copies`` replace the models' own
+    ``copies``. Weights are of whole recordings: of GTZAN's, and of those whose label is weak (tier C). A genre of n
+    recordings counts by n to the power ``1 - balance``. Labels are mixed with so much of the AudioSet network's
+    opinion: ``distilled``. Answers that are not uncertain shall be right in ``certain_accuracy``.
+    """
+
+    windows: int
+    svm_copies: int
+    vgg19_copies: int
+    gtzan_weight: float
+    weak_weight: float
+    balance: float
+    distilled: float
+    certain_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings."""
 
     seed: int
     svm: SvmConfig
     vgg19: Vgg19Config
+    audioset: AudiosetConfig
+    sets: SetsConfig
 
 
 def read(path: Path = DEFAULT) -> Config:
@@ -64,6 +100,7 @@ def read(path: Path = DEFAULT) -> Config:
     content: dict[str, Any] = tomllib.loads(path.read_text())
     try:
         svm, vgg19 = SvmConfig(**content.pop("svm")), Vgg19Config(**content.pop("vgg19"))
-        return Config(svm=svm, vgg19=vgg19, **content)
+        audioset, sets = AudiosetConfig(**content.pop("audioset")), SetsConfig(**content.pop("sets"))
+        return Config(svm=svm, vgg19=vgg19, audioset=audioset, sets=sets, **content)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

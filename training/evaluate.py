@@ -21,7 +21,7 @@ from tonearm import manifest
 from tonearm.classification import Mode
 from training import config
 from training import experiment as experiments
-from training.data import artist_groups, dataset, protocols
+from training.data import protocols
 from training.data.dataset import Dataset
 from training.evaluation import cross_validation, metrics, predictions, track_facts
 from training.evaluation.calibration import SELECTIVE_ACCURACY, Calibration
@@ -47,10 +47,8 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder: Path = options.models / options.version if options.version else manifest.default_folder()
     by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
-    data = dataset.load(options.data)
-    index = options.data / "artists.txt"
-    songs = artist_groups.read_songs(index) if index.exists() else {}
-    facts = track_facts.of_gtzan(data, protocols.filtered(data, options.data), songs)
+    data = experiments.load(options, config.read(options.config))
+    facts = track_facts.of_data(options.data, data)
     if options.write:
         write(folder, by_mode, facts)
     stale = compare(folder, by_mode)
@@ -120,9 +118,13 @@ def _differences(one: Any, other: Any, path: str = "") -> list[str]:
 
 def compare_with_data(folder: Path, by_protocol: dict[str, Predictions], data: Dataset) -> list[str]:
     """Names where predictions have other tracks, labels or folds than the data and the folder, or split an artist."""
-    stale = []
-    indices = {track: index for index, track in enumerate(data.tracks)}
+    stale, gtzan, everything = [], data.only_gtzan(), data
     for name, of_protocol in by_protocol.items():
+        if not name.startswith(protocols.OF_GTZAN) and len(everything.names) == 1:
+            print(f"{name}: its recordings are not compared; name their folder by --set")
+            continue
+        data = gtzan if name.startswith(protocols.OF_GTZAN) else everything
+        indices = {track: index for index, track in enumerate(data.tracks)}
         listed = [line.split() for line in (folder / f"folds_{name}.txt").read_text().splitlines()]
         if [[str(fold), track] for fold, track in zip(of_protocol.fold, of_protocol.tracks, strict=True)] != listed:
             stale.append(f"{name}: folds_{name}.txt lists other tracks than the predictions")
@@ -135,7 +137,7 @@ def compare_with_data(folder: Path, by_protocol: dict[str, Predictions], data: D
             stale.append(f"{name}: a track is tested twice")
         if (data.labels[tracks] != of_protocol.labels).any():
             stale.append(f"{name}: a track's label is not the data's")
-        if name.startswith(protocols.ARTIST):
+        if name.startswith((protocols.ARTIST, protocols.WORLD, protocols.TOGETHER)):
             split = sum(len(set(of_protocol.fold[data.groups[tracks] == group])) > 1 for group in set(data.groups))
             if split:
                 stale.append(f"{name}: {split} artists are in two folds")
@@ -151,16 +153,29 @@ def refit(options: argparse.Namespace, folder: Path, by_protocol: dict[str, Pred
     name, _, number = options.refit.partition("/")
     n_folds = int("".join(filter(str.isdigit, name)) or 10)
     seed = config.read(options.config).seed
-    kinds = {each.name: each for each in protocols.protocols(data, options.data, n_folds, seed)}
+    of_world = name.startswith(protocols.WORLD) and bool(options.set)
+    if of_world:
+        experiment = experiments.prepare_merged(options)
+        data = experiment.data
+        kinds = {name: protocols.world(data, seed, n_folds)}
+    else:
+        kinds = {each.name: each for each in protocols.protocols(data, options.data, n_folds, seed)}
     folds = {str(fold.number): fold for fold in kinds[name].folds} if name in kinds else {}
     if number not in folds or name not in by_protocol:
         raise SystemExit(f"--refit {options.refit}: there are {', '.join(by_protocol)}, each with folds from 0")
     fold, before = folds[number], by_protocol[name]
-    experiment = experiments.prepare(options, fold.train if options.own_convolutions else None)
-    calibration = Calibration.of_mode(manifest.load(folder).modes["accurate"])
+    if not of_world:
+        experiment = experiments.prepare(options, fold.train if options.own_convolutions else None)
     scores = cross_validation.score_fold(experiment, fold)
-    labels, inside, stale = data.labels[fold.test], before.fold == fold.number, []
-    for model, rows in calibration.apply(scores.svm, scores.vgg19).items():
+    tested, recordings, rows_of_sets = cross_validation.of_sets(data, fold, cross_validation.sets_of(data))
+    members = {model: of[rows_of_sets] for model, of in scores.members.items()}
+    calibration = Calibration.of_mode(manifest.load(folder).modes["accurate"])
+    if calibration.weights.keys() != members.keys():  # models that learnt from GTZAN alone are two
+        calibration = Calibration(
+            {model: calibration.scales.get(model, 1.0) for model in members}, dict.fromkeys(members, 0.5)
+        )
+    labels, inside, stale = data.labels[tested], before.fold == fold.number, []
+    for model, rows in calibration.apply(members, recordings).items():
         again = float((rows.argmax(axis=1) == labels).mean())
         first = float((before.probabilities[model][inside].argmax(axis=1) == before.labels[inside]).mean())
         print(f"{options.refit}, n = {len(labels)}, {model}: {100 * first:.1f} % before, {100 * again:.1f} % again")

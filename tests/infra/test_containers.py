@@ -31,7 +31,7 @@ def containers_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         "host.json",
         "pyproject.toml",
     ]
-    return Copy(tmp_path_factory.mktemp("containers"), *names, "requirements.txt", "uv.lock", IGNORE)
+    return Copy(tmp_path_factory.mktemp("containers"), *names, "requirements.txt", "uv.lock", "NOTICE", IGNORE)
 
 
 @pytest.fixture

@@ -155,7 +155,8 @@ def web(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 class TestWhatIsInside:
     def test_azures_layout(self, built: Path) -> None:
         assert {path.name for path in (built / "functions").iterdir()} == {
-            *(".python_packages", "function_app.py", "functions", "host.json", "models", "requirements.txt", "tonearm"),
+            *(".python_packages", "NOTICE", "function_app.py", "functions", "host.json", "models"),
+            *("requirements.txt", "tonearm"),
         }
         assert {path.name for path in (built / "web").iterdir()} == {".python_packages", ".streamlit", "frontend"}
 

@@ -11,12 +11,17 @@ import onnx
 import pytest
 import tensorflow as tf
 
-from tests.training.models.small_network import small_weights
+from tests.training.conftest import music
+from tests.training.models.small_network import random_state_dict, small_weights
 from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
+from training import __main__ as training_command
 from training import compare_int8, config, evaluate, experiment, tune
 from training.__main__ import main
+from training.data import protocols
+from training.data.corruptions import encoded
+from training.evaluation import predictions
 from training.models import convolutions, tile_statistics, vgg19
 
 pytestmark = pytest.mark.slow
@@ -122,6 +127,63 @@ def test_training_writes_a_folder_that_answers(trained: Path, gtzan: Path) -> No
     for genre in GENRES:
         result = by_mode["accurate"].classify(gtzan / "genres_original" / genre / f"{genre}.00000.wav")
         assert (result.model_version, result.models.svm.genre) == ("test.1", genre)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another collection: two recordings of each genre, of one artist each; one artist is in GTZAN as well."""
+    folder = tmp_path_factory.mktemp("others")
+    rows = ["track,label,group,artist,tier"]
+    for g, genre in enumerate(GENRES):
+        for number in range(2):
+            sound = music(10 * g + number + 5, pitch_hz=100 * 2 ** (g / 3), pulse_hz=0.5 + 0.4 * g)
+            (folder / f"{genre}{number}.wav").write_bytes(encoded(sound[None]))
+            artist = "Artist 0 of blues" if (genre, number) == ("blues", 0) else ""
+            rows.append(f"{genre}{number},{genre},{genre}{number},{artist},{'ABC'[g % 3]}")
+    (folder / "tracks.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_sets_are_learnt_together(
+    trained: Path, command: list[str], others: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "WORLD_FOLDS", 2)
+    monkeypatch.setattr(experiment, "audioset_weights", random_state_dict)
+    monkeypatch.setattr(training_command, "audioset_weights", random_state_dict)
+    command = [*command, "--models", str(trained.parent), "--version", "test.2", "--set", str(others)]
+    main([*command, "--protocols-of", "test.1", "--clips", "2", "--no-nonmusic"])
+    folder = trained.parent / "test.2"
+    assert (folder / "folds_artist2.txt").read_text() == (trained / "folds_artist2.txt").read_text()
+    by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
+    for of_mode in by_mode.values():
+        assert {name: len(each.tracks) for name, each in of_mode.items()} == {
+            "random2": 40,
+            "artist2": 40,
+            "filtered": 10,
+            "world2": 20,
+            "gtzan2": 40,
+        }
+        assert set(of_mode["world2"].probabilities) == {"svm", "vgg19", "audioset", "ensemble"}
+        assert set(of_mode["artist2"].probabilities) == {"svm", "vgg19", "ensemble"}
+    served = json.loads((folder / "manifest.json").read_text())
+    assert served["schema"] == manifest.SCHEMA_WITH_AUDIOSET
+    assert set(served["files"]) == {"svm.onnx", "vgg19.onnx", "audioset.onnx", "filter_banks.npz"}
+    figures = json.loads((folder / "metrics.json").read_text())
+    assert figures["sets"] == [
+        {"name": "gtzan", "recordings": 40, "weight": 0.5},
+        {"name": others.name, "recordings": 20, "weight": 1.0},
+    ]
+    assert figures["protocols"]["world2"]["subsets"]["artist not in GTZAN"]["n"] == 19
+    assert figures["robustness_world"]["clips"] == 2
+    result = Classifier.load(folder).classify(others / "metal1.wav")
+    assert result.models.audioset is not None
+
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([*command, "--refit", "world2/1"])
+    assert not ended.value.code, capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main([*command[: command.index("--set")], "--protocols-of", "test.1"])
+    assert "--protocols-of needs --set" in capsys.readouterr().err
 
 
 def test_evaluation_finds_what_is_stale(

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +40,24 @@ def _index(path: Path) -> dict[str, tuple[str, str]]:
     return rows
 
 
-def groups(artists: list[str | None], mels: np.ndarray) -> Integers:
+def groups(artists: list[str | None], mels: np.ndarray, together: Sequence[str] = ()) -> Integers:
     """Numbers the groups: tracks of artists who appear together anywhere, and replicas, share one.
 
     Args:
         artists: each track's credit, or None if unknown. Such a track is alone, except for its replicas.
         mels: mel spectrograms, shape (n, 128, n_columns), uint8, 0 to 255.
+        together: a name for each track; those of one name share a group.
 
     Returns:
         The group of each track, shape (n,), intp.
     """
-    of_name = defaultdict(list)
+    of_name: defaultdict[str | tuple[None, str], list[int]] = defaultdict(list)
     known = {normalised(artist) for artist in artists if artist}
     for track, artist in enumerate(artists):
         for name in credited(artist, known) if artist else ():
             of_name[name].append(track)
+    for track, name in enumerate(together):
+        of_name[None, name].append(track)
     edges = [pair for tracks in of_name.values() for pair in itertools.pairwise(tracks)] + replicas(mels)
     ends = np.array(edges, np.intp).reshape(-1, 2)
     n = len(artists)

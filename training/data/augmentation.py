@@ -7,8 +7,9 @@ and 0 lies at most 80 dB below. ``rng`` decides everything random.
 from collections.abc import Callable
 
 import numpy as np
+from scipy.signal import butter, oaconvolve, sosfilt
 
-from tonearm.constants import MEL_BANDS, TILE_COLUMNS
+from tonearm.constants import MEL_BANDS, SAMPLE_RATE_HZ, TILE_COLUMNS
 from tonearm.types import Floats
 
 RANGE_DB = 80
@@ -109,3 +110,65 @@ def _masked(mel: Floats, rng: np.random.Generator) -> Floats:
             first = rng.integers(len(rows) - width + 1)
             rows[first : first + width] = mean
     return masked
+
+
+def sound(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Samples as a poor recording or player has them: one to three of tilt, room, noise, a narrow band and a limiter.
+
+    Args:
+        samples: shape (n,), float32, full scale ±1, at 22,050 Hz.
+        rng: the source of randomness.
+
+    Returns:
+        Shape (n,), float32, at another level.
+    """
+    changes: tuple[Callable[[Floats, np.random.Generator], Floats], ...] = (
+        _tilted,
+        _in_a_room,
+        _with_noise,
+        _in_a_band,
+        _limited,
+    )
+    for index in rng.permutation(len(changes))[: rng.integers(1, 4)]:
+        samples = changes[index](samples, rng)
+    return np.asarray(samples * 10 ** (rng.uniform(-10, 6) / 20), np.float32)
+
+
+def _tilted(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Low and high frequencies by up to 9 dB louder or softer."""
+    spectrum = np.fft.rfft(samples)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ), 50) / 1_000)
+    edges, gains_db = (-4.3, -1.5, 0, 1.5, 3.5), np.concatenate([rng.uniform(-9, 9, 2), [0], rng.uniform(-9, 9, 2)])
+    curve = 10 ** (np.interp(octaves, edges, gains_db) / 20)
+    return np.asarray(np.fft.irfft(spectrum * curve, len(samples)), np.float32)
+
+
+def _in_a_room(samples: Floats, rng: np.random.Generator) -> Floats:
+    """With reverberation: noise that dies away by 60 dB in 0.2 to 0.8 s."""
+    time_s = np.arange(round(0.6 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    response = rng.normal(size=len(time_s)) * 10 ** (-3 * time_s / rng.uniform(0.2, 0.8))
+    response *= rng.uniform(0.1, 0.6) / np.linalg.norm(response)
+    response[0] += 1
+    return np.asarray(oaconvolve(samples, response)[: len(samples)], np.float32)
+
+
+def _with_noise(samples: Floats, rng: np.random.Generator) -> Floats:
+    """With white or pink noise 8 to 35 dB below the recording's power."""
+    noise = np.fft.rfft(rng.normal(size=len(samples)).astype(np.float32))
+    if rng.random() < 0.5:
+        noise /= np.sqrt(np.maximum(np.arange(len(noise)), 20))
+    made = np.fft.irfft(noise, len(samples))
+    power = np.mean(np.square(samples)) / 10 ** rng.uniform(0.8, 3.5)
+    return np.asarray(samples + made * np.sqrt(power / max(float(np.mean(np.square(made))), 1e-12)), np.float32)
+
+
+def _in_a_band(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Without what is below 30 to 300 Hz or above 3 to 9 kHz."""
+    edges_hz = (np.exp(rng.uniform(np.log(30), np.log(300))), np.exp(rng.uniform(np.log(3_000), np.log(9_000))))
+    return np.asarray(sosfilt(butter(4, edges_hz, "bandpass", fs=SAMPLE_RATE_HZ, output="sos"), samples), np.float32)
+
+
+def _limited(samples: Floats, rng: np.random.Generator) -> Floats:
+    """As loud as mastering makes it: up to 12 dB more, through a soft limiter."""
+    peak = max(float(np.abs(samples).max()), 1e-6)
+    return np.asarray(np.tanh(samples / peak * 10 ** (rng.uniform(0, 12) / 20)), np.float32)

@@ -1,5 +1,6 @@
-"""GTZAN from a folder, in either of two forms, which give the same arrays.
+"""GTZAN from a folder, and further collections (:mod:`training.data.collection`), as arrays of windows.
 
+GTZAN's folder has either of two forms, which give the same arrays.
 *Audio*: ``<genre>/<genre>.00000.wav`` (or .au, .flac, .mp3), at any depth below the folder, as the public has it.
 *Tables*: ``mels.npz`` and ``features_30_sec.csv``: mel spectrograms and librosa's statistics, computed before.
 """
@@ -7,9 +8,9 @@
 import csv
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import joblib
 import numpy as np
@@ -22,25 +23,39 @@ from tonearm.features import svm_features
 from tonearm.features.mel_statistics import mel_statistics
 from tonearm.features.spectrum import spectrum
 from tonearm.types import Floats, Integers
-from training.data import augmentation, feature_shift, librosa_banks
+from training.data import augmentation, collection, feature_shift, librosa_banks
 from training.data.artist_groups import groups, read_artists
+from training.data.collection import Recording
 
 logger = logging.getLogger(__name__)
-AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3"}
+GTZAN = "gtzan"
+AUDIO_SUFFIXES = {".wav", ".au", ".flac", ".mp3", ".opus"}
+
+
+class Sound(NamedTuple):
+    """Where the audio of a window is: the file, and which of at most ``most`` windows that are taken of it."""
+
+    file: Path
+    number: int
+    most: int
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All n tracks, in the order of their names.
+    """All n windows. GTZAN's tracks have one each, in the order of their names.
 
     Attributes:
-        tracks: names such as ``blues.00000``.
+        tracks: names such as ``blues.00000``, of the recording that a window is of.
         artists: credits; None where unknown.
         groups: shape (n,), intp: tracks of one group stay together (:mod:`training.data.artist_groups`).
         labels: shape (n,), intp: indices of :data:`~tonearm.constants.GENRES`.
         mels: mel spectrograms, shape (n, 128, 387), uint8, 0 to 255.
         statistics: librosa's, shape (n, 52), float32, in the order of the core's ``LIBROSA_NAMES``.
         source: the files that they came from.
+        sounds: where each window's audio is; None if only tables are at hand.
+        names: of the sets, GTZAN first.
+        sets: the set of each window, as an index of ``names``, shape (n,), intp.
+        tiers: of each window's label; empty where unknown.
     """
 
     tracks: list[str]
@@ -50,6 +65,33 @@ class Dataset:
     mels: np.ndarray
     statistics: Floats
     source: str
+    sounds: list[Sound | None]
+    names: tuple[str, ...]
+    sets: Integers
+    tiers: list[str]
+
+    @property
+    def recordings(self) -> Integers:
+        """Of each window the index of its recording's first window, shape (n,), intp."""
+        first: dict[str, int] = {}
+        return np.array([first.setdefault(track, index) for index, track in enumerate(self.tracks)], np.intp)
+
+    def only_gtzan(self) -> Self:
+        """GTZAN alone, with groups of its own."""
+        n = int((self.sets == 0).sum())
+        return replace(
+            self,
+            tracks=self.tracks[:n],
+            artists=self.artists[:n],
+            groups=groups(self.artists[:n], self.mels[:n]),
+            labels=self.labels[:n],
+            mels=self.mels[:n],
+            statistics=self.statistics[:n],
+            sounds=self.sounds[:n],
+            names=self.names[:1],
+            sets=self.sets[:n],
+            tiers=self.tiers[:n],
+        )
 
     def vectors(self) -> Floats:
         """The SVM's feature vectors, by the core's own code: shape (n, 1246), float32."""
@@ -80,7 +122,68 @@ def load(folder: Path) -> Dataset:
         source = "audio"
     labels = np.array([GENRES.index(genre_of(track)) for track in tracks])
     credits_ = [artists.get(track) for track in tracks]
-    return Dataset(tracks, credits_, groups(credits_, mels), labels, mels, statistics, source)
+    files = {file.stem: file for file in audio_files(folder)}
+    return Dataset(
+        tracks=tracks,
+        artists=credits_,
+        groups=groups(credits_, mels),
+        labels=labels,
+        mels=mels,
+        statistics=statistics,
+        source=source,
+        sounds=[Sound(files[track], 0, 1) if track in files else None for track in tracks],
+        names=(GTZAN,),
+        sets=np.zeros(len(tracks), np.intp),
+        tiers=[""] * len(tracks),
+    )
+
+
+def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Dataset:
+    """GTZAN and collections, at most so many windows of each of their recordings, as one set of windows.
+
+    Windows of one group, one artist or one recording share a group, across sets.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`training.data.collection.read`.
+    """
+    rows, sets = [], []
+    for number, folder in enumerate(folders, start=1):
+        jobs = [(recording, most_windows) for recording in collection.read(folder)]
+        of_folder = [row for of_one in parallel(_extract_windows, jobs, folder.name) for row in of_one]
+        rows += of_folder
+        sets += [number] * len(of_folder)
+    recordings, sounds, mels, statistics = zip(*rows, strict=True)
+    artists = [*gtzan.artists, *(each.artist.lower() or None for each in recordings)]
+    all_mels = np.concatenate([gtzan.mels, np.array(mels)])
+    together = [
+        *(f"{number}" for number in gtzan.groups),
+        *(f"{s} {r.group}" for s, r in zip(sets, recordings, strict=True)),
+    ]
+    return Dataset(
+        tracks=[*gtzan.tracks, *(each.track for each in recordings)],
+        artists=artists,
+        groups=groups(artists, all_mels, together),
+        labels=np.concatenate([gtzan.labels, [GENRES.index(each.label) for each in recordings]]),
+        mels=all_mels,
+        statistics=np.concatenate([gtzan.statistics, np.array(statistics)]),
+        source=", ".join([gtzan.source, *(folder.name for folder in folders)]),
+        sounds=[*gtzan.sounds, *sounds],
+        names=(GTZAN, *(folder.name for folder in folders)),
+        sets=np.concatenate([gtzan.sets, np.array(sets, np.intp)]),
+        tiers=[*gtzan.tiers, *(each.tier for each in recordings)],
+    )
+
+
+def _extract_windows(
+    job: tuple[Recording, int],
+) -> list[tuple[Recording, Sound, np.ndarray, Floats]]:
+    recording, most = job
+    banks, rows = librosa_banks.make(), []
+    for number, samples in enumerate(collection.windows(recording.file, most)):
+        columns = spectrum(samples, banks)
+        mel = np.round(columns.mel).astype(np.uint8)
+        rows.append((recording, Sound(recording.file, number, most), mel, svm_features.librosa_statistics(columns)))
+    return rows
 
 
 def genre_of(track: str) -> str:

@@ -3,26 +3,33 @@
 ``random10``: ten folds, stratified by genre. An artist's tracks, and GTZAN's replicas, are on both sides.
 ``artist10``: ten folds, stratified. No known artist and no replica is on two sides.
 ``filtered``: the fault-filtered split of Kereliuk, Sturm and Larsen (2015), if the data's folder has it in ``splits``.
+``world5``: five folds by artist over GTZAN and further sets together, of which the recordings of those sets are tested.
+``gtzan5``: GTZAN's tracks in the same folds, by the same models.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from tonearm.constants import GENRES
 from tonearm.types import Integers
 from training.data.dataset import Dataset
 
-RANDOM, ARTIST, FILTERED = "random", "artist", "filtered"
+RANDOM, ARTIST, FILTERED, WORLD, TOGETHER = "random", "artist", "filtered", "world", "gtzan"
+OF_GTZAN = (RANDOM, ARTIST, FILTERED)
+"""Protocols whose models learn from GTZAN alone."""
+WORLD_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
     """One training and its test.
 
-    ``train`` and ``test`` are indices of tracks, shape (n,), intp; ``calibrated_on`` the numbers of the folds whose
+    ``train`` and ``test`` are indices of windows, shape (n,), intp; ``calibrated_on`` the numbers of the folds whose
     scores calibrate this one. A fold that is not ``reported`` exists to calibrate another.
     """
 
@@ -49,6 +56,17 @@ def protocols(dataset: Dataset, folder: Path, n_folds: int, seed: int) -> list[P
     made = [_cross_validation(dataset, RANDOM, n_folds, seed), _cross_validation(dataset, ARTIST, n_folds, seed)]
     of_files = filtered(dataset, folder)
     return [*made, of_files] if of_files else made
+
+
+def world(merged: Dataset, seed: int, n_folds: int = WORLD_FOLDS) -> Protocol:
+    """The folds of ``world5`` and ``gtzan5``: by group over all sets, each genre of each set evenly spread."""
+    strata = merged.labels + len(GENRES) * merged.sets
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    folds = tuple(
+        Fold(number, train, test, tuple(other for other in range(n_folds) if other != number))
+        for number, (train, test) in enumerate(splitter.split(strata, strata, merged.groups))
+    )
+    return Protocol(f"{WORLD}{n_folds}", folds)
 
 
 def _cross_validation(dataset: Dataset, kind: str, n_folds: int, seed: int) -> Protocol:
@@ -80,9 +98,13 @@ def filtered(dataset: Dataset, data_folder: Path) -> Protocol | None:
     )
 
 
-def write(path: Path, dataset: Dataset, protocol: Protocol) -> None:
-    """Writes lines of ``fold track`` for the test sides, so that others can repeat the split."""
+def write(path: Path, dataset: Dataset, protocol: Protocol, sets: Sequence[int] = (0,)) -> None:
+    """Writes lines of ``fold track`` for these sets' part of the test sides, so that others can repeat the split."""
     lines = [
-        f"{fold.number} {dataset.tracks[index]}\n" for fold in protocol.folds if fold.reported for index in fold.test
+        f"{fold.number} {dataset.tracks[index]}\n"
+        for fold in protocol.folds
+        if fold.reported
+        for index in fold.test
+        if dataset.sets[index] in sets
     ]
-    path.write_text("".join(lines))
+    path.write_text("".join(dict.fromkeys(lines)))  # once for all windows of a recording

@@ -1,6 +1,6 @@
 """The numbers between scores and answer, fitted by likelihood on scores of tracks outside the training side."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
-from tonearm.ensemble import LogProbabilities, calibrated, log_softmax
+from tonearm.ensemble import LogProbabilities, calibrated, log_softmax, pooled
 from tonearm.manifest import ModeNumbers
 from tonearm.types import Floats, Integers
 
@@ -20,65 +20,84 @@ UNFAMILIAR_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One scale per model, and the weights that pool them."""
+    """One scale per member, and the weights that pool them, by member."""
 
-    svm_scale: float
-    vgg19_scale: float
-    svm_weight: float
-    vgg19_weight: float
+    scales: dict[str, float]
+    weights: dict[str, float]
 
     @classmethod
     def of_mode(cls, numbers: ModeNumbers) -> Self:
         """The calibration in a version's manifest."""
-        scales, weights = numbers.scales, numbers.weights
-        return cls(scales["svm"], scales["vgg19"], weights["svm"], weights["vgg19"])
+        return cls(dict(numbers.scales), dict(numbers.weights))
 
-    def apply(self, svm: Floats, vgg19: Floats) -> dict[str, NDArray[np.float64]]:
-        """Probabilities of each model and of the ensemble, shape (n, 10), float64.
+    def apply(self, scores: Mapping[str, Floats], recordings: Integers | None = None) -> dict[str, NDArray[np.float64]]:
+        """Probabilities of each member and of the ensemble about m recordings, shape (m, 10), float64.
 
         Args:
-            svm: margins, shape (n, 10), float32.
-            vgg19: logits, shape (n, n_tiles, 10), float32.
+            scores: of each member about n windows, shape (n, n_parts, 10), float32, of tiles or crops or of the whole.
+                Rows are NaN where it has none, and so are then its probabilities and the ensemble's.
+            recordings: which recording each window is of, shape (n,), intp, 0 to m - 1; by default one has one.
         """
-        log_svm, log_vgg19 = calibrated(svm, self.svm_scale), tile_mean(vgg19, self.vgg19_scale)
-        ensemble = log_softmax(self.svm_weight * log_svm + self.vgg19_weight * log_vgg19)
-        return {"svm": np.exp(log_svm), "vgg19": np.exp(log_vgg19), "ensemble": np.exp(ensemble)}
+        logs = {name: recording_mean(scores[name], scale, recordings) for name, scale in self.scales.items()}
+        made = {name: np.exp(log_probabilities) for name, log_probabilities in logs.items()}
+        return {**made, "ensemble": pooled({name: logs[name] for name in self.weights}, self.weights)}
 
 
-def tile_mean(logits: Floats, scale: float) -> LogProbabilities:
-    """Log-probabilities of tracks, (n, 10), float64, of logits (n, n_tiles, 10): the tiles' geometric mean."""
-    return log_softmax(calibrated(logits, scale).mean(axis=1))
+def recording_mean(scores: Floats, scale: float, recordings: Integers | None = None) -> LogProbabilities:
+    """Log-probabilities of m recordings, (m, 10), float64: the geometric mean over parts, then over windows.
+
+    ``scores`` (n, n_parts, 10) and ``recordings`` (n,) are as in :meth:`Calibration.apply`.
+    """
+    of_windows = calibrated(scores, scale).mean(axis=1)
+    if recordings is None:
+        return log_softmax(of_windows)
+    sums = np.zeros((int(recordings.max()) + 1, of_windows.shape[1]))
+    np.add.at(sums, recordings, of_windows)
+    return log_softmax(sums / np.bincount(recordings)[:, None])
 
 
-def fit(svm: Floats, vgg19: Floats, labels: Integers) -> Calibration:
+def fit(
+    scores: Mapping[str, Floats],
+    labels: Integers,
+    recordings: Integers | None = None,
+    pooled_members: Sequence[str] = (),
+) -> Calibration:
     """Finds the scales, then the weights, each by the least negative log-likelihood of the labels.
 
     Args:
-        svm: margins, shape (n, 10), float32.
-        vgg19: logits, shape (n, n_tiles, 10), float32.
-        labels: shape (n,), intp.
+        scores: of each member, as in :meth:`Calibration.apply`; recordings without a member's scores do not count.
+        labels: of the m recordings, shape (m,), intp.
+        recordings: as in :meth:`Calibration.apply`.
+        pooled_members: those that get a weight; by default all.
     """
-
-    def best_scale(log_probabilities: Callable[[float], LogProbabilities]) -> float:
+    scales, logs = {}, {}
+    for name, of_member in scores.items():
         found = minimize_scalar(
-            lambda log_scale: negative_log_likelihood(log_probabilities(np.exp(log_scale)), labels), bounds=(-4, 4)
+            lambda log_scale, of_member=of_member: _finite_likelihood(
+                recording_mean(of_member, np.exp(log_scale), recordings), labels
+            ),
+            bounds=(-4, 4),
         )
-        return float(np.exp(found.x))
-
-    svm_scale = best_scale(lambda scale: calibrated(svm, scale))
-    vgg19_scale = best_scale(lambda scale: tile_mean(vgg19, scale))
-    weights = pooling_weights(calibrated(svm, svm_scale), tile_mean(vgg19, vgg19_scale), labels)
-    return Calibration(svm_scale, vgg19_scale, *weights)
+        scales[name] = float(np.exp(found.x))
+        logs[name] = recording_mean(of_member, scales[name], recordings)
+    members = {name: logs[name] for name in pooled_members or scores}
+    return Calibration(scales, pooling_weights(members, labels))
 
 
-def pooling_weights(svm: LogProbabilities, vgg19: LogProbabilities, labels: Integers) -> tuple[float, float]:
-    """w₁ and w₂ of softmax(w₁ log p₁ + w₂ log p₂), by likelihood, from log p (n, 10), float64, and labels (n,)."""
+def pooling_weights(members: Mapping[str, LogProbabilities], labels: Integers) -> dict[str, float]:
+    """The weights w ≥ 0 of softmax(Σ w log p), by likelihood, from log p (n, 10), float64, and labels (n,)."""
+    names, stacked = list(members), np.array(list(members.values()))
     found = minimize(
-        lambda w: negative_log_likelihood(log_softmax(w[0] * svm + w[1] * vgg19), labels),
-        (0.5, 0.5),
-        bounds=[(0, 4)] * 2,
+        lambda w: _finite_likelihood(log_softmax(np.tensordot(w, stacked, axes=1)), labels),
+        np.full(len(names), 1 / len(names)),
+        bounds=[(0, 4)] * len(names),
     )
-    return float(found.x[0]), float(found.x[1])
+    return dict(zip(names, map(float, found.x), strict=True))
+
+
+def _finite_likelihood(log_probabilities: LogProbabilities, labels: Integers) -> float:
+    rows = np.flatnonzero(np.isfinite(log_probabilities).all(axis=1))
+    return negative_log_likelihood(log_probabilities[rows], labels[rows])
 
 
 def negative_log_likelihood(log_probabilities: LogProbabilities, labels: Integers) -> float:

@@ -243,7 +243,8 @@ _WORLD = """Songs from elsewhere: {n} recordings of {groups} groups of artists, 
 recording is judged by models that learnt from one of its group. This is what to expect of music that the models have
 not heard. *Right* counts recordings. *Balanced over genres* is the mean of the ten genres' shares. A *calibration
 error* of 0.05 means that confidence and accuracy differ by 5 points. *Certain* are the answers that are not marked
-uncertain."""
+uncertain. The fast mode leaves VGG19 out. At most three windows of 30 s of a recording are judged. Labels are published
+(tier A), the genre of a known artist (B), or supported by a file's name only (C); nobody listened to all."""
 
 _GTZAN_BESIDE_WORLD = """These models learn from GTZAN alone, so that the figures compare with published ones. They do
 not tell how good the shipped models are on other music. The AudioSet network has heard two million clips before, and is

@@ -120,12 +120,8 @@ def _subsets(name: str, predictions: Predictions, facts: Facts, uncertain_below:
 
 
 def groups_of(predictions: Predictions, facts: Facts) -> list[str]:
-    """The group of each track: that of the predictions or of the facts; without either each track is its own."""
-    groups: list[str] = getattr(predictions, "groups", None) or predictions.tracks
-    return [
-        facts[track].group if group == track and track in facts else group
-        for track, group in zip(predictions.tracks, groups, strict=True)
-    ]
+    """The group of each track by the facts; without these each track is its own."""
+    return [facts[track].group if track in facts else track for track in predictions.tracks]
 
 
 def cross_fitted_thresholds(
@@ -152,9 +148,13 @@ def certain(
     uncertain_below: float | NDArray[np.float64],
 ) -> dict[str, Any]:
     """The share of answers that are not uncertain, and their accuracy, by one threshold or one of each track."""
-    inside = probabilities.max(axis=1) >= uncertain_below
+    finite = np.isfinite(probabilities).all(axis=1)
+    inside = finite & (probabilities.max(axis=1) >= uncertain_below)
     of_groups = [group for group, is_in in zip(groups, inside, strict=True) if is_in]
-    return {"coverage": float(inside.mean()), **accuracy(probabilities[inside], labels[inside], of_groups)}
+    return {
+        "coverage": float(inside[finite].mean()) if finite.any() else 0.0,
+        **accuracy(probabilities[inside], labels[inside], of_groups),
+    }
 
 
 def of_model(

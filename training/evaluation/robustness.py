@@ -6,55 +6,55 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tonearm.classifier import Classifier
-from tonearm.constants import GENRES
+from tonearm.constants import GENRES, WINDOW_CROPS
 from tonearm.decoding.audio import AudioReader
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
+from tonearm.features.log_mel import log_mel_crops
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
-from training.data import dataset, librosa_banks, nonmusic
+from training.data import collection, dataset, librosa_banks, nonmusic
 from training.data.corruptions import CORRUPTIONS, encoded
+from training.data.dataset import Sound
 from training.data.protocols import Protocol
 from training.evaluation import cross_validation
 from training.evaluation.calibration import Calibration
-from training.evaluation.predictions import MODELS
 from training.experiment import Experiment
 from training.models import svm
+from training.models.audioset import EMBEDDING, MUSIC_CLASS
 
 UNCHANGED = next(iter(CORRUPTIONS))
 NOT_MUSIC = "not_music"
-Answers = dict[str, np.ndarray]
-"""What each model says, by model: probabilities, shape (n_clips, 10), float64."""
+Answers = Mapping[str, NDArray[np.float64]]
+"""What each model says, by model: probabilities, shape (n_clips, 10)."""
 
 
 def measure(
     experiment: Experiment,
     protocol: Protocol,
     calibration: Calibration,
+    number: int,
     n_clips: int,
     uncertain_below: float | None = None,
-    files: Sequence[Path] | None = None,
 ) -> dict[str, Any]:
-    """For each corruption: the share answered as the unchanged clip is, and the share answered right.
+    """For each corruption: the share answered as the unchanged clip is, right by each model, and wrong but certain.
 
-    The clips are at most ``n_clips`` of the tracks among ``files``, by default those whose audio is in the data's
-    folder; without any the result is empty. Each is judged by the models of the protocol's fold that left it out. With
-    ``uncertain_below`` the result also has the share of answers that are certain and wrong.
+    The clips are the first windows of at most ``n_clips`` recordings of the set of this number that have audio;
+    without any the result is empty. Each is judged by the models of the protocol's fold that left it out.
     """
-    indices = {track: index for index, track in enumerate(experiment.data.tracks)}
-    files = dataset.audio_files(experiment.data_folder) if files is None else files
-    files = [file for file in files if file.stem in indices]
-    if not files:
+    data = experiment.data
+    heard = [int(i) for i in np.unique(data.recordings) if data.sets[i] == number and data.sounds[i] is not None]
+    if not heard:
         return {}
-    files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, n_clips).astype(int))]
-    inputs = dataset.parallel(_inputs, files, "Corrupted clips")
-    tracks = np.array([indices[file.stem] for file in files])
-    answers = _answers(experiment, protocol, calibration, tracks, inputs)
-    return {"clips": len(files), "damages": damages(answers, experiment.data.labels[tracks], uncertain_below)}
+    windows = np.array([heard[i] for i in np.unique(np.linspace(0, len(heard) - 1, n_clips).astype(int))])
+    inputs = dataset.parallel(_inputs, [data.sounds[i] for i in windows], "Corrupted clips")
+    probabilities = _probabilities(experiment, protocol, calibration, windows, inputs)
+    return {"clips": len(windows), "damages": damages(probabilities, data.labels[windows], uncertain_below)}
 
 
 def damages(
@@ -75,36 +75,51 @@ def damages(
     return made
 
 
-def _inputs(file: Path) -> dict[str, tuple[Floats, Floats]]:
-    """A clip's feature vector (1246,) and tiles (n_tiles, 128, 128), float32, by corruption."""
-    samples = next(AudioReader(file).windows()).samples
+def _inputs(sound: Sound) -> dict[str, dict[str, Floats]]:
+    """What each model sees of a window, by corruption.
+
+    The feature vector (1, 1246), tiles (n_tiles, 128, 128) and log mel crops (n_crops, 128, n_frames), float32.
+    """
+    samples = collection.windows(sound.file, sound.most)[sound.number]
     made = {}
     for name, corrupt in CORRUPTIONS.items():
-        columns = spectrum(next(AudioReader(corrupt(samples)).windows()).samples, librosa_banks.make())
-        made[name] = (svm_features.vector(columns, columns.mel), tiles(columns.mel))
+        corrupted = next(AudioReader(corrupt(samples)).windows()).samples
+        columns = spectrum(corrupted, librosa_banks.make())
+        made[name] = {
+            "svm": svm_features.vector(columns, columns.mel)[None],
+            "vgg19": tiles(columns.mel),
+            "audioset": log_mel_crops(corrupted, WINDOW_CROPS),
+        }
     return made
 
 
-def _answers(
+def _probabilities(
     experiment: Experiment,
     protocol: Protocol,
     calibration: Calibration,
-    tracks: Integers,
-    inputs: list[dict[str, tuple[Floats, Floats]]],
-) -> dict[str, Answers]:
-    """Answers about n clips, by corruption; ``tracks`` are the clips' indices, shape (n,), intp."""
-    answers: dict[str, Answers] = defaultdict(lambda: {model: np.zeros((len(tracks), len(GENRES))) for model in MODELS})
+    windows: Integers,
+    inputs: list[dict[str, dict[str, Floats]]],
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Of n windows, by corruption and model: shape (n, 10), float64."""
+    made: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(
+        lambda: defaultdict(lambda: np.zeros((len(windows), len(GENRES))))
+    )
     for fold in tqdm(protocol.folds, desc="Corrupted clips judged", unit="fold"):
-        inside = np.flatnonzero(np.isin(tracks, fold.test))
+        inside = np.flatnonzero(np.isin(windows, fold.test))
         if not len(inside):
             continue
-        machine, trained = cross_validation.models_of(experiment, protocol, fold)
+        models = cross_validation.models_of(experiment, protocol, fold)
         for clip in inside:
-            for name, (vector, cut) in inputs[clip].items():
-                logits = np.asarray(trained.network.predict_on_batch(cut))
-                for model, rows in calibration.apply(svm.scores(machine, vector[None]), logits[None]).items():
-                    answers[name][model][clip] = rows[0]
-    return dict(answers)
+            for name, seen in inputs[clip].items():
+                scores = {
+                    "svm": svm.scores(models.machine, seen["svm"])[None],
+                    "vgg19": np.asarray(models.vgg19.network.predict_on_batch(seen["vgg19"]))[None],
+                }
+                if models.head is not None and experiment.audioset is not None:
+                    scores["audioset"] = models.head.logits(experiment.audioset.hear(seen["audioset"]))[None]
+                for model, rows in calibration.apply(scores).items():
+                    made[name][model][clip] = rows[0]
+    return made
 
 
 def measure_nonmusic(classifier: Classifier, half: nonmusic.Half = "test") -> dict[str, dict[str, Any]]:
@@ -126,6 +141,26 @@ def measure_nonmusic(classifier: Classifier, half: nonmusic.Half = "test") -> di
         }
         for kind, of_kind in outcomes.items()
     }
+
+
+def measure_recordings_refused(experiment: Experiment, min_music: float) -> dict[str, Any]:
+    """How many recordings with audio are refused because no window that training takes is music, and the share.
+
+    The other windows of a long recording could only make it pass.
+
+    Raises:
+        ValueError: if the experiment has no features of the AudioSet network.
+    """
+    if experiment.audioset is None:
+        raise ValueError("only the AudioSet network says what is music")
+    heard = np.flatnonzero(experiment.audioset.index >= 0)
+    logits = experiment.audioset.of(heard)[..., EMBEDDING + MUSIC_CLASS].astype(np.float64)
+    music = (1 / (1 + np.exp(-logits))).mean(axis=1)
+    first, recordings = np.unique(experiment.data.recordings[heard], return_inverse=True)
+    most = np.zeros(len(first))
+    np.maximum.at(most, recordings, music)
+    refused = int((most < min_music).sum())
+    return {"n": len(first), "refused": refused, "share": refused / len(first)}
 
 
 def measure_music_refused(classifier: Classifier, files: Sequence[Path]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import artist_groups
+from training.data import artist_groups, protocols
 from training.data.dataset import Dataset
 from training.data.protocols import ARTIST, FILTERED, RANDOM, Protocol
 
@@ -98,6 +98,26 @@ def of_gtzan(
         flags = frozenset(flag for flag, is_set in has.items() if is_set)
         made[track] = TrackFacts(f"gtzan.{data.groups[index]:03}", flags=flags)
     return made
+
+
+def of_data(folder: Path, data: Dataset) -> dict[str, TrackFacts]:
+    """The facts about all recordings, by name: of GTZAN's by what is in its folder, and of further sets."""
+    index, gtzan = folder / "artists.txt", data.only_gtzan()
+    songs = artist_groups.read_songs(index) if index.exists() else {}
+    return of_gtzan(gtzan, protocols.filtered(gtzan, folder), songs) | of_sets(data)
+
+
+def of_sets(merged: Dataset) -> dict[str, TrackFacts]:
+    """The facts about recordings of sets beside GTZAN, by name."""
+    in_gtzan = set(merged.groups[merged.sets == 0])
+    return {
+        merged.tracks[index]: TrackFacts(
+            f"group.{merged.groups[index]:04}",
+            merged.tiers[index],
+            frozenset({IN_GTZAN} if merged.groups[index] in in_gtzan else ()),
+        )
+        for index in np.flatnonzero(merged.sets > 0)
+    }
 
 
 def write(path: Path, facts: Mapping[str, TrackFacts]) -> None:

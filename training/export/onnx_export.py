@@ -1,7 +1,7 @@
 """Trained models to ONNX, each with an output ``scores``, and a check that nothing was lost."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,13 @@ def svm_to_onnx(machine: Pipeline, n_features: int) -> onnx.ModelProto:
 
 def vgg19_to_onnx(model: Any) -> onnx.ModelProto:
     """A Keras model, by tf2onnx: tiles (n, 128, 128), 0 to 255, to logits (n, 10), float32."""
+    return keras_to_onnx(lambda mel: {"scores": model(mel, training=False)})
+
+
+def keras_to_onnx(outputs: Callable[[Any], dict[str, Any]]) -> onnx.ModelProto:
+    """What computes outputs by name from tiles (n, 128, 128), float32, 0 to 255, by tf2onnx."""
     signature = [tf.TensorSpec((None, MEL_BANDS, TILE_COLUMNS), tf.float32, name="mel")]
-    function = tf.function(lambda mel: {"scores": model(mel, training=False)}, signature, autograph=False)
+    function = tf.function(outputs, signature, autograph=False)
     converted: onnx.ModelProto = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)[0]
     return converted
 

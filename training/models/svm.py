@@ -24,6 +24,10 @@ from sklearn.svm import SVC
 from tonearm.types import Floats, Integers
 from training.config import SvmConfig
 
+EVEN = 0.5
+LEAST_WEIGHT = 1e-3
+"""libsvm leaves out what weighs nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class SvmParameters:
@@ -41,10 +45,12 @@ class OneVsRestSvm(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.C = C
         self.gamma = gamma
 
-    def fit(self, X: Floats, y: Integers) -> Self:  # noqa: N803
-        """Fits vectors of shape (n, n_features), float32, and classes 0, 1, … of shape (n,), intp."""
+    def fit(self, X: Floats, targets: Floats, weights: NDArray[np.float64]) -> Self:  # noqa: N803
+        """Fits vectors (n, n_features), float32, to probabilities of classes (n, n_classes), weighted by (n,)."""
         X = np.asarray(X, np.float32)  # noqa: N806
-        duals, self.intercepts_ = _machines(rbf_kernel(X.astype(np.float64), gamma=self.gamma), y, self.C)
+        duals, self.intercepts_ = _machines(
+            rbf_kernel(X.astype(np.float64), gamma=self.gamma), targets, weights, self.C
+        )
         supporting = duals.any(axis=1)
         self.vectors_, self.duals_ = X[supporting], duals[supporting]
         return self
@@ -61,21 +67,30 @@ class OneVsRestSvm(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         return np.asarray(rbf_kernel(X, self.vectors_.astype(np.float64), gamma=self.gamma))
 
 
-def train(vectors: Floats, copies: Floats, labels: Integers, config: SvmConfig, found: SvmParameters) -> Pipeline:
+def train(
+    vectors: Floats,
+    copies: Floats,
+    targets: Floats,
+    weights: NDArray[np.float64],
+    config: SvmConfig,
+    found: SvmParameters,
+) -> Pipeline:
     """Scales, projects and fits.
 
     Args:
         vectors: of the original tracks, which scale and projection are learnt from: (n, n_features), float32.
         copies: of corrupted copies of the same tracks, shape (n, n_copies, n_features), float32.
-        labels: indices of genres, shape (n,), intp.
+        targets: the probability of each genre, shape (n, 10), float32.
+        weights: how much each track counts, shape (n,), 1 on average.
         config: the settings.
         found: C and γ.
     """
     project = Pipeline(_projection(vectors, config)).fit(vectors)
     everything = np.concatenate([vectors, copies.reshape(-1, vectors.shape[1])])
-    genres = np.concatenate([labels, np.repeat(labels, copies.shape[1])])
+    of_copies = np.repeat(np.arange(len(vectors)), copies.shape[1])
+    rows = np.concatenate([np.arange(len(vectors)), of_copies])
     machines = OneVsRestSvm(found.C, found.gamma_a_feature / vectors.shape[1])
-    machines.fit(project.transform(everything), genres)
+    machines.fit(project.transform(everything), targets[rows], weights[rows])
     return Pipeline([*project.steps, ("svm", machines)])
 
 
@@ -90,6 +105,7 @@ def search(vectors: Floats, labels: Integers, groups: Integers, config: SvmConfi
         seed: of the inner folds.
     """
     right = dict.fromkeys(itertools.product(config.C, config.gamma_per_feature), 0)
+    targets = np.eye(int(labels.max()) + 1)[labels]
     inner = StratifiedGroupKFold(config.inner_folds, shuffle=True, random_state=seed)
     for inside, outside in inner.split(vectors, labels, groups):
         project = Pipeline(_projection(vectors[inside], config)).fit(vectors[inside])
@@ -98,24 +114,35 @@ def search(vectors: Floats, labels: Integers, groups: Integers, config: SvmConfi
             learnt = rbf_kernel(known, gamma=gamma / vectors.shape[1])
             between = rbf_kernel(unseen, known, gamma=gamma / vectors.shape[1])
             for C in config.C:  # noqa: N806
-                duals, intercepts = _machines(learnt, labels[inside], C)
+                duals, intercepts = _machines(learnt, targets[inside], np.ones(len(inside)), C)
                 margins = between @ duals + intercepts
                 right[C, gamma] += int((margins.argmax(axis=1) == labels[outside]).sum())
     C, gamma = max(right, key=lambda pair: right[pair])  # noqa: N806
     return SvmParameters(C, gamma, round(right[C, gamma] / len(labels), 4))
 
 
-def _machines(kernel: Floats, y: Integers, C: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # noqa: N803
-    """One machine per class, from a kernel (n, n) and classes (n,).
+def _machines(
+    kernel: Floats,
+    targets: NDArray[np.floating[Any]],
+    weights: NDArray[np.float64],
+    C: float,  # noqa: N803
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One machine per class, from a kernel (n, n), probabilities of classes (n, n_classes) and weights (n,).
+
+    A machine learns that a vector belongs to the class if that is likelier than not, weighted by how much likelier.
 
     Returns:
         Duals (n, n_classes), 0 for vectors that support nothing, and intercepts (n_classes,), float64. A class that an
         inner fold of a small collection lacks has the margin -1 everywhere.
     """
-    duals = np.zeros((len(kernel), int(y.max()) + 1))
-    intercepts = np.full(duals.shape[1], -1.0)
-    for genre in np.unique(y):
-        machine = SVC(C=C, kernel="precomputed").fit(kernel, y == genre)
+    duals = np.zeros(targets.shape)
+    intercepts = np.full(targets.shape[1], -1.0)
+    for genre, probabilities in enumerate(targets.T):
+        inside = probabilities > EVEN
+        if not inside.any():
+            continue
+        sureness = np.abs(probabilities / EVEN - 1)
+        machine = SVC(C=C, kernel="precomputed").fit(kernel, inside, np.maximum(weights * sureness, LEAST_WEIGHT))
         duals[machine.support_, genre] = machine.dual_coef_[0]
         intercepts[genre] = machine.intercept_[0]
     return duals, intercepts

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import onnxruntime
 from tqdm import tqdm
 
 from tonearm.features.tiles import tiles
 from tonearm.types import Floats, Integers
 from training.config import Vgg19Config
 from training.data import augmentation
+from training.export import onnx_export
 from training.models import covariance_pooling
 from training.models.convolutions import Weights, pooled
 
@@ -44,16 +46,20 @@ class TileStatistics:
         done = int(progress.read_text()) if progress.exists() else 0
         n, n_tiles = len(mels), len(all_tiles(mels[0], config.copies, np.random.default_rng(0)))
         network = pooled(config, weights)
+        # ONNX Runtime takes half as long as TensorFlow.
+        names = ("covariances", "statistics", "block5_inputs")
+        exported = onnx_export.keras_to_onnx(lambda mel: dict(zip(names, network(mel, training=False), strict=True)))
+        session = onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
         arrays = [
             np.lib.format.open_memmap(
                 folder / f"{name}.npy", "r+" if done else "w+", np.float16, None if done else (n, n_tiles, *shape[1:])
             )
-            for name, shape in zip(("covariances", "statistics", "block5_inputs"), network.output_shape, strict=True)
+            for name, shape in zip(names, network.output_shape, strict=True)
         ]
         for start in tqdm(range(done, n, BATCH_TRACKS), desc="VGG19", unit=f"{BATCH_TRACKS} tracks"):
             batch = range(start, min(start + BATCH_TRACKS, n))
             cut = [all_tiles(mels[i], config.copies, np.random.default_rng((seed, i))) for i in batch]
-            outputs = network.predict_on_batch(np.concatenate(cut))
+            outputs = session.run(names, {"mel": np.concatenate(cut)})
             for array, rows in zip(arrays, outputs, strict=True):
                 array[start : batch.stop] = rows.reshape(len(batch), *array.shape[1:])
                 array.flush()

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from numpy.typing import NDArray
 
 from tonearm.constants import GENRES
 from tonearm.types import Floats, Integers
@@ -75,14 +76,21 @@ def untrained(components: Floats, config: Vgg19Config, weights: Weights) -> Vgg1
 
 
 def train(
-    statistics: TileStatistics, labels: Integers, tracks: Integers, config: Vgg19Config, weights: Weights, seed: int
+    statistics: TileStatistics,
+    targets: Floats,
+    shares: NDArray[np.float64],
+    tracks: Integers,
+    config: Vgg19Config,
+    weights: Weights,
+    seed: int,
 ) -> Vgg19:
     """Trains a head, then fine-tunes block 5 together with it.
 
     Args:
         statistics: of all tracks.
-        labels: of all tracks, indices of genres, shape (n,), intp.
-        tracks: indices of the tracks to learn from, intp.
+        targets: the probability of each genre for each track to learn from, shape (n, 10), float32.
+        shares: how much each of them counts, shape (n,), 1 on average.
+        tracks: their indices, shape (n,), intp.
         config: the settings.
         weights: of the convolutions that the statistics were computed by.
         seed: of the initial weights, dropout and order.
@@ -92,16 +100,18 @@ def train(
         statistics.covariances[tracks, : statistics.n_served], config.covariance_components
     )
     model = untrained(components, config, weights)
-    inputs, targets = statistics.inputs(tracks, components), np.eye(len(GENRES), dtype=np.float32)[labels[tracks]]
+    inputs = statistics.inputs(tracks, components)
     n, n_tiles, n_inputs = inputs.shape
-    all_tiles = (inputs.reshape(-1, n_inputs), np.repeat(targets, n_tiles, axis=0))
+    # Two labels mix as their shares do: a row of targets sums to its share.
+    weighted = (targets * shares[:, None]).astype(np.float32)
+    all_tiles = (inputs.reshape(-1, n_inputs), np.repeat(weighted, n_tiles, axis=0))
     _fit(model.head, all_tiles, config, config.learning_rate, config.epochs, config.batch)
     if config.fine_tune_epochs:
         rows = np.tile(np.arange(n), config.fine_tune_epochs)
         tiles = np.random.default_rng(seed).integers(n_tiles, size=len(rows))
         maps = statistics.block5_inputs[tracks[rows], tiles]
         others = inputs[rows, tiles, : -model.block5.output_shape[-1]]
-        one_each = ([maps, others], targets[rows])
+        one_each = ([maps, others], weighted[rows])
         _fit(_block5_and_head(model), one_each, config, config.fine_tune_rate, 1, config.fine_tune_batch)
     return model
 
@@ -116,13 +126,12 @@ def _block5_and_head(model: Vgg19) -> Any:
 
 
 def _fit(model: Any, arrays: tuple[Any, Floats], config: Vgg19Config, rate: float, n_epochs: int, batch: int) -> None:
-    """Trains a model on mixtures of its inputs, n rows in float16, and of the targets, shape (n, 10), float32."""
+    """Trains a model on mixtures of its inputs, n rows in float16, and of the weighted targets, (n, 10), float32."""
     tensors = tf.nest.map_structure(tf.constant, arrays)
     n = len(arrays[1])
     batch = min(batch, n)
     steps = n // batch
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps * n_epochs))
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
     optimizer.build(model.trainable_variables)
 
     # Not fit(): copying batches out of a gigabyte takes it longer than training on them.
@@ -135,7 +144,11 @@ def _fit(model: Any, arrays: tuple[Any, Floats], config: Vgg19Config, rate: floa
 
         with tf.GradientTape() as tape:
             inputs, targets = tf.nest.map_structure(mixed, arrays)
-            total = loss(targets, model(inputs, training=True)) + tf.add_n(model.losses)
+            share = tf.reduce_sum(targets, axis=1, keepdims=True)
+            smooth = targets * (1 - config.label_smoothing) + share * config.label_smoothing / len(GENRES)
+            # Not softmax_cross_entropy_with_logits: its gradient is wrong unless a row of targets sums to 1.
+            losses = -tf.reduce_sum(smooth * tf.nn.log_softmax(model(inputs, training=True)), axis=1)
+            total = tf.reduce_mean(losses) + tf.add_n(model.losses)
         gradients = tape.gradient(total, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
 

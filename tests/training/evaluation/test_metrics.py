@@ -121,13 +121,17 @@ def test_facts_are_those_of_the_data(tmp_path: Path) -> None:
     mels = np.random.default_rng(0).integers(0, 256, (5, 128, 387)).astype(np.uint8)
     mels[3] = mels[1]
     data = Dataset(
-        [f"blues.{i:05}" for i in range(5)],
-        ["abba", None, "abba", None, "dio"],
-        np.array([0, 1, 0, 1, 2]),
-        np.zeros(5, int),
-        mels,
-        np.zeros((5, 52), np.float32),
-        "",
+        tracks=[f"blues.{i:05}" for i in range(5)],
+        artists=["abba", None, "abba", None, "dio"],
+        groups=np.array([0, 1, 0, 1, 2]),
+        labels=np.zeros(5, int),
+        mels=mels,
+        statistics=np.zeros((5, 52), np.float32),
+        source="",
+        sounds=[None] * 5,
+        names=("gtzan",),
+        sets=np.zeros(5, int),
+        tiers=[""] * 5,
     )
     filtered = Protocol("filtered", (Fold(1, np.array([0, 1]), np.array([2, 4]), (0,)),))
     made = track_facts.of_gtzan(data, filtered, {"blues.00002": "abba: sos", "blues.00004": "abba: sos"})

@@ -42,7 +42,8 @@ def tuned(statistics: TileStatistics, settings: Vgg19Config) -> vgg19.Vgg19:
 
 
 def train(statistics: TileStatistics, settings: Vgg19Config) -> vgg19.Vgg19:
-    return vgg19.train(statistics, LABELS, LEARNT, settings, small_weights(), seed=0)
+    targets = np.eye(len(GENRES), dtype=np.float32)[LABELS[LEARNT]]
+    return vgg19.train(statistics, targets, np.ones(len(LEARNT)), LEARNT, settings, small_weights(), seed=0)
 
 
 def test_training_learns_and_gives_the_same_for_a_seed(
@@ -52,6 +53,15 @@ def test_training_learns_and_gives_the_same_for_a_seed(
     assert logits.shape == (20, 3, 10)
     assert (logits.mean(axis=1).argmax(axis=1) == LABELS[UNSEEN]).mean() > 0.7
     np.testing.assert_allclose(train(statistics, settings).logits(statistics, UNSEEN), logits, atol=1e-4)
+
+
+def test_weights_count(statistics: TileStatistics, settings: Vgg19Config) -> None:
+    wrong = np.arange(len(LEARNT)) % 2 == 0
+    targets = np.eye(len(GENRES), dtype=np.float32)[np.where(wrong, (LABELS[LEARNT] + 1) % 10, LABELS[LEARNT])]
+    shares = np.where(wrong, 0.01, 1.99)
+    trained = vgg19.train(statistics, targets, shares, LEARNT, settings, small_weights(), seed=0)
+    answers = trained.logits(statistics, UNSEEN).mean(axis=1).argmax(axis=1)
+    assert (answers == LABELS[UNSEEN]).mean() > 0.6
 
 
 def test_fine_tuning_changes_block_5_and_the_exported_network(
