@@ -45,7 +45,7 @@ def protocols(figures: Mapping[str, Mapping[str, Any]]) -> go.Figure:
         )
     inner_px = len(figures) * len(models) * (ROW_PX - 1)
     legend_px = LEGEND_PX + (LEGEND_LINE_PX if len(models) > MAX_LEGEND_LINE else 0)
-    styled(figure, legend_px + inner_px + AXIS_PX, left_px=104, top_px=legend_px, bottom_px=AXIS_PX)
+    styled(figure, legend_px + inner_px + AXIS_PX, left_px=112, top_px=legend_px, bottom_px=AXIS_PX)
     lowest = min(each[model]["interval_95"][0] for each in figures.values() for model in MODELS if model in each)
     figure.update_xaxes(range=[lowest - MARGIN, 1], tickformat=".0%")
     figure.update_yaxes(autorange="reversed")
