@@ -70,7 +70,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=manifest.MODELS_FOLDER, help="where versions are stored")
     parser.add_argument("--folds", type=int, default=10, help="number of folds of the random and artist protocols")
     parser.add_argument("--make-default", action="store_true", help="make it the default version")
-    parser.add_argument("--clips", type=int, default=100, help="how many clips to corrupt, to measure robustness")
+    parser.add_argument(
+        "--clips", type=int, default=100, help="how many clips of each set to corrupt, to measure robustness; 0: none"
+    )
     parser.add_argument("--no-nonmusic", action="store_true", help="without espeak-ng: leave that measurement out")
     parser.add_argument(
         "--protocols-of", metavar="VERSION", help="take the predictions of GTZAN's protocols from this version"
@@ -93,7 +95,7 @@ def _train(options: argparse.Namespace, folder: Path) -> None:
     least_accuracy = SELECTIVE_ACCURACY
     if options.set:
         experiment = experiments.prepare_merged(options)
-        chosen = protocols.world(experiment.data, config.seed)
+        chosen = protocols.world(experiment.data, config.seed, protocols.WORLD_FOLDS)
         scores = cross_validation.score(experiment, chosen)
         least_accuracy = config.sets.certain_accuracy
         together = f"{protocols.TOGETHER}{len(chosen.folds)}"
@@ -156,7 +158,8 @@ def _train(options: argparse.Namespace, folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(served, indent=1) + "\n")
     content["nonmusic"] = {} if options.no_nonmusic else robustness.measure_nonmusic(Classifier.load(folder))
     if experiment.audioset is not None:
-        content["music_refused"] = robustness.measure_recordings_refused(experiment, config.audioset.min_music)
+        refused = robustness.measure_recordings_refused(experiment, config.audioset.min_music)
+        content["music_refused"] = {"all recordings with audio": refused}
     (folder / "metrics.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "MODEL_CARD.md").write_text(card(options.version, content))
 

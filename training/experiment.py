@@ -184,7 +184,12 @@ def _prepare(options: argparse.Namespace, config: Config, data: Dataset, fitted_
     statistics = TileStatistics.compute(data.mels, folder, config.vgg19, config.seed, weights)
     vectors, copies = data.vectors(), data.corrupted_vectors(config.svm.copies, config.seed)
     heard = _heard(data, folder, config) if len(data.names) > 1 else None
-    learnt = (config.seed, data.groups, data.labels, (config.sets, config.audioset, heard) if heard else None)
+    learnt = (
+        config.seed,
+        data.groups,
+        data.labels,
+        (config.sets, config.audioset, heard.index, heard.features) if heard else None,
+    )
     svm_folder = folder / joblib.hash((config.svm, vectors, copies, *learnt))
     vgg19_folder = folder / joblib.hash((config.vgg19, *learnt))
     return Experiment(data, options.data, config, vectors, copies, statistics, weights, svm_folder, vgg19_folder, heard)

@@ -101,7 +101,7 @@ def test_training_writes_a_folder_that_answers(trained: Path, gtzan: Path) -> No
     assert {path.name for path in trained.iterdir()} == {
         *("svm.onnx", "vgg19.onnx", "filter_banks.npz", "manifest.json", "metrics.json", "MODEL_CARD.md"),
         *("folds_random2.txt", "folds_artist2.txt", "folds_filtered.txt"),
-        *("predictions.csv", "predictions_fast.csv", "config.toml", "training.log"),
+        *("predictions.csv", "predictions_fast.csv", "tracks.csv", "config.toml", "training.log"),
     }
     figures = json.loads((trained / "metrics.json").read_text())
     for protocol, n in (("random2", 40), ("artist2", 40), ("filtered", 10)):

@@ -58,7 +58,7 @@ def protocols(dataset: Dataset, folder: Path, n_folds: int, seed: int) -> list[P
     return [*made, of_files] if of_files else made
 
 
-def world(merged: Dataset, seed: int, n_folds: int = WORLD_FOLDS) -> Protocol:
+def world(merged: Dataset, seed: int, n_folds: int) -> Protocol:
     """The folds of ``world5`` and ``gtzan5``: by group over all sets, each genre of each set evenly spread."""
     strata = merged.labels + len(GENRES) * merged.sets
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)

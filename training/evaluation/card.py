@@ -201,7 +201,7 @@ def _sets(sets: list[Figures] | None) -> list[str]:
 
 def _robustness(figures: Figures, names: Mapping[str, str]) -> list[str]:
     if "damages" not in figures:
-        return ["Not measured: the data hold no audio."]
+        return ["Not measured."]
     damages = figures["damages"]
     names = {model: name for model, name in names.items() if any(model in f["right"] for f in damages.values())}
     wrongly = any("wrongly_certain" in f for f in damages.values())

@@ -87,7 +87,7 @@ def score_fold(experiment: Experiment, fold: Fold, name: str | None = None) -> S
     logits, *_ = cached(experiment.vgg19_folder, name, lambda: _vgg19(experiment, fold))
     members = {"svm": margins[:, None], "vgg19": logits}
     if experiment.audioset is not None:
-        head = experiment.train_audioset(fold.train)
+        head = _head(experiment, fold, name)
         inside = np.flatnonzero(experiment.audioset.index[fold.test] >= 0)
         heard = np.full((len(fold.test), WINDOW_CROPS, len(GENRES)), np.nan, np.float32)
         heard[inside] = head.logits(experiment.audioset.of(fold.test[inside]))
@@ -103,9 +103,13 @@ def models_of(experiment: Experiment, protocol: Protocol, fold: Fold) -> FoldMod
     trained = vgg19.untrained(components, experiment.config.vgg19, experiment.weights)
     trained.block5.set_weights(block5)
     trained.head.set_weights(head)
-    return FoldModels(
-        parameters, machine, trained, experiment.train_audioset(fold.train) if experiment.audioset else None
-    )
+    return FoldModels(parameters, machine, trained, _head(experiment, fold, name) if experiment.audioset else None)
+
+
+def _head(experiment: Experiment, fold: Fold, name: str | None) -> GenreHead:
+    stored = name and f"{name}_audioset"
+    head: GenreHead = cached(experiment.svm_folder, stored, lambda: experiment.train_audioset(fold.train))
+    return head
 
 
 def _svm(experiment: Experiment, fold: Fold) -> tuple[Floats, Floats, SvmParameters, Pipeline]:

@@ -49,7 +49,7 @@ def measure(
     """
     data = experiment.data
     heard = [int(i) for i in np.unique(data.recordings) if data.sets[i] == number and data.sounds[i] is not None]
-    if not heard:
+    if not heard or not n_clips:
         return {}
     windows = np.array([heard[i] for i in np.unique(np.linspace(0, len(heard) - 1, n_clips).astype(int))])
     inputs = dataset.parallel(_inputs, [data.sounds[i] for i in windows], "Corrupted clips")
