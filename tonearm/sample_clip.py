@@ -1,6 +1,7 @@
 """A made-up piece of music, to try Tonearm without anybody's recording.
 
-An overdriven guitar and a bass go round four minor chords over drums: rock, for the default model in both modes.
+An overdriven guitar and a bass go round four minor chords over drums: rock, for the default model in both modes, and
+certain in the accurate one.
 """
 
 import io

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.golden import FILE as GOLDEN
 from tests.tonearm.shipped import SHIPPED
-from tonearm import ensemble, manifest
+from tonearm import ensemble, manifest, sample_clip
 from tonearm.classification import Classification, Failure, Problem
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
@@ -76,15 +76,16 @@ def test_a_result_says_what_was_done(classifier: Classifier) -> None:
     assert result.model_version == classifier.manifest.folder.name
     assert result.uncertain or result.confidence >= classifier.numbers.uncertain_below
     assert result.created_at.endswith("Z")
-    assert {"decode", "spectrum", "features", "svm", "vgg19", "ensemble", "total"} == set(result.timings_ms)
+    stages = {"decode", "log_mel", "audioset", "spectrum", "features", "svm", "vgg19", "ensemble", "total"}
+    assert set(result.timings_ms) == stages
     assert (result.segments[0].start_s, result.segments[-1].end_s) == (0, pytest.approx(70, abs=0.1))
     for before, after in zip(result.segments[:-1], result.segments[1:], strict=True):
         assert before.end_s == pytest.approx(after.start_s)
     assert all(segment.end_s - segment.start_s < 11.1 for segment in result.segments)
 
 
-def test_the_fast_mode_looks_at_one_tile_a_window(classifier: Classifier) -> None:
-    """The same SVM, a segment a window, and other answers of VGG19."""
+def test_the_fast_mode_hears_one_crop_a_window(classifier: Classifier) -> None:
+    """The same SVM, a segment a window, other answers of the AudioSet network and none of VGG19."""
     fast = Classifier.load(mode="fast")
     clip = encode("wav", music(70))
     accurately, quickly = classifier.classify(clip), fast.classify(clip)
@@ -93,11 +94,12 @@ def test_the_fast_mode_looks_at_one_tile_a_window(classifier: Classifier) -> Non
     assert [round(segment.end_s) for segment in quickly.segments] == [30, 60, 70]
     assert len(accurately.segments) > len(quickly.segments)
     assert quickly.models.svm.genre == accurately.models.svm.genre
-    assert quickly.models.vgg19.probabilities != accurately.models.vgg19.probabilities
+    assert quickly.models.audioset.probabilities != accurately.models.audioset.probabilities
+    assert quickly.models.vgg19 is None
 
 
 def test_one_second_is_enough_and_less_is_not(classifier: Classifier) -> None:
-    result = classifier.classify(encode("wav", music(1.0)))
+    result = classifier.classify(sample_clip.wav(1.0))
     check_shape(result)
     assert len(result.segments) == 1
     with pytest.raises(AudioError) as caught:
@@ -143,18 +145,23 @@ def test_the_level_does_not_matter_to_vgg19(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "tones", "beeps"])
-def test_what_is_no_music_is_not_certain(classifier: Classifier, kind: str) -> None:
-    """Unfamiliar, however confident: a threshold on confidence alone let white noise pass as pop."""
+def test_what_is_no_music_is_refused(classifier: Classifier, kind: str) -> None:
+    """And it is unfamiliar, however confident: a threshold on confidence alone let white noise pass as pop."""
     time_s = np.arange(30 * RATE_HZ) / RATE_HZ
     samples = {
         "noise": 0.1 * np.random.default_rng(3).normal(size=len(time_s)),
         "tones": 0.2 * np.sin(2 * np.pi * 440 * time_s),
         "beeps": 0.2 * np.sin(2 * np.pi * 1_000 * time_s) * (time_s % 1 < 0.2),
     }[kind]
-    assert classifier.classify(encode("wav", samples.astype(np.float32))).uncertain
+    clip = encode("wav", samples.astype(np.float32))
+    with pytest.raises(AudioError) as caught:
+        classifier.classify(clip)
+    assert caught.value.code == "not_music"
     sure = {"accurate": replace(classifier.numbers, uncertain_below=0.0)}
-    blind = replace(classifier, manifest=replace(classifier.manifest, min_similarity=0.0, modes=sure))
-    assert not blind.classify(encode("wav", samples.astype(np.float32))).uncertain
+    deaf = replace(classifier.manifest, min_music=0.0, uncertain_below_music=0.0)
+    assert replace(classifier, manifest=deaf).classify(clip).uncertain
+    blind = replace(classifier, manifest=replace(deaf, min_similarity=0.0, modes=sure))
+    assert not blind.classify(clip).uncertain
 
 
 @pytest.mark.slow
