@@ -67,7 +67,7 @@ lint:
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check .
 
 types:
-	@nice $(VENV)/mypy
+	@$(VENV)/mypy
 
 # What can be checked of the cloud part without a subscription; docs/deploy.md says what cannot.
 check-infra:
@@ -75,7 +75,7 @@ check-infra:
 	@$(MAKE) --no-print-directory infra-checks
 
 infra-checks:
-	@nice $(VENV)/python -m infra.checks
+	@$(VENV)/python -m infra.checks
 
 # Secrets in the tree, and advisories about what is locked: infra/audit.json. It asks the Internet, so it is no part of
 # `test`. A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.

@@ -119,7 +119,7 @@ def test_any_numbers_get_an_answer_or_a_reason(seed: int, share: float) -> None:
     try:
         check_shape(SHIPPED.classify(encode("wav", samples, codec="pcm_f32le")))
     except AudioError as error:
-        assert error.code == "silent"
+        assert error.code in {"silent", "not_music"}
 
 
 def test_silence_has_no_vote(classifier: Classifier) -> None:

@@ -155,7 +155,7 @@ def test_sets_are_learnt_together(
     folder = trained.parent / "test.2"
     assert (folder / "folds_artist2.txt").read_text() == (trained / "folds_artist2.txt").read_text()
     by_mode = {mode: predictions.read(folder / file) for mode, file in predictions.FILES.items()}
-    for of_mode in by_mode.values():
+    for mode, of_mode in by_mode.items():
         assert {name: len(each.tracks) for name, each in of_mode.items()} == {
             "random2": 40,
             "artist2": 40,
@@ -163,7 +163,8 @@ def test_sets_are_learnt_together(
             "world2": 20,
             "gtzan2": 40,
         }
-        assert set(of_mode["world2"].probabilities) == {"svm", "vgg19", "audioset", "ensemble"}
+        left_out = {"vgg19"} if mode == "fast" else set()
+        assert set(of_mode["world2"].probabilities) == {"svm", "vgg19", "audioset", "ensemble"} - left_out
         assert set(of_mode["artist2"].probabilities) == {"svm", "vgg19", "ensemble"}
     served = json.loads((folder / "manifest.json").read_text())
     assert served["schema"] == manifest.SCHEMA_WITH_AUDIOSET

@@ -81,9 +81,9 @@ def _world(metrics: Figures, world: list[str], names: Mapping[str, str]) -> list
 
 
 def _judged(metrics: Figures, protocols: list[str]) -> str:
-    """How many tracks of each protocol the AudioSet network judges."""
-    found = [metrics["protocols"][name] for name in protocols]
-    return ", ".join(str(figures.get("audioset", {"n": 0})["n"]) for figures in found)
+    """How many tracks of each protocol the AudioSet network judges, where it does."""
+    found = {name: metrics["protocols"][name].get("audioset") for name in protocols}
+    return ", ".join(f"{figures['n']} by `{name}`" for name, figures in found.items() if figures) or "none"
 
 
 def _modes(metrics: Figures) -> list[tuple[str, Figures]]:
@@ -246,9 +246,10 @@ error* of 0.05 means that confidence and accuracy differ by 5 points. *Certain* 
 uncertain. The fast mode leaves VGG19 out. At most three windows of 30 s of a recording are judged. Labels are published
 (tier A), the genre of a known artist (B), or supported by a file's name only (C); nobody listened to all."""
 
-_GTZAN_BESIDE_WORLD = """These models learn from GTZAN alone, so that the figures compare with published ones. They do
-not tell how good the shipped models are on other music. The AudioSet network has heard two million clips before, and is
-judged on the tracks whose audio is at hand: by protocol {judged}."""
+_GTZAN_BESIDE_WORLD = """The SVM and VGG19 of `random10`, `artist10` and `filtered` learn from GTZAN alone, so that the
+figures compare with published ones. They do not tell how good the shipped models are on other music. `gtzan5` is of the
+models of `world5`, which learn from all sets. The AudioSet network heard two million clips before. It is judged on the
+tracks whose audio is at hand, and the ensemble with it: {judged}."""
 
 _ACCURACY = """Tracks whose genre is named right, with 95 % intervals by 2,000 bootstrap draws of groups of artists: an
 artist's tracks are alike, so that they tell less than as many artists would. No track is judged by models that were
