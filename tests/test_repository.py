@@ -59,7 +59,7 @@ def test_the_shipped_version_is_whole() -> None:
     assert folder.parent == MODELS_FOLDER
     facts = manifest.load(folder)
     assert facts.version == folder.name
-    assert set(facts.files) == {"svm.onnx", "vgg19.onnx", "filter_banks.npz"}
+    assert set(facts.files) == {"audioset.onnx", "svm.onnx", "vgg19.onnx", "filter_banks.npz"}
     for name in facts.files:
         assert facts.read(name)
     assert (folder / "MODEL_CARD.md").read_text().startswith(f"# Tonearm {facts.version}")
