@@ -166,7 +166,7 @@ class TestWhatIsInside:
         assert {str(path.relative_to(models)) for path in models.rglob("*") if path.is_file()} == {
             "default.txt",
             *(f"{version}/{name}" for name in ("manifest.json", "metrics.json", "MODEL_CARD.md")),
-            *(f"{version}/{name}" for name in ("svm.onnx", "vgg19.onnx", "filter_banks.npz")),
+            *(f"{version}/{name}" for name in ("audioset.onnx", "svm.onnx", "vgg19.onnx", "filter_banks.npz")),
         }
 
     @pytest.mark.parametrize("name", packages.CONTENTS)
@@ -254,7 +254,7 @@ class TestFunctionPackage:
     def test_tells_of_its_model(self, functions: tuple[int, Child]) -> None:
         answer = httpx.get(f"http://127.0.0.1:{functions[0]}/api/model", timeout=60)
         assert answer.json()["version"] == (REPOSITORY / "models" / "default.txt").read_text().strip()
-        assert {file["name"] for file in answer.json()["files"]} == {"svm.onnx", "vgg19.onnx", "filter_banks.npz"}
+        assert {file["name"] for file in answer.json()["files"]} == {"audioset.onnx", "svm.onnx", "vgg19.onnx", "filter_banks.npz"}
 
     def test_what_runs_is_the_packages(self, built: Path, functions: tuple[int, Child]) -> None:
         libraries = loaded_libraries(functions[1].pid)
