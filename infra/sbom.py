@@ -17,7 +17,10 @@ from typing import Any
 LICENCE = "MIT"
 # The weights' source is credited as its licence asks; the model card says what was changed.
 MODEL_LICENCES = {"vgg19.onnx": f"{LICENCE} AND CC-BY-4.0"}
-MODEL_CREDITS = {"vgg19.onnx": "ImageNet weights: Visual Geometry Group, University of Oxford, CC BY 4.0, changed"}
+MODEL_CREDITS = {
+    "vgg19.onnx": "ImageNet weights: Visual Geometry Group, University of Oxford, CC BY 4.0, changed",
+    "audioset.onnx": "EfficientAT mn04: Copyright (c) 2022 Florian Schmid, MIT, changed",
+}
 
 # Of libraries inside wheels whose licence is not the package's. FFmpeg's is what its own avcodec_license() says.
 BUNDLED_LICENCES = {

@@ -254,7 +254,12 @@ class TestFunctionPackage:
     def test_tells_of_its_model(self, functions: tuple[int, Child]) -> None:
         answer = httpx.get(f"http://127.0.0.1:{functions[0]}/api/model", timeout=60)
         assert answer.json()["version"] == (REPOSITORY / "models" / "default.txt").read_text().strip()
-        assert {file["name"] for file in answer.json()["files"]} == {"audioset.onnx", "svm.onnx", "vgg19.onnx", "filter_banks.npz"}
+        assert {file["name"] for file in answer.json()["files"]} == {
+            "audioset.onnx",
+            "svm.onnx",
+            "vgg19.onnx",
+            "filter_banks.npz",
+        }
 
     def test_what_runs_is_the_packages(self, built: Path, functions: tuple[int, Child]) -> None:
         libraries = loaded_libraries(functions[1].pid)

@@ -86,6 +86,7 @@ def test_the_models_with_their_hashes_licences_and_credit() -> None:
         assert digest == json.loads((manifest.default_folder() / "manifest.json").read_text())["files"][name]["sha256"]
     assert models["vgg19.onnx"]["licenses"] == [{"expression": "MIT AND CC-BY-4.0"}]
     assert "Visual Geometry Group" in models["vgg19.onnx"]["copyright"]
+    assert "Florian Schmid" in models["audioset.onnx"]["copyright"]
 
 
 def test_nothing_is_under_the_gpl_but_what_is_accepted() -> None:
