@@ -7,7 +7,7 @@ from typing import Literal
 
 Genre = Literal["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"]
 Mode = Literal["accurate", "fast"]
-"""How much of a window the models look at: all of it, or less in half the time. The version says which models."""
+"""How much of a window the models look at: all of it, or less in less time. The version says which models."""
 Probabilities = dict[Genre, float]
 """All ten genres in the labels' order; the values sum to 1."""
 
@@ -94,7 +94,7 @@ class Classification:
     status: Literal["done"] = "done"
     genre: Genre
     confidence: float
-    """Calibrated: of the answers given with confidence 0.8, about 80 % are right on recordings like GTZAN's."""
+    """Calibrated: of the answers given with confidence 0.8, about 80 % are right; the card says on what."""
     uncertain: bool
     """The confidence is too low, the sound is unlike the training data, or it is hardly music."""
     uncertain_because: list[UncertainReason] = field(default_factory=list)

@@ -99,7 +99,7 @@ class Classifier:
 
         Args:
             directory: the folder.
-            mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
+            mode: ``fast`` takes less time than ``accurate``; the model card has the accuracy of both.
             threads: how many threads each call of a model may use.
 
         Raises:
@@ -302,7 +302,7 @@ def classify(
     Args:
         source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an array
             of shape (n,) or (n, channels): floats with full scale 1, or integers with that of their type.
-        mode: ``fast`` takes half the time of ``accurate``; the model card has the accuracy of both.
+        mode: ``fast`` takes less time than ``accurate``; the model card has the accuracy of both.
         result_id: the result's id; by default a new random one.
         max_duration_s: longer recordings are refused.
 

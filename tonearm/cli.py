@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON result a line")
     form.add_argument("--csv", action="store_true", help="comma-separated, with a header")
-    classify.add_argument("--fast", action="store_true", help="half the time, a little less accurate; see docs/cli.md")
+    classify.add_argument("--fast", action="store_true", help="less time, a little less accurate; see docs/cli.md")
     classify.add_argument("--model", type=Path, metavar="DIR", help="a model folder other than the default one")
     sample = commands.add_parser(
         "sample",

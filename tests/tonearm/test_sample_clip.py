@@ -15,7 +15,7 @@ from tonearm.decoding.audio import AudioReader, plain_wav
 def test_default_model_names_rock_and_is_certain_if_accurate(mode: Mode, seconds: float) -> None:
     result = Classifier.load(mode=mode).classify(sample_clip.wav(seconds))
     assert result.genre == "rock"
-    assert result.uncertain == (mode == "fast")
+    assert mode == "fast" or not result.uncertain
 
 
 def test_length_and_format() -> None:

@@ -46,7 +46,7 @@ def vector(spectrum: Spectrum, mel: Floats) -> Floats:
 
     Args:
         spectrum: a window's columns.
-        mel: its ``mel``, shape (128, n_columns), passed so that it is computed once for both models.
+        mel: its ``mel``, shape (128, n_columns), passed so that it is computed once for the SVM and VGG19.
 
     Returns:
         Shape (1246,), float32.

@@ -144,7 +144,8 @@ def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Datase
     Windows of one group, one artist or one recording share a group, across sets.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`training.data.collection.read`.
+        FileNotFoundError: if no recording can be read.
+        ValueError: if two sets have a track of one name, or as :func:`training.data.collection.read`.
     """
     rows, sets = [], []
     for number, folder in enumerate(folders, start=1):
@@ -152,7 +153,15 @@ def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Datase
         of_folder = [row for of_one in parallel(_extract_windows, jobs, folder.name) for row in of_one]
         rows += of_folder
         sets += [number] * len(of_folder)
+    if not rows:
+        raise FileNotFoundError(f"No recording in {', '.join(map(str, folders))} can be read. Put audio there.")
     recordings, sounds, mels, statistics = zip(*rows, strict=True)
+    names = [
+        set(gtzan.tracks),
+        *({r.track for r, s in zip(recordings, sets, strict=True) if s == n} for n in set(sets)),
+    ]
+    if len(set[str]().union(*names)) < sum(map(len, names)):
+        raise ValueError("Two sets have a track of the same name. Rename it in one.")
     artists = [*gtzan.artists, *(each.artist.lower() or None for each in recordings)]
     all_mels = np.concatenate([gtzan.mels, np.array(mels)])
     together = [

@@ -28,7 +28,7 @@ TILES: dict[Mode, int] = {"accurate": WINDOW_TILES, "fast": 1}
 CROPS: dict[Mode, int] = {"accurate": WINDOW_CROPS, "fast": 1}
 """How many crops of a window the AudioSet network hears in each mode, at most; likewise."""
 LEFT_OUT: dict[Mode, tuple[str, ...]] = {"accurate": (), "fast": ("vgg19",)}
-"""Which models do not answer in a mode if there are three: VGG19 takes the most time and adds the least."""
+"""Which models do not answer in a mode if there are three: VGG19 takes the most time."""
 
 
 @dataclass(frozen=True, slots=True)

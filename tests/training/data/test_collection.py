@@ -98,3 +98,11 @@ def test_world_folds_keep_groups_of_all_sets_together(loaded: Dataset, folder: P
     protocols.write(tmp_path / "folds.txt", merged, protocol, (1,))
     listed = [line.split()[1] for line in (tmp_path / "folds.txt").read_text().splitlines()]
     assert sorted(listed) == ["long", "one", "short"]
+
+
+def test_sets_without_audio_or_with_one_name_twice_are_refused(loaded: Dataset, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / collection.INDEX_FILE).write_text(INDEX)
+    with pytest.raises(FileNotFoundError, match="can be read"):
+        dataset.merged(loaded, [tmp_path], most_windows=1)
+    with pytest.raises(ValueError, match="same name"):
+        dataset.merged(loaded, [folder, folder], most_windows=1)
