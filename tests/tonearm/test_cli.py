@@ -242,8 +242,8 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "problem_code": "",
         "svm": direct.models.svm.genre,
         "vgg19": direct.models.vgg19.genre,
-        "audioset": "",
-        "music": "",
+        "audioset": direct.models.audioset.genre,
+        "music": str(direct.music),
         "uncertain_because": " ".join(direct.uncertain_because),
     } | {genre: str(share) for genre, share in direct.probabilities.items()}
     filled = {name: value for name, value in broken.items() if value}
