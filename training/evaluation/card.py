@@ -45,7 +45,9 @@ def card(version: str, metrics: Figures) -> str:
         *_no_music(metrics),
         "## Training",
         *_sets(metrics.get("sets")),
-        _TRAINING.format(**metrics["settings"]["svm"]) + (_UP_TO_2026_11_6 if "vgg19" in metrics["settings"] else ""),
+        _TRAINING.format(**metrics["settings"]["svm"])
+        + (_UP_TO_2026_11_6 if "vgg19" in metrics["settings"] else "")
+        + (_HEAD.format(**audioset) if (audioset := _audioset(metrics)) else ""),
         "## Robustness",
         *_robustness(metrics["robustness"], names),
         *(_robustness(metrics["robustness_world"], names) if "robustness_world" in metrics else ()),
@@ -185,10 +187,17 @@ def _no_music(metrics: Figures) -> list[str]:
     if music := metrics.get("music_refused"):
         rows = [[name, str(f["n"]), str(f["refused"]), _percent(f["share"])] for name, f in music.items()]
         parts += [
-            "Music that is refused as no music:",
+            (_THRESHOLDS.format(**audioset) if (audioset := _audioset(metrics)) else "")
+            + "Music that is refused as no music:",
             _table(["recordings", "n", "refused", "share"], rows),
         ]
     return parts
+
+
+def _audioset(metrics: Figures) -> Figures | None:
+    """The settings of the AudioSet network, if the version has it."""
+    found: Figures | None = metrics["settings"].get("config", {}).get("audioset")
+    return found
 
 
 def _sets(sets: list[Figures] | None) -> list[str]:
@@ -271,6 +280,14 @@ _UNCERTAIN = """An answer is uncertain if its confidence is below {uncertain_bel
 (above it, {promised} of the answers are right on the {fitted_on} folds). It is also uncertain if the similarity to the
 closest training track is below {min_similarity}, which holds for 1 % of the music by unheard artists. *Cross-fitted*:
 each fold by the threshold that the other folds give."""
+
+_THRESHOLDS = """A window whose probability of music is below {min_music:g} has no vote; a recording of nothing else is
+refused. Below {uncertain_below_music:g} on average an answer is uncertain. Both thresholds were chosen with these
+recordings in view, and without the sounds above. """
+
+_HEAD = """
+The regularisation of the AudioSet network's head (C = {C:g}) was chosen on other folds of the same recordings, not on
+inner folds."""
 
 _TRAINING = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} / number of features, searched as in each fold.
 All other settings are in `config.toml`."""
