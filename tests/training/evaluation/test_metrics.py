@@ -166,7 +166,7 @@ def test_a_card_with_the_world_begins_with_it() -> None:
     assert text.index("## What to expect") < text.index("## The published comparison") < text.index("## Confusion")
     expected = content["protocols"]["world"]["ensemble"]
     assert f"| Ensemble | accurate | 200 | {100 * expected['accuracy']:.1f} %" in text
-    assert "by protocol 30, 30" in text
+    assert "30 by `random10`, 30 by `artist10`" in text
     assert "| GTZAN | 999 | 0.5 |" in text
     assert "| world | 645 | 3 | 0.5 % |" in text
     assert "EfficientAT" in text
