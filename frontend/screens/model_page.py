@@ -78,8 +78,7 @@ def _accuracy(protocols: Mapping[str, Any], tells: Mapping[str, str]) -> None:
     st.markdown("The share of tracks with the right genre, with 95 % intervals. Training never used a tested track.")
     rows = [
         {
-            "protocol": name,
-            "tracks": str(found["n"]),
+            "protocol (tracks)": f"{name} ({found['n']})",
             **{title: interval(found[model]) for model, title in MODELS.items() if model in found},
         }
         for name, found in protocols.items()

@@ -13,7 +13,7 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from functions import result_store
-from tests.audio_samples import RATE_HZ, encode
+from tests.audio_samples import RATE_HZ, encode, music
 from tests.functions.client import Client, fetch, poison, stored, wav
 from tests.functions.conftest import Configure, Events
 from tests.functions.test_result_store import classification
@@ -66,10 +66,11 @@ def test_a_result_outlives_its_upload(client: Client, uploads: ContainerClient, 
 
 
 def beep(at_s: float, *, duration_s: float = 20.0) -> bytes:
-    """One second of a tone of 1 kHz in silence."""
+    """One second of a tone of 1 kHz in quiet music."""
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     sounding = (time_s >= at_s) & (time_s < at_s + 1)
-    return encode("wav", (0.5 * np.sin(2 * np.pi * 1_000 * time_s) * sounding).astype(np.float32))
+    quiet = music(duration_s) / 20
+    return encode("wav", (0.5 * np.sin(2 * np.pi * 1_000 * time_s) * sounding).astype(np.float32) + quiet)
 
 
 def levels_of(preview: dict[str, Any]) -> np.ndarray:

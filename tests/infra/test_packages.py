@@ -377,7 +377,8 @@ class TestFaults:
     def test_models_that_are_not_whole(self, tmp_path: Path, missing: str) -> None:
         models = tmp_path / "models"
         shutil.copytree(REPOSITORY / "models", models, ignore=shutil.ignore_patterns("*.onnx"))
-        next(models.rglob(missing)).unlink()
+        for path in models.rglob(missing):
+            path.unlink()
         with pytest.raises(packages.PackageError, match=f"cannot be read.*{missing}.*check the repository out"):
             packages.served_model_files(models)
 
