@@ -242,6 +242,7 @@ def _sets(data: Dataset, config: Config) -> list[dict[str, Any]]:
         {
             "name": name,
             "recordings": int((data.sets[recordings] == number).sum()),
+            "with_audio": sum(data.sounds[index] is not None for index in recordings if data.sets[index] == number),
             "weight": 1.0 if number else config.sets.gtzan_weight,
         }
         for number, name in enumerate(data.names)

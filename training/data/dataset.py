@@ -149,8 +149,15 @@ def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Datase
     """
     rows, sets = [], []
     for number, folder in enumerate(folders, start=1):
-        jobs = [(recording, most_windows) for recording in collection.read(folder)]
+        found, tables = collection.read(folder), collection.tables(folder)
+        jobs = [(recording, recording.file, most_windows) for recording in found if recording.file]
         of_folder = [row for of_one in parallel(_extract_windows, jobs, folder.name) for row in of_one]
+        of_folder += [
+            (recording, None, *window)
+            for recording in found
+            if not recording.file
+            for window in tables[recording.track][:most_windows]
+        ]
         rows += of_folder
         sets += [number] * len(of_folder)
     if not rows:
@@ -184,14 +191,15 @@ def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Datase
 
 
 def _extract_windows(
-    job: tuple[Recording, int],
-) -> list[tuple[Recording, Sound, np.ndarray, Floats]]:
-    recording, most = job
-    banks, rows = librosa_banks.make(), []
-    for number, samples in enumerate(collection.windows(recording.file, most)):
+    job: tuple[Recording, Path, int],
+) -> list[tuple[Recording, Sound | None, np.ndarray, Floats]]:
+    recording, file, most = job
+    banks = librosa_banks.make()
+    rows: list[tuple[Recording, Sound | None, np.ndarray, Floats]] = []
+    for number, samples in enumerate(collection.windows(file, most)):
         columns = spectrum(samples, banks)
         mel = np.round(columns.mel).astype(np.uint8)
-        rows.append((recording, Sound(recording.file, number, most), mel, svm_features.librosa_statistics(columns)))
+        rows.append((recording, Sound(file, number, most), mel, svm_features.librosa_statistics(columns)))
     return rows
 
 

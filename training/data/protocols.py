@@ -59,14 +59,20 @@ def protocols(dataset: Dataset, folder: Path, n_folds: int, seed: int) -> list[P
 
 
 def world(merged: Dataset, seed: int, n_folds: int) -> Protocol:
-    """The folds of ``world5`` and ``gtzan5``: by group over all sets, each genre of each set evenly spread."""
-    strata = merged.labels + len(GENRES) * merged.sets
+    """The folds of ``world5`` and ``gtzan5``: by group over all sets, each genre of each set evenly spread.
+
+    Recordings of further sets that have no audio are learnt from, never tested: the AudioSet network cannot hear them.
+    """
+    heard = np.array([sound is not None for sound in merged.sounds])
+    tested, learnt = np.flatnonzero(heard | (merged.sets == 0)), np.flatnonzero(~heard & (merged.sets > 0))
+    strata = (merged.labels + len(GENRES) * merged.sets)[tested]
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    folds = tuple(
-        Fold(number, train, test, tuple(other for other in range(n_folds) if other != number))
-        for number, (train, test) in enumerate(splitter.split(strata, strata, merged.groups))
-    )
-    return Protocol(f"{WORLD}{n_folds}", folds)
+    folds = []
+    for number, (train, test) in enumerate(splitter.split(strata, strata, merged.groups[tested])):
+        others = learnt[~np.isin(merged.groups[learnt], merged.groups[tested[test]])]
+        calibrated_on = tuple(other for other in range(n_folds) if other != number)
+        folds.append(Fold(number, np.concatenate([tested[train], others]), tested[test], calibrated_on))
+    return Protocol(f"{WORLD}{n_folds}", tuple(folds))
 
 
 def _cross_validation(dataset: Dataset, kind: str, n_folds: int, seed: int) -> Protocol:

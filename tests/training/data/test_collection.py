@@ -1,11 +1,13 @@
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training.conftest import music
-from tonearm.constants import GENRES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from tonearm.constants import GENRES, MEL_BANDS, SAMPLE_RATE_HZ, WINDOW_COLUMNS, WINDOW_SAMPLES
+from tonearm.features.svm_features import LIBROSA_NAMES
 from training.data import collection, dataset, protocols
 from training.data.corruptions import encoded
 from training.data.dataset import Dataset, Sound
@@ -32,12 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_recordings_are_those_whose_audio_is_there(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = collection.read(folder)
-    assert [(each.track, each.label, each.tier, each.file.name) for each in found] == [
+    assert [(each.track, each.label, each.tier, each.file and each.file.name) for each in found] == [
         ("one", "jazz", "A", "one.wav"),
         ("long", "rock", "C", "long.flac"),
         ("short", "rock", "B", "short.wav"),
     ]
-    assert "1 of 4 recordings have no audio" in caplog.text
+    assert "1 of 4 recordings have neither audio nor windows" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,45 @@ def test_a_wrong_index_is_refused(tmp_path: Path, text: str, message: str) -> No
         collection.read(tmp_path)
     with pytest.raises(FileNotFoundError):
         collection.read(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def with_tables(folder: Path, tmp_path: Path) -> Path:
+    """The same recordings; three windows of *lost* are there, in tables."""
+    made = shutil.copytree(folder, tmp_path / "others")
+    rng = np.random.default_rng(5)
+    mels = rng.integers(0, 256, (3, MEL_BANDS, WINDOW_COLUMNS), np.uint8)
+    librosa = rng.random((3, len(LIBROSA_NAMES)), np.float32)
+    np.savez(made / collection.TABLES_FILE, track=np.array(["lost"] * 3), mels=mels, librosa=librosa)
+    return made
+
+
+def test_windows_in_tables_are_learnt_from_and_never_tested(loaded: Dataset, with_tables: Path) -> None:
+    merged = dataset.merged(loaded, [with_tables], most_windows=2)
+    assert merged.tracks[40:] == ["one", "long", "long", "short", "lost", "lost"]
+    assert merged.sounds[44:] == [None, None]
+    ((first, statistics), *_) = collection.tables(with_tables)["lost"]
+    np.testing.assert_array_equal(merged.mels[44], first)
+    np.testing.assert_array_equal(merged.statistics[44], statistics)
+    assert merged.groups[44] == merged.groups[41]
+    for fold in protocols.world(merged, seed=1, n_folds=2).folds:
+        assert not {44, 45} & set(fold.test)
+        assert ({44, 45} <= set(fold.train)) == (41 in fold.train)
+        assert not set(merged.groups[fold.train]) & set(merged.groups[fold.test])
+
+
+@pytest.mark.parametrize("change", ["mels", "librosa", "track", "type"])
+def test_tables_of_another_shape_are_refused(with_tables: Path, change: str) -> None:
+    file = with_tables / collection.TABLES_FILE
+    with np.load(file) as data:
+        arrays = dict(data)
+    if change == "type":
+        arrays["mels"] = arrays["mels"].astype(np.float32)
+    else:
+        arrays[change] = arrays[change][:-1]
+    np.savez(file, **arrays)
+    with pytest.raises(ValueError, match="needs arrays of the shapes"):
+        collection.read(with_tables)
 
 
 def test_windows_are_spread_over_what_sounds(folder: Path, tmp_path: Path) -> None:
