@@ -34,6 +34,7 @@ from training.models.vgg19 import Vgg19
 
 logger = logging.getLogger("training")
 OPINION_FOLDS = 4
+_NO_AUDIOSET = "the AudioSet network is trained with further sets only"
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Experiment:
         """Searches C and γ and trains the SVM on the windows of these indices, shape (n_windows,), intp."""
         config, vectors = self.config.svm, self.vectors[windows]
         parameters = svm.search(vectors, self.data.labels[windows], self.data.groups[windows], config, self.config.seed)
-        targets, weights = self._targets(windows), self._weights(windows)
+        targets, weights = self.targets(windows), self.window_weights(windows)
         return parameters, svm.train(vectors, self.copies[windows], targets, weights, config, parameters)
 
     def train_vgg19(self, windows: Integers, seed: int) -> Vgg19:
         """Trains VGG19 on the windows of these indices, shape (n_windows,), intp."""
-        targets, weights = self._targets(windows), self._weights(windows)
+        targets, weights = self.targets(windows), self.window_weights(windows)
         return vgg19.train(self.statistics, targets, weights, windows, self.config.vgg19, self.weights, seed)
 
     def train_audioset(self, windows: Integers, *, copies: bool = True) -> GenreHead:
@@ -82,12 +83,12 @@ class Experiment:
             ValueError: if the experiment has no such features.
         """
         if self.audioset is None:
-            raise ValueError("the AudioSet network is trained with further sets only")
+            raise ValueError(_NO_AUDIOSET)
         heard = windows[self.audioset.index[windows] >= 0]
         features = self.audioset.of(heard, copies=copies)
-        return train_head(features, self.data.labels[heard], self._weights(heard), self.config.audioset)
+        return train_head(features, self.data.labels[heard], self.window_weights(heard), self.config.audioset)
 
-    def _weights(self, windows: Integers) -> NDArray[np.float64]:
+    def window_weights(self, windows: Integers) -> NDArray[np.float64]:
         """How much each window counts in training, 1 on average: shape (n,), float64."""
         data, config = self.data, self.config.sets
         if len(data.names) == 1:
@@ -100,22 +101,33 @@ class Experiment:
         weights *= of_genre[data.labels[windows]] ** -config.balance
         return np.asarray(weights / weights.mean())
 
-    def _targets(self, windows: Integers) -> Floats:
-        """Labels as probabilities, mixed with the AudioSet network's opinion: shape (n, 10), float32.
-
-        Its opinion about a window is that of a head that learnt from other groups of these windows only.
-        """
+    def targets(self, windows: Integers) -> Floats:
+        """Labels as probabilities, mixed with the AudioSet network's opinion: shape (n, 10), float32."""
         targets = np.eye(len(GENRES), dtype=np.float32)[self.data.labels[windows]]
         if self.audioset is None or not self.config.sets.distilled:
             return targets
+        rows, opinions = self.opinions(windows)
+        targets[rows] += self.config.sets.distilled * (opinions - targets[rows])
+        return targets
+
+    def opinions(self, windows: Integers) -> tuple[Integers, NDArray[np.float64]]:
+        """What the AudioSet network says of windows: of each a head that learnt from other groups of these only.
+
+        Returns:
+            The rows of those that have audio, shape (m,), intp; the probabilities of genres, shape (m, 10).
+
+        Raises:
+            ValueError: if the experiment has no such features.
+        """
+        if self.audioset is None:
+            raise ValueError(_NO_AUDIOSET)
         rows = np.flatnonzero(self.audioset.index[windows] >= 0)
         heard, opinions = windows[rows], np.zeros((len(rows), len(GENRES)))
         splitter = GroupKFold(OPINION_FOLDS)
         for inside, outside in splitter.split(heard, groups=self.data.groups[heard]):
             logits = self.train_audioset(heard[inside], copies=False).logits(self.audioset.of(heard[outside]))
             opinions[outside] = np.exp(log_softmax(logits.astype(np.float64).mean(axis=1)))
-        targets[rows] += self.config.sets.distilled * (opinions - targets[rows])
-        return targets
+        return rows, opinions
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

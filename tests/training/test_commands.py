@@ -17,7 +17,7 @@ from tonearm import manifest
 from tonearm.classifier import Classifier
 from tonearm.constants import GENRES
 from training import __main__ as training_command
-from training import compare_int8, config, evaluate, experiment, tune
+from training import ablations, compare_int8, config, evaluate, experiment, tune
 from training.__main__ import main
 from training.data import protocols
 from training.data.corruptions import encoded
@@ -172,8 +172,8 @@ def test_sets_are_learnt_together(
     assert set(served["files"]) == {"svm.onnx", "vgg19.onnx", "audioset.onnx", "filter_banks.npz"}
     figures = json.loads((folder / "metrics.json").read_text())
     assert figures["sets"] == [
-        {"name": "gtzan", "recordings": 40, "weight": 0.5},
-        {"name": others.name, "recordings": 20, "weight": 1.0},
+        {"name": "gtzan", "recordings": 40, "with_audio": 2, "weight": 0.5},
+        {"name": others.name, "recordings": 20, "with_audio": 20, "weight": 1.0},
     ]
     assert figures["protocols"]["world2"]["subsets"]["artist not in GTZAN"]["n"] == 19
     assert figures["robustness_world"]["clips"] == 2
@@ -183,6 +183,11 @@ def test_sets_are_learnt_together(
     with pytest.raises(SystemExit) as ended:
         evaluate.main([*command, "--refit", "world2/1"])
     assert not ended.value.code, capsys.readouterr().out
+    rows = ["as configured", "without suspected labels", "half of the artists", "without tables"]
+    ablations.main([*command[:6], *command[-2:], *(f"--only={row}" for row in rows), "--vgg19"])
+    table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [line[0] for line in table] == ["| ", *(f"| {row}" for row in rows)]
+    assert table[1][1:] == table[4][1:] != table[3][1:]  # all recordings have audio
     with pytest.raises(SystemExit, match="2"):
         main([*command[: command.index("--set")], "--protocols-of", "test.1"])
     assert "--protocols-of needs --set" in capsys.readouterr().err

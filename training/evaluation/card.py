@@ -200,12 +200,16 @@ def _audioset(metrics: Figures) -> Figures | None:
     return found
 
 
+_COUNTS = ("recordings", "with_audio")
+
+
 def _sets(sets: list[Figures] | None) -> list[str]:
-    """The sets that the version learns from: name, recordings, weight."""
+    """The sets that the version learns from: name, recordings, those with audio, weight."""
     if not sets:
         return []
-    rows = [[each["name"], str(each["recordings"]), f"{each['weight']:g}"] for each in sets]
-    return ["The shipped models learn from all of these:", _table(["set", "recordings", "weight of a recording"], rows)]
+    rows = [[each["name"], *(str(each[key]) for key in _COUNTS), f"{each['weight']:g}"] for each in sets]
+    head = ["set", "recordings", "with audio", "weight of a recording"]
+    return ["The shipped models learn from all of these. The AudioSet network needs audio:", _table(head, rows)]
 
 
 def _robustness(figures: Figures, names: Mapping[str, str]) -> list[str]:

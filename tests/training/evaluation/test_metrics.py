@@ -159,7 +159,7 @@ def test_a_card_with_the_world_begins_with_it() -> None:
     content = {
         **stored,
         **metrics.of_predictions(by_mode),
-        "sets": [{"name": "GTZAN", "recordings": 999, "weight": 0.5}],
+        "sets": [{"name": "GTZAN", "recordings": 999, "with_audio": 100, "weight": 0.5}],
         "music_refused": {"world": {"n": 645, "refused": 3, "share": 3 / 645}},
     }
     text = card("v", content)
@@ -167,7 +167,7 @@ def test_a_card_with_the_world_begins_with_it() -> None:
     expected = content["protocols"]["world"]["ensemble"]
     assert f"| Ensemble | accurate | 200 | {100 * expected['accuracy']:.1f} %" in text
     assert "30 by `random10`, 30 by `artist10`" in text
-    assert "| GTZAN | 999 | 0.5 |" in text
+    assert "| GTZAN | 999 | 100 | 0.5 |" in text
     assert "| world | 645 | 3 | 0.5 % |" in text
     assert "EfficientAT" in text
     assert "EfficientAT" not in card("v", stored)
