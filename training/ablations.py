@@ -85,10 +85,10 @@ class Variant:
 
 VARIANTS = {
     "as configured": Variant(),
-    "no opinion of the AudioSet network in the labels": Variant(sets={"distilled": 0.0}),
-    "every recording counts the same (balance 0)": Variant(sets={"balance": 0.0}),
+    "labels without the network's opinion": Variant(sets={"distilled": 0.0}),
+    "balance 0": Variant(sets={"balance": 0.0}),
     "balance 0.5": Variant(sets={"balance": 0.5}),
-    "every genre counts the same (balance 1)": Variant(sets={"balance": 1.0}),
+    "balance 1": Variant(sets={"balance": 1.0}),
     "GTZAN counts as much as the others": Variant(sets={"gtzan_weight": 1.0}),
     "without GTZAN": Variant(only(lambda sets: sets > 0)),
     "GTZAN only": Variant(only(lambda sets: sets == 0)),

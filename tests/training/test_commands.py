@@ -172,7 +172,7 @@ def test_sets_are_learnt_together(
     assert set(served["files"]) == {"svm.onnx", "vgg19.onnx", "audioset.onnx", "filter_banks.npz"}
     figures = json.loads((folder / "metrics.json").read_text())
     assert figures["sets"] == [
-        {"name": "gtzan", "recordings": 40, "with_audio": 2, "weight": 0.5},
+        {"name": "gtzan", "recordings": 40, "with_audio": 40, "weight": 0.5},
         {"name": others.name, "recordings": 20, "with_audio": 20, "weight": 1.0},
     ]
     assert figures["protocols"]["world2"]["subsets"]["artist not in GTZAN"]["n"] == 19
@@ -183,11 +183,11 @@ def test_sets_are_learnt_together(
     with pytest.raises(SystemExit) as ended:
         evaluate.main([*command, "--refit", "world2/1"])
     assert not ended.value.code, capsys.readouterr().out
-    rows = ["as configured", "without suspected labels", "half of the artists", "without tables"]
-    ablations.main([*command[:6], *command[-2:], *(f"--only={row}" for row in rows), "--vgg19"])
-    table = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [line[0] for line in table] == ["| ", *(f"| {row}" for row in rows)]
-    assert table[1][1:] == table[4][1:] != table[3][1:]  # all recordings have audio
+    rows = ["as configured", "without suspected labels", "without tables"]
+    ablations.main([*command[:6], *command[-2:], *(f"--only={row}" for row in rows)])
+    found = dict(line.split(" | ", 1) for line in capsys.readouterr().out.splitlines()[-3:])
+    assert list(found) == [f"| {row}" for row in rows]
+    assert found["| as configured"] == found["| without tables"]  # there are none
     with pytest.raises(SystemExit, match="2"):
         main([*command[: command.index("--set")], "--protocols-of", "test.1"])
     assert "--protocols-of needs --set" in capsys.readouterr().err
