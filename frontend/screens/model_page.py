@@ -76,10 +76,11 @@ def _version(model: Model) -> None:
 def _accuracy(protocols: Mapping[str, Any], tells: Mapping[str, str]) -> None:
     st.subheader("Accuracy", anchor=False)
     st.markdown("The share of tracks with the right genre, with 95 % intervals. Training never used a tested track.")
+    models = {model: title for model, title in MODELS.items() if any(model in found for found in protocols.values())}
     rows = [
         {
             "protocol (tracks)": f"{name} ({found['n']})",
-            **{title: interval(found[model]) for model, title in MODELS.items() if model in found},
+            **{title: interval(found[model]) if model in found else "–" for model, title in models.items()},
         }
         for name, found in protocols.items()
     ]
