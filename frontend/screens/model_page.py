@@ -94,13 +94,13 @@ def _accuracy(protocols: Mapping[str, Any], tells: Mapping[str, str]) -> None:
 def _by_genre(protocols: Mapping[str, Any], labels: list[str]) -> None:
     """Draw confusions, precision, recall and calibration of one protocol and model, which the user chooses."""
     st.subheader("By genre", anchor=False)
-    with st.container(horizontal=True, gap="medium"):
-        first = next(iter(protocols))
-        protocol = st.segmented_control("Protocol", list(protocols), default=first, required=True, key="model-protocol")
-        models = [model for model in MODELS if model in protocols[protocol or first]]
-        model = st.segmented_control(
-            "Model", models, format_func=MODELS.__getitem__, default=models[0], required=True, key="model-model"
-        )
+    # One below the other: side by side they are wider than a phone, at times.
+    first = next(iter(protocols))
+    protocol = st.segmented_control("Protocol", list(protocols), default=first, required=True, key="model-protocol")
+    models = [model for model in MODELS if model in protocols[protocol or first]]
+    model = st.segmented_control(
+        "Model", models, format_func=MODELS.__getitem__, default=models[0], required=True, key="model-model"
+    )
     found = protocols[protocol or first][model or models[0]]
     left, right = st.columns(2, gap="medium")
     if matrix := found.get("confusion"):
