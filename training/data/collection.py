@@ -43,7 +43,7 @@ def read(folder: Path) -> list[Recording]:
 
     Raises:
         FileNotFoundError: if the folder has no ``tracks.csv``.
-        ValueError: if a column is missing, a genre is unknown or a track is named twice.
+        ValueError: if a column is missing, a genre is unknown, a track is named twice, or as :func:`tables`.
     """
     files = {file.stem: file for file in sorted(folder.iterdir()) if file.name not in (INDEX_FILE, TABLES_FILE)}
     of_tables = tables(folder)

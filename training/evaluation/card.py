@@ -200,14 +200,11 @@ def _audioset(metrics: Figures) -> Figures | None:
     return found
 
 
-_COUNTS = ("recordings", "with_audio")
-
-
 def _sets(sets: list[Figures] | None) -> list[str]:
     """The sets that the version learns from: name, recordings, those with audio, weight."""
     if not sets:
         return []
-    rows = [[each["name"], *(str(each[key]) for key in _COUNTS), f"{each['weight']:g}"] for each in sets]
+    rows = [[each["name"], str(each["recordings"]), str(each["with_audio"]), f"{each['weight']:g}"] for each in sets]
     head = ["set", "recordings", "with audio", "weight of a recording"]
     return ["The shipped models learn from all of these. The AudioSet network needs audio:", _table(head, rows)]
 
@@ -290,8 +287,8 @@ refused. Below {uncertain_below_music:g} on average an answer is uncertain. Both
 recordings in view, and without the sounds above. """
 
 _HEAD = """
-The regularisation of the AudioSet network's head (C = {C:g}) was chosen on other folds of the same recordings, not on
-inner folds."""
+The regularisation of the AudioSet network's head (C = {C:g}) and the balance of genres were chosen on folds of the same
+recordings, not on inner folds."""
 
 _TRAINING = """The shipped SVM has C = {C:g} and γ = {gamma_a_feature:g} / number of features, searched as in each fold.
 All other settings are in `config.toml`."""
