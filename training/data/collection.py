@@ -24,11 +24,16 @@ logger = logging.getLogger(__name__)
 INDEX_FILE = "tracks.csv"
 TABLES_FILE = "windows.npz"
 WEAK_TIER = "C"
+Window = tuple[np.ndarray, Floats]
+"""A mel spectrogram (128, 387), uint8, and librosa's statistics (52,), float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording of a collection, as ``tracks.csv`` describes it; unknown fields are empty, no audio is None."""
+    """One recording of a collection, as ``tracks.csv`` describes it; unknown fields are empty.
+
+    It has a file of audio, or else windows of :func:`tables`.
+    """
 
     track: str
     label: str
@@ -36,6 +41,7 @@ class Recording:
     artist: str
     tier: str
     file: Path | None
+    windows: list[Window]
 
 
 def read(folder: Path) -> list[Recording]:
@@ -68,13 +74,14 @@ def read(folder: Path) -> list[Recording]:
             row.get("artist") or "",
             row.get("tier") or "",
             files.get(row["track"]),
+            [] if row["track"] in files else of_tables[row["track"]],
         )
         for row in there
     ]
 
 
-def tables(folder: Path) -> dict[str, list[tuple[np.ndarray, Floats]]]:
-    """The windows of tracks in a folder's tables: mel spectrograms (128, 387), uint8, and librosa's statistics (52,).
+def tables(folder: Path) -> dict[str, list[Window]]:
+    """The windows in a folder's tables, by track; empty if it has none.
 
     Raises:
         ValueError: if an array is missing or has another shape.
@@ -87,7 +94,7 @@ def tables(folder: Path) -> dict[str, list[tuple[np.ndarray, Floats]]]:
     shapes = {"track": (n,), "mels": (n, MEL_BANDS, WINDOW_COLUMNS), "librosa": (n, len(LIBROSA_NAMES))}
     if {name: of.shape for name, of in found.items()} != shapes or found["mels"].dtype != np.uint8:
         raise ValueError(f"{folder / TABLES_FILE} needs arrays of the shapes {shapes}, mels of uint8")
-    rows: dict[str, list[tuple[np.ndarray, Floats]]] = {}
+    rows: dict[str, list[Window]] = {}
     for track, mel, statistics in zip(found["track"], found["mels"], found["librosa"], strict=True):
         rows.setdefault(str(track), []).append((mel, statistics.astype(np.float32)))
     return rows

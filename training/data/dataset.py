@@ -149,14 +149,14 @@ def merged(gtzan: Dataset, folders: Sequence[Path], most_windows: int) -> Datase
     """
     rows, sets = [], []
     for number, folder in enumerate(folders, start=1):
-        found, tables = collection.read(folder), collection.tables(folder)
+        found = collection.read(folder)
         jobs = [(recording, recording.file, most_windows) for recording in found if recording.file]
         of_folder = [row for of_one in parallel(_extract_windows, jobs, folder.name) for row in of_one]
         of_folder += [
             (recording, None, *window)
             for recording in found
             if not recording.file
-            for window in tables[recording.track][:most_windows]
+            for window in recording.windows[:most_windows]
         ]
         rows += of_folder
         sets += [number] * len(of_folder)
