@@ -53,9 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
     unfinished.mkdir(parents=True)
     log = logging.FileHandler(unfinished / "training.log")
     logger.addHandler(log)
-    _train(options, unfinished)
-    logger.removeHandler(log)
-    log.close()
+    try:
+        _train(options, unfinished)
+    finally:
+        logger.removeHandler(log)
+        log.close()
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
     if options.make_default:

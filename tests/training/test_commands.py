@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -89,6 +90,7 @@ def trained(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pat
             with pytest.raises(KeyboardInterrupt):
                 main(arguments)
             assert not (models / "test.1").exists()
+            assert not logging.getLogger("training").handlers  # none that writes into a folder that will be moved
         main(arguments)
     # Six folds and the one that ships, and the one that was stopped: no finished fold was trained again.
     assert calls["trainings"] == 8
