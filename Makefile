@@ -15,9 +15,9 @@ run:
 test: setup lint
 	@$(MAKE) --no-print-directory -j tests types infra-checks
 
-# Three processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
+# Four processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
 tests:
-	@$(VENV)/pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder
+	@$(VENV)/pytest --cov --cov-report=term -n 4 --dist loadfile --no-loadscope-reorder
 
 # While changing code: lint, types and unit tests, in well under a minute once set up.
 # make quick ARGS=tests/training: those of other folders.

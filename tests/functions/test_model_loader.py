@@ -203,12 +203,14 @@ def test_requests_that_wait_for_models_share_their_failure_and_hold_no_others(
         go_on.wait(30)
         raise OSError(24, "Too many open files")
 
-    load = Mock(side_effect=fail)
+    load, clock = Mock(side_effect=fail), Mock(side_effect=time.monotonic)
     monkeypatch.setattr(Classifier, "load", load)
+    monkeypatch.setattr(model_loader, "time", Mock(monotonic=clock))
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(client.model) for _ in range(2)]
         loading.wait(30)
         try:
+            eventually(lambda: clock.call_count >= len(["asked", "started", "asked"]))
             for path in ("limits", "openapi"):
                 assert pool.submit(client.call, path, path).result(30).status == 200
         finally:

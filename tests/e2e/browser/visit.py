@@ -24,6 +24,14 @@ MAKE_DRAGGED = """files => {
   return dragged;
 }"""
 HTTP_ERROR = 400
+# When a browser leaves while Streamlit sends to it, Streamlit takes Starlette's error for a text frame, and its answer to
+# that fails as well (streamlit/web/server/starlette/starlette_websocket.py of 1.67). The visitor has left by then.
+LEFT_WHILE_SENDING = re.compile(
+    r"Traceback(?:(?!Traceback).)*WebSocketDisconnected: WebSocket is not connected"
+    r"(?:(?!Traceback).)*Traceback(?:(?!Traceback).)*"
+    r'WebSocketDisconnected: Cannot call "send" once a close message has been sent\.',
+    re.DOTALL,
+)
 
 
 class Visit:
@@ -97,7 +105,7 @@ class Visit:
     @property
     def problems(self) -> list[str]:
         """What went wrong so far, and was not accepted."""
-        log = TERMINAL_COLOURS.sub("", self.website.log[self._log_start :])
+        log = LEFT_WHILE_SENDING.sub("", TERMINAL_COLOURS.sub("", self.website.log[self._log_start :]))
         at_the_server = [f"server: {log[log.index('Traceback') :]}"] if "Traceback" in log else []
         all_of_them = [*self._problems, *at_the_server]
         return [each for each in all_of_them if not any(pattern.search(each) for pattern in self._accepted)]
