@@ -24,8 +24,8 @@ MAKE_DRAGGED = """files => {
   return dragged;
 }"""
 HTTP_ERROR = 400
-# When a browser leaves while Streamlit sends to it, Streamlit takes Starlette's error for a text frame, and its answer to
-# that fails as well (streamlit/web/server/starlette/starlette_websocket.py of 1.67). The visitor has left by then.
+# When a browser leaves while Streamlit sends to it, Streamlit takes Starlette's error for a text frame, and what it
+# answers fails as well (streamlit/web/server/starlette/starlette_websocket.py of 1.67). The visitor has left by then.
 LEFT_WHILE_SENDING = re.compile(
     r"Traceback(?:(?!Traceback).)*WebSocketDisconnected: WebSocket is not connected"
     r"(?:(?!Traceback).)*Traceback(?:(?!Traceback).)*"
