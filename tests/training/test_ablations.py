@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import music
+from tonearm.features import svm_features
 from training import ablations, config
 from training.ablations import VARIANTS
 from training.data import collection, dataset
@@ -46,6 +47,35 @@ def test_settings_of_a_choice(experiment: Experiment) -> None:
     changed = VARIANTS["balance 0.5"].config(experiment.config)
     assert (changed.sets.balance, changed.audioset) == (0.5, experiment.config.audioset)
     assert VARIANTS["as configured"].config(experiment.config) == experiment.config
+
+
+def test_tracks_that_the_filtered_split_leaves_out(experiment: Experiment, gtzan: Path) -> None:
+    data = experiment.data
+    changed = cast("Experiment", SimpleNamespace(data=data, data_folder=gtzan))
+    windows = VARIANTS["without GTZAN's known faults"].windows(changed, np.arange(len(data.tracks)))
+    assert list(windows) == list(range(56))  # it names all forty
+    without_split = cast("Experiment", SimpleNamespace(data=data, data_folder=gtzan / "splits"))
+    with pytest.raises(FileNotFoundError, match="fault-filtered"):
+        ablations.without_faults(without_split, windows)
+
+
+def test_the_svm_without_means_knows_no_tilt() -> None:
+    columns = [name for name in svm_features.NAMES if not ablations.MEAN_FEATURES.fullmatch(name)]
+    assert {"band0_mean", "mfcc2_mean", "rolloff_mean", "level0_0.05"}.isdisjoint(columns)
+    assert {"band0_delta_std", "mfcc2_var", "rolloff_var", "chroma_stft_mean"} <= set(columns)
+
+
+def test_priors_are_found_without_labels() -> None:
+    rng = np.random.default_rng(0)
+    true = np.array([0.55, *[0.05] * 9])
+    labels = rng.choice(10, 4_000, p=true)
+    log_likelihoods = 2 * (np.eye(10)[labels] + rng.normal(0, 0.7, (4_000, 10)))
+    log_likelihoods *= 1 / 0.98  # of two normal distributions a deviation of 1.4 and a step of 2 apart
+    found = ablations.with_estimated_priors(log_likelihoods, np.full(10, 0.1))
+    np.testing.assert_allclose(np.exp(found).mean(axis=0), true, atol=0.02)
+    assert (found.argmax(1) == labels).mean() > (log_likelihoods.argmax(1) == labels).mean() + 0.02
+    unknown = ablations.with_estimated_priors(log_likelihoods, np.array([0.0, *[1 / 9] * 9]))
+    assert np.isfinite(unknown).all()
 
 
 def test_it_needs_a_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
