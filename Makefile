@@ -15,9 +15,15 @@ run:
 test: setup lint
 	@$(MAKE) --no-print-directory -j tests types infra-checks
 
-# Four processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
+# Three processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
+# A thread each for arithmetic: several in each process spend their time waiting for each other.
+tests quick: export OMP_NUM_THREADS := 1
+tests quick: export OPENBLAS_NUM_THREADS := 1
+tests quick: export TF_NUM_INTRAOP_THREADS := 1
+tests quick: export TF_NUM_INTEROP_THREADS := 1
+
 tests:
-	@$(VENV)/pytest --cov --cov-report=term -n 4 --dist loadfile --no-loadscope-reorder
+	@$(VENV)/pytest --cov --cov-report=term -n 3 --dist loadfile --no-loadscope-reorder
 
 # While changing code: lint, types and unit tests, in well under a minute once set up.
 # make quick ARGS=tests/training: those of other folders.
