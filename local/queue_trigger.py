@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 HIDDEN_S = 10
 """A message reappears this long after a crash; while its function runs, it is hidden anew every few seconds."""
 RENEW_INTERVAL_S = 3.0
-POLL_INTERVAL_S = 0.5
+POLL_INTERVAL_S, POLL_INTERVAL_MAX_S = 0.5, 2.0
+"""After a message, and of a queue that stays empty. As in Azure, empty queues are asked less and less often."""
 OUTAGE_DELAY_S = 1.0
 CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 15}
 """For storage clients: the triggers retry by themselves, and a retry inside a call would only hide an outage."""
@@ -74,6 +75,7 @@ class QueueTrigger:
         """Receive messages until ``stopping`` is set, then wait for the functions that run."""
         await retry(self._prepare)
         running: set[asyncio.Task[None]] = set()
+        interval_s = POLL_INTERVAL_S
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 if len(running) == self.settings.queue_messages_at_once:
@@ -86,8 +88,10 @@ class QueueTrigger:
                 except AzureError:
                     pass
                 if message is None:
-                    await pause(stopping, POLL_INTERVAL_S)
+                    await pause(stopping, interval_s)
+                    interval_s = min(2 * interval_s, POLL_INTERVAL_MAX_S)
                     continue
+                interval_s = POLL_INTERVAL_S
                 task = tasks.create_task(self._process(message))
                 running.add(task)
                 task.add_done_callback(running.discard)
