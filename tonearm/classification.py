@@ -11,8 +11,8 @@ Mode = Literal["accurate", "fast"]
 Probabilities = dict[Genre, float]
 """All ten genres in the labels' order; the values sum to 1."""
 
-UncertainReason = Literal["confidence", "similarity", "music"]
-"""The confidence is too low; the sound is unlike the training data; it may be no music."""
+UncertainReason = Literal["low_confidence", "unlike_training", "not_music", "mixed"]
+"""The confidence is too low; the sound is unlike the training data; it may be no music; clear parts differ."""
 
 SCHEMA: Literal["tonearm.result/1"] = "tonearm.result/1"
 
@@ -42,6 +42,8 @@ class Audio:
 
     A missing end is known only where the format states the length.
     """
+    track: int | None = None
+    """Which of the file's sound tracks was classified, counted from 1; null if there is only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,15 @@ class Segment:
     end_s: float
     genre: Genre
     probabilities: Probabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a mixed recording: consecutive segments of one genre."""
+
+    start_s: float
+    end_s: float
+    genre: Genre
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +115,8 @@ class Classification:
     probabilities: Probabilities
     models: Models
     segments: list[Segment]
+    parts: list[Part] = field(default_factory=list)
+    """Of a mixed recording, the clear parts in order; empty otherwise."""
     audio: Audio
     model_version: str
     mode: Mode

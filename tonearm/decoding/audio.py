@@ -1,6 +1,6 @@
 """Decoding: whatever FFmpeg reads becomes float32 mono at 22,050 Hz, a window at a time, so that memory is bounded.
 
-FFmpeg (through PyAV) tells a file's format from its content; its name does not matter. Channels are averaged, then soxr
+FFmpeg (through PyAV) tells a file's format from its content; its name does not matter. Channels become one, then soxr
 converts the rate. Formats that can refer to other files or addresses (playlists, scripts) are not opened. Arrays and
 plain WAV files are read without FFmpeg. Everything else that strangers send is decoded in a process of its own
 (`tonearm.decoding.decoder_pool`).
@@ -10,9 +10,11 @@ import io
 import itertools
 import math
 import numbers
+import shutil
 import struct
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -26,6 +28,8 @@ from av.audio.frame import AudioFrame, format_dtypes
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
 from numpy.typing import ArrayLike, NDArray
 
 from tonearm.classification import Audio, Stated
@@ -40,6 +44,10 @@ from tonearm.constants import (
     WINDOW_SLACK_SAMPLES,
 )
 from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
+from tonearm.decoding.mixdown import mixed, unit
+from tonearm.decoding.ogg_links import links
+from tonearm.decoding.section import Section
+from tonearm.decoding.wav_repairs import repaired
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
@@ -48,7 +56,7 @@ av.logging.set_level(None)  # FFmpeg's messages about malformed files are no use
 AudioSource = str | Path | bytes | BinaryIO | tuple[ArrayLike, float]
 
 # FFmpeg's demuxers that are opened. Those left out are either no audio or may make FFmpeg open what a file names.
-DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,tta,w64,wav,wv"
+DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,caf,dts,eac3,flac,matroska,mov,mp3,mpc,mpc8,mpegts,ogg,spdif,tta,w64,wav,wv"
 DEMUXER_OPTIONS = {
     "format_whitelist": DEMUXERS,
     # One packet tells coded sound inside a WAV from plain samples as well as FFmpeg's 2,500 do, and opens it in well
@@ -60,15 +68,27 @@ DEMUXER_OPTIONS = {
     "max_streams": "100",
     "probesize": "1000000",
 }
+FLOAT_CODECS = "pcm_f"
 # How a file of a known format begins, to tell a broken one ("corrupt") from an unknown one ("unsupported_format").
 MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"),
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
+ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 FORMATS_HINT = f"Send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
 NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
+TAGS = (b"APETAGEX", b"ID3", b"TAG", b"LYRICSBEGIN")
+"""How tags begin that stand behind the sound of MP3 and AAC files."""
+PADDING = b"\0 \r\n"
+TAG_BLOCK_BYTES = 4_096
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
-GUESSED_LENGTH = {"mp3", "aac", "ac3", "eac3"}
+GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
+LEAST_BYTES_PER_S = 500
+"""No format needs fewer, but for silence: a longer duration that a file states is not believed."""
+LOW_FREQUENCY = {"LFE", "LFE2"}
 MOST_CHANNELS = 64
+MOST_TRACKS = 8
+SCANNED_S = 300
+"""So many sound tracks of a file are looked at, and so much of each, to find one that sounds."""
 MAX_VALUES_PER_S = 192_000
 """Of the longest recording allowed: two channels at 96,000 Hz. More channels or a higher rate must be shorter."""
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
@@ -130,14 +150,18 @@ class AudioReader:
     def __init__(self, source: AudioSource, *, max_duration_s: float | None = None) -> None:
         self._array = _array(source) if isinstance(source, tuple) else None
         self._file = io.BytesIO() if isinstance(source, tuple) else open_source(source)
-        self._owned = isinstance(source, str | Path | bytes)
+        self._readable: BinaryIO | Section = self._file  # by FFmpeg
+        self._unit = np.float32(1)  # of floats
+        self._owned = self._file is not source
         self._max_duration_s = math.inf if max_duration_s is None else max_duration_s
         self._source: Iterator[tuple[_Layout, Samples]] | None = None
         self._stated = Stated("", 0, 0, 0.0)
         self._stated_s = 0.0  # 0 where the format states no length
         self._layout: _Layout | None = None
         self._decoded_s = 0.0
+        self._reached_s = 0.0  # by the frames' times, which a live recording's pauses are in
         self._values = 0
+        self._track: int | None = None
         self._packets = 0
         self._bad_packets = 0
         self._bad_values = False
@@ -157,14 +181,21 @@ class AudioReader:
             self._state("pcm_s16le", _Layout(rate_hz, 1), n_samples / rate_hz)
             self._source = self._from_plain_wav(rate_hz, start, n_samples)
         else:
-            container = _container(self._file)
+            self._readable, demuxer = repaired(self._file)
+            first, *others = links(self._file) or [(0, 0)]
+            if others:
+                self._readable = Section(self._file, *first)
+            container = _container(self._readable, demuxer)
             with _ffmpeg_errors():
-                stream = _audio_stream(container)
+                stream = self._sounding_stream(container)
                 context = stream.codec_context
-                guess_s = float(container.duration / av.time_base) if container.duration else 0.0
                 layout = _Layout(context.sample_rate, context.channels)
-                self._state(context.codec.canonical_name, layout, _stated_s(container, stream), guess_s)
-            self._source = self._from_ffmpeg(container, stream)
+                guess_s = _believed_s(container, (container.duration or 0) / av.time_base)
+                stated_s = 0.0 if others else _stated_s(container, stream)
+                self._state(context.codec.canonical_name, layout, stated_s, guess_s)
+                if context.codec.canonical_name.startswith(FLOAT_CODECS):
+                    self._unit = unit(self._float_values(container, stream))
+            self._source = itertools.chain(self._from_ffmpeg(container, stream), self._from_links(others))
         return self._stated
 
     def windows(self) -> Iterator[Window]:
@@ -206,7 +237,7 @@ class AudioReader:
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for inexact writers.
-        short = self._decoded_s < 0.9 * self._stated_s - 0.5
+        short = max(self._decoded_s, self._reached_s) < 0.9 * self._stated_s - 0.5
         return Audio(
             duration_s=round(self._decoded_s, 3),
             sample_rate_hz=self._layout.rate_hz,
@@ -214,6 +245,7 @@ class AudioReader:
             codec=self._stated.codec,
             analysed_s=round(self._decoded_s, 3),
             damaged=self._bad_packets > 0 or self._bad_values or short,
+            track=self._track,
         )
 
     def _blocks(self) -> Iterator[Samples]:
@@ -240,11 +272,11 @@ class AudioReader:
     def _from_array(self, samples: NDArray[Any], rate_hz: int) -> Iterator[tuple[_Layout, Samples]]:
         """Samples of shape (n, channels)."""
         layout = _Layout(rate_hz, samples.shape[1])
+        if samples.dtype.kind == "f":
+            self._unit = unit([samples])
         block_samples = _block_samples(rate_hz)
         for first in range(0, len(samples), block_samples):
-            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and then silence
-                mean = samples[first : first + block_samples].mean(axis=1, dtype=np.float64).astype(np.float32)
-            yield layout, self._without_invalid(_scaled(mean, samples.dtype))
+            yield layout, self._mono(list(samples[first : first + block_samples].T))
 
     def _from_plain_wav(self, rate_hz: int, start: int, n_samples: int) -> Iterator[tuple[_Layout, Samples]]:
         layout = _Layout(rate_hz, 1)
@@ -252,15 +284,19 @@ class AudioReader:
         block_samples = _block_samples(rate_hz)
         for first in range(0, n_samples, block_samples):
             content = self._file.read(2 * min(block_samples, n_samples - first))
-            yield layout, _scaled(np.frombuffer(content, "<i2").astype(np.float32), np.dtype(np.int16))
+            yield layout, _scaled(np.frombuffer(content, "<i2"), self._unit)
 
     def _from_ffmpeg(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[_Layout, Samples]]:
+        begin_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        # A browser's recording that was paused; elsewhere a gap is damage.
+        pauses = container.format.name.startswith("matroska")
         with container, _ffmpeg_errors():
             done = 0
             try:
-                for frame in joined_frames(self._file, container, stream, DEMUXER_OPTIONS):
+                for frame in joined_frames(self._readable, container, stream, DEMUXER_OPTIONS):
                     for readable in _readable(frame):
-                        mono = self._without_invalid(_mono(readable))
+                        mono = self._mono(_channels(readable))
+                        self._reached_s = (readable.time or 0) - begin_s if pauses else 0.0
                         yield _layout(readable), mono
                         done += len(mono)
                 return
@@ -268,37 +304,97 @@ class AudioReader:
                 pass
             # From the start again, by packets; those that are broken can then be left out and counted.
             for frame in self._frames(container, stream):
-                mono = self._without_invalid(_mono(frame))
+                mono = self._mono(_channels(frame))
+                self._reached_s = (frame.time or 0) - begin_s if pauses else 0.0
                 if done < len(mono):
                     yield _layout(frame), mono[done:]
                 done = max(0, done - len(mono))
 
+    def _sounding_stream(self, container: InputContainer) -> AudioStream:
+        """The sound track; of several the first that sounds, by their own order of precedence.
+
+        Raises:
+            AudioError: if there is none, or none that can be decoded.
+        """
+        tracks = [each for each in container.streams.audio if each.codec_context is not None]
+        if len(tracks) < 2:
+            return _audio_stream(container)
+        best = container.streams.best("audio")
+        tracks.sort(
+            key=lambda track: (_is_secondary(track), not track.disposition & Disposition.default, track != best)
+        )
+        chosen = next((track for track in tracks[:MOST_TRACKS] if self._sounds(container, track)), tracks[0])
+        self._track = container.streams.audio.index(chosen) + 1
+        return chosen
+
+    def _sounds(self, container: InputContainer, track: AudioStream) -> bool:
+        """Whether there is a second of sound in the first minutes of a track."""
+        heard_s = read_s = 0.0
+        with suppress(GraphError):
+            for frame in joined_frames(self._readable, container, track, DEMUXER_OPTIONS):
+                for readable in _readable(frame):
+                    mono = mixed([_scaled(channel, self._unit) for channel in _channels(readable)])
+                    length_s = len(mono) / max(1, frame.sample_rate)
+                    read_s += length_s
+                    heard_s += length_s * bool(np.ptp(mono) >= 2 * SILENCE_PEAK)
+                if heard_s >= MIN_DURATION_S or read_s > SCANNED_S:
+                    break
+        return heard_s >= MIN_DURATION_S
+
+    def _from_links(self, others: list[tuple[int, int]]) -> Iterator[tuple[_Layout, Samples]]:
+        """A chained Ogg's links after the first. One that cannot be decoded is damage."""
+        for start, end in others:
+            self._readable = Section(self._file, start, end)
+            try:
+                container = _container(self._readable, None)
+                with _ffmpeg_errors():
+                    stream = _audio_stream(container)
+                yield from self._from_ffmpeg(container, stream)
+            except AudioError as error:
+                if error.code in ("too_long", "too_complex"):
+                    raise
+                self._bad_packets += 1
+
+    def _float_values(self, container: InputContainer, stream: AudioStream) -> Iterator[NDArray[Any]]:
+        """The values of each frame's channels, shape (n,), up to a frame that cannot be decoded."""
+        with suppress(GraphError):
+            for frame in joined_frames(self._readable, container, stream, DEMUXER_OPTIONS):
+                for readable in _readable(frame):
+                    yield from _channels(readable)
+
     def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
         """Every frame that decodes; those that do not are counted and left out."""
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:  # not every OSError: a disk that fails is no fault of the recording
-                _raise_memory_error(error)
-                self._bad_packets += 1
-                return
+        sound_ends = 0  # the first byte after the last packet that decoded
+        bad_since = 0  # packets after it that did not
+        for packet in self._whole_packets(container, stream):
             self._packets += 1
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
                 _raise_memory_error(error)
-                self._bad_packets += 1
-                if self._bad_packets > 50 and self._bad_packets > self._packets / 2:
+                bad_since += 1
+                n_bad = self._bad_packets + bad_since
+                if n_bad > 50 and n_bad > self._packets / 2:
                     raise AudioError("corrupt", "More than half of it is broken. Save or download it again.") from None
                 continue
             except ValueError:  # PyAV's own, where FFmpeg's decoder will not open
                 raise AudioError("unsupported_format", NO_DECODER) from None
+            if packet.size:
+                self._bad_packets += bad_since
+                bad_since, sound_ends = 0, (packet.pos or 0) + packet.size
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
+        if not _only_tags(self._readable, sound_ends):
+            self._bad_packets += bad_since
+
+    def _whole_packets(self, container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+        """Every packet up to one that cannot be read, which is counted."""
+        try:
+            yield from container.demux(stream)
+        except av.error.FFmpegError as error:  # not every OSError: a disk that fails is no fault of the recording
+            _raise_memory_error(error)
+            self._bad_packets += 1
 
     def _state(self, codec: str, layout: _Layout, stated_s: float, guess_s: float = 0.0) -> None:
         """Notes what the file states about itself, and refuses what states too much."""
@@ -317,8 +413,12 @@ class AudioReader:
             detail = f"It has more than {longest_s * MAX_VALUES_PER_S:.0f} sample values, all channels together."
             raise AudioError("too_complex", f"{detail} Save it with fewer channels or at a lower rate.")
 
-    def _without_invalid(self, mono: Samples) -> Samples:
-        """Turns values that no recording has into silence, so that one of them does not spoil a window."""
+    def _mono(self, channels: list[NDArray[Any]]) -> Samples:
+        """Channels' values, shape (n,) each, as one channel, float32 with full scale 1.
+
+        Values that no recording has become silence, so that one of them does not spoil a window.
+        """
+        mono = mixed([_scaled(channel, self._unit) for channel in channels])
         level = np.abs(mono)
         if level.max() <= HIGHEST_LEVEL:  # false for NaN
             return mono
@@ -364,17 +464,28 @@ def plain_wav(file: BinaryIO) -> tuple[int, int, int] | None:
 
 
 def open_source(source: Any) -> BinaryIO:
-    """The source as an open file. Raises OSError, and TypeError for a source of another type."""
+    """The source as an open file, of a pipe a copy. Raises OSError, and TypeError for a source of another type."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     if isinstance(source, str | Path):
-        return Path(source).open("rb")
+        file = Path(source).open("rb")  # noqa: SIM115 (whoever opened the source closes it)
+        if file.seekable():
+            return file
+        with file:
+            return _copied(file)
     if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
         raise TypeError(
             "the source must be a path, bytes, an open binary file or (samples, sample_rate_hz),"
             f" and not {type(source).__name__}"
         )
-    return cast("BinaryIO", source)
+    return _copied(source) if isinstance(source, io.IOBase) and not source.seekable() else cast("BinaryIO", source)
+
+
+def _copied(pipe: Any) -> BinaryIO:
+    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 (whoever opened the source closes it)
+    shutil.copyfileobj(pipe, copy)
+    copy.seek(0)
+    return copy
 
 
 def _array(source: tuple[Any, ...]) -> tuple[NDArray[Any], int]:
@@ -405,14 +516,15 @@ def _window(samples: Samples, start: int, end: int) -> Window:
     return Window(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, samples)
 
 
-def _container(file: BinaryIO) -> InputContainer:
+def _container(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
     file.seek(0)
     head = file.read(16)
     if not head:
         raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
+    _refuse_archive(head)
     file.seek(0)
     try:
-        return av.open(file, "r", container_options=DEMUXER_OPTIONS, io_open=_refuse)
+        return av.open(file, "r", format=demuxer, container_options=DEMUXER_OPTIONS, io_open=_refuse)
     except (av.error.FFmpegError, ValueError) as error:
         _raise_memory_error(error)
         if any(head[at:].startswith(magic) for at, magic in MAGIC):
@@ -420,6 +532,12 @@ def _container(file: BinaryIO) -> InputContainer:
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
             ) from None
         raise AudioError("unsupported_format", FORMATS_HINT) from None
+
+
+def _refuse_archive(head: bytes) -> None:
+    """FFmpeg would look for sound in what an archive holds."""
+    if head.startswith(ARCHIVES):
+        raise AudioError("unsupported_format", f"It is an archive, or compressed. Unpack it first. {FORMATS_HINT}")
 
 
 @contextmanager
@@ -438,6 +556,15 @@ def _raise_memory_error(error: Exception) -> None:
         raise MemoryError("FFmpeg ran out of memory") from error
 
 
+def _only_tags(file: BinaryIO | Section, start: int) -> bool:
+    """Whether nothing but tags and padding is in a file from a byte on."""
+    file.seek(start)
+    while block := file.read(TAG_BLOCK_BYTES):
+        if rest := block.lstrip(PADDING):
+            return (rest + file.read(TAG_BLOCK_BYTES)).startswith(TAGS)
+    return True
+
+
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
     """FFmpeg calls this when a file asks for another file or address to be opened: never."""
     raise PermissionError("a recording may not open other files")
@@ -452,15 +579,34 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     return stream
 
 
+def _is_secondary(track: AudioStream) -> bool:
+    """Whether a track is a commentary, or meant for people who do not see or hear well."""
+    secondary = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
+    return bool(track.disposition & secondary)
+
+
 def _stated_s(container: InputContainer, stream: AudioStream) -> float:
-    """The sound's length as the file states it, in seconds, or 0. The container's own may be that of its video."""
+    """The sound's length as the file states it, in seconds; 0 if it states none, or more than its bytes can hold.
+
+    The container's own length may be that of its video. It may count from zero where the sound begins later.
+    """
     if container.format.name in GUESSED_LENGTH:
         return 0.0
+    stated_s = begin_s = 0.0
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:
-        return float(container.duration / av.time_base)
-    return 0.0
+        stated_s = float(stream.duration * stream.time_base)
+        begin_s = float((stream.start_time or 0) * stream.time_base)
+    elif container.duration and len(container.streams) == 1:
+        stated_s = container.duration / av.time_base
+        begin_s = (container.start_time or 0) / av.time_base
+    if 0 < begin_s < stated_s:
+        stated_s -= begin_s
+    return _believed_s(container, stated_s)
+
+
+def _believed_s(container: InputContainer, stated_s: float) -> float:
+    """A duration, or 0 if the file's bytes cannot hold it."""
+    return stated_s if stated_s * LEAST_BYTES_PER_S <= (container.size or 0) else 0.0
 
 
 def _readable(frame: AudioFrame) -> list[AudioFrame]:
@@ -480,29 +626,29 @@ def _layout(frame: AudioFrame) -> _Layout:
     return _Layout(frame.sample_rate, frame.layout.nb_channels)
 
 
-def _mono(frame: AudioFrame) -> Samples:
-    """The mean of a frame's channels, full scale 1. Shape (n,), float32."""
+def _channels(frame: AudioFrame) -> list[NDArray[Any]]:
+    """Each channel's values, shape (n,), straight from FFmpeg's memory, without the copy that `to_ndarray` makes."""
     dtype = np.dtype(format_dtypes[frame.format.name])
     n_channels = frame.layout.nb_channels
-    # Straight from FFmpeg's memory, without the copy that `to_ndarray` makes.
     if frame.format.is_packed:
         packed = np.frombuffer(frame.planes[0], dtype, frame.samples * n_channels)
         channels = [packed[first::n_channels] for first in range(n_channels)]
     else:
         channels = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes]
+    # As in film sound's usual mix (ITU-R BS.775), without the channel of low-frequency effects.
+    full = [at for at, channel in enumerate(frame.layout.channels) if channel.name not in LOW_FREQUENCY]
+    return [channels[at] for at in full] if len(full) > 1 else channels
+
+
+def _scaled(values: NDArray[Any], float_unit: np.float32) -> Samples:
+    """A copy of the values, shape (n,), as float32 with full scale 1."""
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is silenced later
-        mono = channels[0].astype(np.float32)
-        for channel in channels[1:]:
-            mono += channel.astype(np.float32)
-    if n_channels > 1:
-        mono /= np.float32(n_channels)
-    return _scaled(mono, dtype)
-
-
-def _scaled(mono: Samples, dtype: np.dtype[Any]) -> Samples:
-    """``mono`` itself, of values of ``dtype``, made so that full scale is 1."""
-    if dtype.kind == "u":
-        mono -= np.float32(2 ** (8 * dtype.itemsize - 1))
-    if dtype.kind in "iu":
-        mono *= np.float32(0.5 ** (8 * dtype.itemsize - 1))
-    return mono
+        samples = values.astype(np.float32)
+        if float_unit != 1:
+            samples *= float_unit
+    bits = 8 * values.dtype.itemsize
+    if values.dtype.kind == "u":
+        samples -= np.float32(2 ** (bits - 1))
+    if values.dtype.kind in "iu":
+        samples *= np.float32(0.5 ** (bits - 1))
+    return samples

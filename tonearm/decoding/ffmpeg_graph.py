@@ -17,6 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
+from tonearm.decoding.section import Section
 from tonearm.workarounds import free_graph
 
 _FRAME_SAMPLES = 2**18
@@ -28,7 +29,7 @@ class GraphError(Exception):
 
 
 def joined_frames(
-    file: BinaryIO, container: InputContainer, stream: AudioStream, demuxer_options: Mapping[str, str]
+    file: BinaryIO | Section, container: InputContainer, stream: AudioStream, demuxer_options: Mapping[str, str]
 ) -> Iterator[AudioFrame]:
     """All frames of ``stream`` of ``container``, which was opened from ``file``; all three stay as they are.
 
@@ -73,9 +74,11 @@ def joined_frames(
 
 
 @contextmanager
-def _descriptor(file: BinaryIO) -> Iterator[int]:
+def _descriptor(file: BinaryIO | Section) -> Iterator[int]:
     """A descriptor of ``file``'s content, with a position of its own. Raises GraphError where the system has none."""
     try:
+        if isinstance(file, Section):
+            raise GraphError
         if type(file) is io.BytesIO:
             descriptor = os.memfd_create("recording")
         else:

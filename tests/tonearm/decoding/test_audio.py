@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.audio_samples import FORMATS, RATE_HZ, encode, music, png, video
+from tests.tonearm.decoding.reading import likeness
 from tonearm.constants import SAMPLE_RATE_HZ
 from tonearm.decoding.audio import AudioReader, Window
 from tonearm.errors import AUDIO_ERROR_CODES, AudioError
+
+LAYOUT_5_1 = ("FL", "FR", "FC", "LFE", "BL", "BR")
 
 
 def read(source: bytes | Path | io.BytesIO, max_duration_s: float | None = None) -> tuple[list[Window], AudioReader]:
@@ -30,13 +33,6 @@ def code_of(source: bytes, max_duration_s: float | None = None) -> str:
     assert caught.value.title in str(caught.value)
     assert caught.value.code in AUDIO_ERROR_CODES
     return caught.value.code
-
-
-def likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """The highest correlation of two signals over all shifts (encoders delay)."""
-    n = 2 * max(len(a), len(b))
-    products = np.fft.irfft(np.fft.rfft(a, n) * np.fft.rfft(b, n).conj(), n)
-    return float(products.max() / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -267,6 +263,50 @@ def test_a_length_left_open_is_no_damage() -> None:
         assert not reader.facts().damaged
 
 
+@pytest.mark.parametrize(
+    "padding", [b"APETAGEX" + bytes(range(256)) * 90, b"ID3\3\0\0\0\0\7\0" + b"\xff" * 900, bytes(9_000), b"\r\n"]
+)
+@pytest.mark.parametrize("name", ["mp3", "aac"])
+def test_tags_behind_the_sound_are_no_damage(name: str, padding: bytes) -> None:
+    content = encode(name, music(4, 44_100), 44_100)
+    _, reader = read(content + padding)
+    assert reader.facts().damaged is False
+    assert reader.facts().duration_s == pytest.approx(4, abs=0.1)
+
+
+def test_low_frequency_effects_are_left_out() -> None:
+    made = io.BytesIO()
+    rumble = np.sin(2 * np.pi * 30 * np.arange(4 * 48_000) / 48_000).astype(np.float32)
+    with av.open(made, "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000)
+        stream.layout = "5.1"
+        channels = np.stack([music(4, 48_000) * (name != "LFE") + rumble * (name == "LFE") for name in LAYOUT_5_1])
+        frame = av.AudioFrame.from_ndarray((channels.T.reshape(1, -1) * 32_767).astype(np.int16), "s16", "5.1")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    windows, reader = read(made.getvalue())
+    assert reader.facts().channels == 6
+    assert likeness(windows[0].samples, soxr.resample(music(4, 48_000), 48_000, SAMPLE_RATE_HZ)) > 0.99
+
+
+@pytest.mark.parametrize("head", [b"PK\x03\x04", b"\x1f\x8b\x08", b"Rar!"])
+def test_archives_are_to_be_unpacked(head: bytes) -> None:
+    with pytest.raises(AudioError, match="Unpack it first") as caught:
+        read(head + encode("mp3", music(2, 44_100), 44_100))
+    assert caught.value.code == "unsupported_format"
+
+
+def test_a_length_that_the_bytes_cannot_hold_is_not_believed() -> None:
+    content = bytearray(encode("flac", music(4)))
+    at = content.index(b"fLaC") + 8 + 13
+    content[at] |= 0x0F  # the total of samples: 36 bits
+    content[at + 1 : at + 5] = b"\xff" * 4
+    windows, reader = read(bytes(content), max_duration_s=60)
+    assert len(windows) == 1
+    assert reader.facts().damaged is False
+
+
 def test_silence_is_seen() -> None:
     for samples in (np.zeros(2 * RATE_HZ), np.full(2 * RATE_HZ, 0.5), 1e-5 * music(2)):
         assert read(wav(samples))[0][0].silent
@@ -355,3 +395,51 @@ def test_the_length_is_the_sounds_and_not_the_videos() -> None:
     assert windows[-1].end_s == pytest.approx(6, abs=0.2)
     assert not reader.facts().damaged
     assert code_of(video(20, music(0.5))) == "too_short"
+
+
+def tracks(*each: tuple[float, float], default: int | None = None, commentary: int | None = None) -> bytes:
+    """A Matroska file of several sound tracks: seconds and level of each."""
+    made = io.BytesIO()
+    with av.open(made, "w", format="matroska") as container:
+        streams = [container.add_stream("flac", rate=RATE_HZ) for _ in each]
+        for number, stream in enumerate(streams):
+            stream.layout = "mono"
+            flags = av.stream.Disposition(0)
+            flags |= av.stream.Disposition.default if number == default else flags
+            flags |= av.stream.Disposition.comment if number == commentary else flags
+            stream.disposition = flags
+        container.start_encoding()
+        for number, (stream, (duration_s, level)) in enumerate(zip(streams, each, strict=True)):
+            samples = music(duration_s, seed=number, level=level) if duration_s else np.zeros(0, np.float32)
+            for first in range(0, len(samples), 4096):
+                values = (samples[first : first + 4096] * 32_767).astype(np.int16)[None]
+                frame = av.AudioFrame.from_ndarray(values, format="s16", layout="mono")
+                frame.sample_rate, frame.pts = RATE_HZ, first
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (tracks((0, 0.3), (4, 0.3)), 2),
+        (tracks((0.05, 0.3), (4, 0.3)), 2),
+        (tracks((4, 1e-6), (4, 0.3), (4, 0.3)), 2),
+        (tracks((4, 0.3), (4, 0.3), default=1), 2),
+        (tracks((4, 0.3), (4, 0.3), commentary=0), 2),
+        (tracks((4, 0.3), (4, 0.3)), 1),
+        (tracks((4, 0.3)), None),
+    ],
+)
+def test_the_track_that_sounds_is_read(content: bytes, expected: int | None) -> None:
+    windows, reader = read(content)
+    facts = reader.facts()
+    assert (facts.track, facts.damaged) == (expected, False)
+    assert likeness(windows[0].samples, music(4, seed=(expected or 1) - 1)) > 0.99
+
+
+def test_only_silent_tracks_are_silent() -> None:
+    windows, reader = read(tracks((4, 1e-6), (4, 1e-6)))
+    assert windows[0].silent
+    assert reader.facts().track == 1

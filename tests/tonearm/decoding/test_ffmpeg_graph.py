@@ -68,7 +68,7 @@ def test_every_sample_form(codec: str, channels: int, ways: list[str]) -> None:
         channels = 2
     content = encode("wav", music(3), codec=codec, channels=channels)
     got = answer(content)
-    assert ways == ["joined"]
+    assert ways == ["joined"] * (2 if "_f" in codec else 1)  # floats are read twice, for their unit
     assert_same(got, by_packets(content))
 
 

@@ -1,0 +1,67 @@
+"""What the values of a recording mean: its unit, and one channel instead of several.
+
+Channels become their mean, unless they cancel each other.
+Where one channel is another's negative (a cable wired the wrong way, rear channels of film sound), the mean holds next
+to nothing of the sound. The channels are then turned to the polarity of the first that sounds.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonearm.types import Samples
+
+CANCELLED = 0.1
+"""Channels cancel if their mean has less than this share of the power that unrelated channels of their level have."""
+_LOUD = 2.0
+"""Beyond full scale; few values of a recording are."""
+_AUDIBLE = 0.1
+"""A channel sounds if it has this share of the loudest one's power."""
+
+
+def mixed(channels: Sequence[Samples]) -> Samples:
+    """The channels, each of shape (n,), float32, as one of the same shape."""
+    if len(channels) == 1:
+        return channels[0]
+    mean = _mean(channels)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is silenced later
+        powers = [_power(channel) for channel in channels]
+        if _power(mean) * len(channels) ** 2 < CANCELLED * sum(powers):
+            first = channels[next(i for i, power in enumerate(powers) if power >= _AUDIBLE * max(powers))]
+            centred = first - first.mean()
+            return _mean([channel if np.dot(channel, centred) >= 0 else -channel for channel in channels])
+    return mean
+
+
+def _mean(channels: Sequence[Samples]) -> Samples:
+    mean = channels[0] + channels[1]
+    for channel in channels[2:]:
+        mean += channel
+    mean /= np.float32(len(channels))
+    return mean
+
+
+def _power(channel: Samples) -> float:
+    """Without the constant part."""
+    return float(np.dot(channel, channel)) / len(channel) - float(channel.mean()) ** 2
+
+
+def unit(blocks: Iterable[NDArray[np.floating[Any]]]) -> np.float32:
+    """What the values of a recording, floats of any shape, are to be multiplied by so that full scale is 1.
+
+    Some programs write floats in units of integers, whose full scale is 2^15, 2^23 or 2^31. Then nearly all values are
+    larger than 1, which those of an overdriven recording are not.
+    """
+    loud = sounding = 0
+    peak = 0.0
+    for block in blocks:
+        levels = np.abs(block[np.abs(block) <= 2.0**31])  # false for NaN
+        loud += int(np.count_nonzero(levels > _LOUD))
+        sounding += int(np.count_nonzero(levels))
+        peak = max(peak, float(levels.max(initial=0.0)))
+    if 2 * loud <= sounding:
+        return np.float32(1)
+    bits = next(bits for bits in (15, 23, 31) if peak <= _LOUD * 2**bits)
+    return np.float32(0.5**bits)

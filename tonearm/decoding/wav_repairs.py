@@ -1,0 +1,134 @@
+"""WAV files that FFmpeg reads wrongly or not at all, as files that it reads rightly.
+
+``tests/tonearm/decoding/test_wav_repairs.py`` fails when FFmpeg reads one of them by itself, and this is not needed.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from tonearm.decoding.section import Section
+
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_MOST_CHUNKS = 64
+_BLOCK_BYTES = 2**12
+_MOST_ZEROS = 1_024
+# Coded sound in 16-bit samples, by its first bytes: FFmpeg's demuxer.
+_CODED = {
+    b"\xfe\x7f\x01\x80": "dts",
+    b"\x7f\xfe\x80\x01": "dts",
+    b"\xff\x1f\x00\xe8": "dts",
+    b"\x1f\xff\xe8\x00": "dts",
+    b"\x72\xf8\x1f\x4e": "spdif",
+}
+_AU_ENCODINGS = {(_PCM, 16): 3, (_PCM, 24): 4, (_PCM, 32): 5, (_FLOAT, 32): 6, (_FLOAT, 64): 7}
+
+
+class _Format(NamedTuple):
+    """A format chunk: the kind of samples, channels, rate in Hz, bytes of all channels, valid bits of each."""
+
+    tag: int
+    channels: int
+    rate_hz: int
+    frame_bytes: int
+    bits: int
+
+
+def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
+    """The file itself, or what FFmpeg is to read instead, and by which demuxer; None: it finds that out.
+
+    - Padding or an ID3 tag in front, or the big-endian form RIFX: FFmpeg does not know the file.
+    - Fewer valid bits than there are, as 24 in 32: FFmpeg takes the samples to be that short.
+    - Film sound or S/PDIF coded as samples after some silence: FFmpeg looks for it at the beginning only.
+    """
+    zeros = _first_value(file, 0)
+    start = zeros if zeros >= _MOST_ZEROS else _after_id3(file)
+    file.seek(start)
+    form = file.read(12)
+    if form[:4] not in (b"RIFF", b"RIFX") or form[8:] != b"WAVE":
+        return (Section(file, start) if zeros >= _MOST_ZEROS else file), None
+    order = ">" if form.startswith(b"RIFX") else "<"
+    found: _Format | None = None
+    for name, at, n_bytes in _chunks(file, start + len(form), order):
+        if name == b"fmt ":
+            found = _format(file, at, n_bytes, order)
+        elif name == b"data" and found is not None:
+            return _instead(file, start, order, found, at, n_bytes)
+    return (Section(file, start) if start else file), None
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """The first byte after an ID3v2 tag at the beginning, or 0."""
+    file.seek(0)
+    head = file.read(10)
+    if not head.startswith(b"ID3") or len(head) < 10 or max(head[6:]) > 127:
+        return 0
+    footer = 10 if head[5] & 0x10 else 0
+    return 10 + footer + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+
+
+def _chunks(file: BinaryIO, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte and size of each chunk."""
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        n_bytes: int = struct.unpack(f"{order}I", head[4:])[0]
+        yield head[:4], at + 8, n_bytes
+        at += 8 + n_bytes + n_bytes % 2
+
+
+def _format(file: BinaryIO, at: int, n_bytes: int, order: str) -> _Format | None:
+    file.seek(at)
+    content = file.read(min(n_bytes, 40))
+    if len(content) < 16:
+        return None
+    tag, channels, rate_hz, _, frame_bytes, bits = struct.unpack_from(f"{order}HHIIHH", content)
+    if tag == _EXTENSIBLE and len(content) >= 26:
+        bits, tag = (
+            struct.unpack_from(f"{order}H", content, 18)[0] or bits,
+            struct.unpack_from(f"{order}H", content, 24)[0],
+        )
+    return _Format(tag, channels, rate_hz, frame_bytes, bits)
+
+
+def _instead(
+    file: BinaryIO, start: int, order: str, found: _Format, at: int, n_bytes: int
+) -> tuple[BinaryIO | Section, str | None]:
+    """What FFmpeg is to read instead of a WAV that begins at ``start`` and whose samples begin at ``at``."""
+    bits = 8 * found.frame_bytes // max(1, found.channels)
+    plain = Section(file, start) if start else file
+    if found.tag == _PCM and bits == 16 and found.channels == 2 and order == "<":
+        coded_at, demuxer = _coded(file, at)
+        return (Section(file, coded_at), demuxer) if demuxer else (plain, None)
+    if found.tag not in (_PCM, _FLOAT) or bits not in (8, 16, 24, 32, 64) or found.bits > bits:
+        return plain, None
+    if order == ">" and (found.tag, bits) in _AU_ENCODINGS:
+        encoding = _AU_ENCODINGS[found.tag, bits]
+        head = struct.pack(">4s5I", b".snd", 24, n_bytes, encoding, found.rate_hz, found.channels)
+    elif order == ">" or found.bits < bits:
+        byte_rate = found.rate_hz * found.frame_bytes & 0xFFFF_FFFF
+        form = struct.pack("<HHIIHH", found.tag, found.channels, found.rate_hz, byte_rate, found.frame_bytes, bits)
+        head = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + form + b"data" + struct.pack("<I", n_bytes)
+    else:
+        return plain, None
+    return Section(file, at, head=head), None
+
+
+def _coded(file: BinaryIO, at: int) -> tuple[int, str | None]:
+    """Where the first value other than zero is, and the demuxer of what begins there; None: plain samples."""
+    at = _first_value(file, at)
+    file.seek(at)
+    return at, _CODED.get(file.read(4))
+
+
+def _first_value(file: BinaryIO, at: int) -> int:
+    """The first byte from there on that is not zero, or the end of the file."""
+    file.seek(at)
+    while block := file.read(_BLOCK_BYTES):
+        values = block.lstrip(b"\0")
+        at += len(block) - len(values)
+        if values:
+            break
+    return at
