@@ -1,8 +1,9 @@
 """The one call that others use: a recording in, its :class:`~tonearm.classification.Classification` out."""
 
+import itertools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,25 +18,31 @@ from tonearm.classification import (
     Mode,
     ModelAnswer,
     Models,
+    Part,
     Probabilities,
     Segment,
     Stated,
     UncertainReason,
 )
-from tonearm.constants import GENRES
+from tonearm.constants import GENRES, SAMPLE_RATE_HZ
 from tonearm.decoding.audio import AudioSource, Window
 from tonearm.decoding.decoder_pool import open_reader
 from tonearm.ensemble import LogProbabilities
 from tonearm.errors import AudioError
 from tonearm.features import svm_features
 from tonearm.features.filter_banks import FilterBanks
-from tonearm.features.log_mel import log_mel_crops
+from tonearm.features.log_mel import crop_slices, log_mel_crops
 from tonearm.features.preview_spectrogram import PreviewBuilder
+from tonearm.features.sounding import Parts, sounding
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
 from tonearm.models import AUDIOSET_FILE, FILTER_BANKS_FILE, SVM_FILE, VGG19_FILE, AudioSetModel, OnnxModel, SvmModel
 from tonearm.types import Floats
+
+CLEAR_PART_S = 15
+CLEAR_PROBABILITY = 0.6
+CLEAR_SHARE = 0.6
 
 
 class Stopwatch:
@@ -61,14 +68,14 @@ class Stopwatch:
 class _WindowAnswer:
     """What is remembered of a window: not its samples, which would pile up over hours.
 
-    ``members`` are the models' log-probabilities, by name: shape (1, 10) of the SVM, (n_tiles, 10) of VGG19, (n_crops,
-    10) of the AudioSet network. ``similarity`` is the SVM's and ``music`` the AudioSet network's; None without it. A
-    window that ``has_no_vote`` is no music.
+    ``new_s`` is how much of it was heard that no window before it had. ``segments_s`` (n, 2) is where its segments
+    begin and end in the recording. ``members`` are the models' log-probabilities, by name: shape (1, 10) of the SVM,
+    (n_tiles, 10) of VGG19, (n_crops, 10) of the AudioSet network. ``similarity`` is the SVM's and ``music`` the
+    AudioSet network's; None without it. A window that ``has_no_vote`` is no music.
     """
 
-    first_s: float
-    start_s: float
-    end_s: float
+    new_s: float
+    segments_s: NDArray[np.float64]
     members: dict[str, LogProbabilities]
     similarity: float | None
     music: float | None
@@ -180,6 +187,7 @@ class Classifier:
                 report()
             audio = reader.facts()
         watch.lap("decode")
+        answers = [each for each in answers if each.new_s > 0]
         if not answers:
             raise AudioError(
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
@@ -202,7 +210,8 @@ class Classifier:
         segments = [segment for each in answers for segment in self._segments(each)]
         confidence = of_track.probabilities[of_track.genre]
         similarity = _average([each.similarity for each in answers], new_s)
-        uncertain_because = self._uncertain_because(confidence, similarity, music)
+        parts = clear_parts(segments) if confidence < self.numbers.uncertain_below else []
+        uncertain_because = self._uncertain_because(confidence, similarity, music, mixed=bool(parts))
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
@@ -214,6 +223,7 @@ class Classifier:
             probabilities=of_track.probabilities,
             models=Models(**{name: of_member.get(name) for name in manifest.MEMBERS}),
             segments=segments,
+            parts=parts,
             audio=replace(audio, analysed_s=min(round(float(new_s.sum()), 3), audio.duration_s)),
             model_version=self.model_version,
             mode=self.mode,
@@ -224,20 +234,27 @@ class Classifier:
         """The models' answers about a window."""
         numbers, scores = self.numbers, dict[str, Floats]()
         similarity = music = None
+        heard = sounding(window.samples)
         if self.audioset is not None and "audioset" in numbers.weights:
-            crops = log_mel_crops(window.samples, numbers.audioset_crops)
+            samples = heard.samples()
+            crops = log_mel_crops(samples, numbers.audioset_crops)
             watch.lap("log_mel")
             scores["audioset"], shares = self.audioset.scores_and_music(crops)
+            is_music = shares >= self.manifest.min_music
+            if is_music.any() and not is_music.all():
+                scores["audioset"], shares = scores["audioset"][is_music], shares[is_music]
+                crops_at = crop_slices(len(samples), numbers.audioset_crops)
+                heard = heard.chosen([part for part, true in zip(crops_at, is_music, strict=True) if true])
             music = float(shares.mean())
             watch.lap("audioset")
         has_no_vote = music is not None and music < self.manifest.min_music
         asked = set() if has_no_vote else numbers.weights.keys() & {"svm", "vgg19"}
-        if asked or preview is not None:
-            columns = spectrum(window.samples, self.banks)
+        if asked:
+            columns = spectrum(heard.samples(), self.banks)
             mel = columns.mel
             watch.lap("spectrum")
         if preview is not None:
-            preview.add(window, columns)
+            preview.add(window, columns if asked and heard.whole else spectrum(window.samples, self.banks))
             watch.lap("overview")  # a public key, which keeps an old word
         if "svm" in asked:
             vector = svm_features.vector(columns, mel)
@@ -248,50 +265,75 @@ class Classifier:
         if "vgg19" in asked:
             scores["vgg19"] = self.vgg19.scores(tiles(mel, numbers.tiles))
             watch.lap("vgg19")
+        members = {
+            name: ensemble.calibrated(scores[name], numbers.scales[name]) for name in numbers.weights if name in scores
+        }
+        # A segment is a tile of VGG19, or a crop of the AudioSet network where VGG19 is not run.
+        n_segments = next((len(members[name]) for name in ("vgg19", "audioset", "svm") if name in members), 0)
         return _WindowAnswer(
-            first_s=window.first_s,
-            start_s=window.start_s,
-            end_s=window.end_s,
-            members={
-                name: ensemble.calibrated(scores[name], numbers.scales[name])
-                for name in numbers.weights
-                if name in scores
-            },
+            new_s=heard.duration_s(since=round((window.start_s - window.first_s) * SAMPLE_RATE_HZ)),
+            segments_s=_segments_s(window, heard, n_segments),
+            members=members,
             similarity=similarity,
             music=music,
             has_no_vote=has_no_vote,
         )
 
     def _uncertain_because(
-        self, confidence: float, similarity: float | None, music: float | None
+        self, confidence: float, similarity: float | None, music: float | None, *, mixed: bool
     ) -> list[UncertainReason]:
         """The reasons why an answer is uncertain; none of what is not known."""
-        below: dict[UncertainReason, bool] = {
-            "confidence": confidence < self.numbers.uncertain_below,
-            "similarity": similarity is not None and similarity < self.manifest.min_similarity,
-            "music": music is not None and music < self.manifest.uncertain_below_music,
+        reasons: dict[UncertainReason, bool] = {
+            "low_confidence": confidence < self.numbers.uncertain_below,
+            "unlike_training": similarity is not None and similarity < self.manifest.min_similarity,
+            "not_music": music is not None and music < self.manifest.uncertain_below_music,
+            "mixed": mixed,
         }
-        return [reason for reason, true in below.items() if true]
+        return [reason for reason, true in reasons.items() if true]
 
     def _segments(self, window: _WindowAnswer) -> list[Segment]:
-        """One segment a tile of VGG19, or a crop of the AudioSet network where VGG19 is not run.
-
-        Models with another number of answers, as the SVM, have the same share in each.
-        """
-        n = len(next(window.members[name] for name in ("vgg19", "audioset", "svm") if name in window.members))
+        """Models with another number of answers than there are segments, as the SVM, have the same share in each."""
+        n = len(window.segments_s)
         parts = {name: rows if len(rows) == n else rows.mean(axis=0) for name, rows in window.members.items()}
-        edges_s = np.linspace(window.first_s, window.end_s, n + 1)
+        pooled = np.atleast_2d(ensemble.pooled(parts, self.numbers.weights))
         return [
             Segment(
-                start_s=round(float(max(start_s, window.start_s)), 3),
-                end_s=round(float(end_s), 3),
-                **asdict(_model_answer(probabilities)),
+                start_s=round(float(start_s), 3), end_s=round(float(end_s), 3), **asdict(_model_answer(probabilities))
             )
-            for probabilities, start_s, end_s in zip(
-                ensemble.pooled(parts, self.numbers.weights), edges_s[:-1], edges_s[1:], strict=True
-            )
-            if end_s > window.start_s + 1e-6
+            for probabilities, (start_s, end_s) in zip(pooled, window.segments_s, strict=True)
+            if end_s > start_s + 1e-6
         ]
+
+
+def clear_parts(segments: Sequence[Segment]) -> list[Part]:
+    """The parts of a mixed recording: of each a clear genre, and not all of the same. Else none.
+
+    A part is clear if it lasts 15 s or more and its genre has a mean probability of 0.6; the parts together must be
+    three fifths of what the segments are.
+    """
+    parts: list[Part] = []
+    for genre, run in itertools.groupby(segments, key=lambda segment: segment.genre):
+        rows = list(run)
+        lengths_s = [row.end_s - row.start_s for row in rows]
+        clear = np.average([row.probabilities[genre] for row in rows], weights=lengths_s) >= CLEAR_PROBABILITY
+        if not clear or sum(lengths_s) < CLEAR_PART_S:
+            continue
+        start_s = parts.pop().start_s if parts and parts[-1].genre == genre else rows[0].start_s
+        parts.append(Part(start_s=start_s, end_s=rows[-1].end_s, genre=genre))
+    clear_s = sum(part.end_s - part.start_s for part in parts)
+    enough = clear_s >= CLEAR_SHARE * sum(segment.end_s - segment.start_s for segment in segments)
+    return parts if len(parts) > 1 and enough else []
+
+
+def _segments_s(window: Window, heard: Parts, n: int) -> NDArray[np.float64]:
+    """Where equal segments of what was heard begin and end in the recording, from where the window is new: (n, 2).
+
+    Those that were in the window before end where they begin.
+    """
+    edges = np.round(np.linspace(0, heard.n_samples, n + 1))
+    first, last = heard.positions(edges[:-1]), heard.positions(edges[1:] - 1) + 1
+    edges_s = window.first_s + np.stack([first, last], axis=1) / SAMPLE_RATE_HZ
+    return np.maximum(edges_s, window.start_s)
 
 
 def classify(
@@ -326,7 +368,7 @@ def _default_classifier() -> Classifier:
 
 def _new_s(answers: list[_WindowAnswer]) -> NDArray[np.float64]:
     """Windows count by the seconds that are new in them, shape (n,)."""
-    return np.array([each.end_s - each.start_s for each in answers])
+    return np.array([each.new_s for each in answers])
 
 
 def _average(values: list[float | None], weights: NDArray[np.float64]) -> float | None:

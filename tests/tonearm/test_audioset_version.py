@@ -56,6 +56,19 @@ def test_three_members_answer(classifier: Classifier) -> None:
     assert set(json.loads(result.to_json())["models"]) == {"svm", "vgg19", "audioset"}
 
 
+@pytest.mark.parametrize("parts", [(NO_MUSIC, MUSIC, MUSIC), (MUSIC, NO_MUSIC, MUSIC), (NO_MUSIC, MUSIC, NO_MUSIC)])
+def test_parts_of_a_window_that_are_no_music_have_no_vote(classifier: Classifier, parts: tuple[float, ...]) -> None:
+    result = classifier.classify(levels(*((10, level) for level in parts)))
+    alone = classifier.classify(levels(*((10, level) for level in parts if level == MUSIC)))
+    check_shape(result)
+    assert result.music == pytest.approx(alone.music, abs=1e-3)
+    for name in ("svm", "vgg19", "audioset"):
+        ours, expected = (getattr(each.models, name).probabilities for each in (result, alone))
+        np.testing.assert_allclose(list(ours.values()), list(expected.values()), atol=0.02, err_msg=name)
+    assert result.audio.analysed_s == pytest.approx(10 * parts.count(MUSIC), abs=0.1)
+    assert result.segments[0].start_s == pytest.approx(10 * parts.index(MUSIC), abs=0.1)
+
+
 def test_the_pool_is_of_all_three(classifier: Classifier) -> None:
     """One window: the answer of the whole is the weighted product of the members' answers."""
     samples = music(30)
@@ -130,7 +143,7 @@ def test_what_is_no_music_has_no_vote(classifier: Classifier) -> None:
     assert framed.audio.analysed_s == pytest.approx(30)
     assert framed.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     assert framed.music == pytest.approx(0.5, abs=0.03)  # of the minute that is not silent
-    assert (framed.uncertain, framed.uncertain_because) == (True, ["music"])
+    assert (framed.uncertain, framed.uncertain_because) == (True, ["not_music"])
     assert (alone.uncertain, alone.uncertain_because) == (False, [])
 
 
@@ -142,7 +155,7 @@ def test_a_recording_that_is_no_music_is_refused(classifier: Classifier) -> None
         classifier.classify(levels((40, 0)))
     assert caught.value.code == "silent"
     certain = replace(classifier, manifest=replace(classifier.manifest, min_music=0.0))
-    assert certain.classify(levels((30, NO_MUSIC))).uncertain_because == ["music"]
+    assert certain.classify(levels((30, NO_MUSIC))).uncertain_because == ["not_music"]
 
 
 def test_windows_count_by_their_seconds(classifier: Classifier) -> None:
@@ -155,7 +168,7 @@ def test_all_reasons_are_told(classifier: Classifier) -> None:
     strict = replace(classifier.numbers, uncertain_below=1.1)
     facts = replace(classifier.manifest, modes={"accurate": strict}, min_similarity=1.1, uncertain_below_music=1.0)
     result = replace(classifier, manifest=facts).classify(levels((30, MUSIC), (30, NO_MUSIC)))
-    assert result.uncertain_because == ["confidence", "similarity", "music"]
+    assert result.uncertain_because == ["low_confidence", "unlike_training", "not_music"]
 
 
 def test_music_is_a_probability(classifier: Classifier) -> None:

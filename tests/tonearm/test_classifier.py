@@ -16,8 +16,8 @@ from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.golden import FILE as GOLDEN
 from tests.tonearm.shipped import SHIPPED
 from tonearm import ensemble, manifest, sample_clip
-from tonearm.classification import Classification, Failure, Problem
-from tonearm.classifier import Classifier
+from tonearm.classification import Classification, Failure, Problem, Segment
+from tonearm.classifier import Classifier, clear_parts
 from tonearm.constants import GENRES
 from tonearm.errors import AudioError, ModelError
 from tonearm.models import OnnxModel
@@ -133,6 +133,76 @@ def test_silence_has_no_vote(classifier: Classifier) -> None:
     assert framed.segments[-1].end_s == pytest.approx(30)
     assert (framed.audio.duration_s, framed.audio.analysed_s) == (pytest.approx(90), pytest.approx(30))
     np.testing.assert_allclose(list(framed.probabilities.values()), list(alone.probabilities.values()), atol=1e-5)
+
+
+def segments(*each: tuple[float, str, float]) -> list[Segment]:
+    """Consecutive segments: seconds, genre and its probability; the others share the rest."""
+    made, start_s = [], 0.0
+    for length_s, genre, probability in each:
+        of = {name: probability if name == genre else (1 - probability) / 9 for name in GENRES}
+        made.append(Segment(start_s=start_s, end_s=start_s + length_s, genre=genre, probabilities=of))
+        start_s += length_s
+    return made
+
+
+MIXED = segments((30, "jazz", 0.9), (10, "pop", 0.4), (20, "rock", 0.7), (10, "rock", 0.6), (15, "blues", 0.8))
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (MIXED, [("jazz", 0, 30), ("rock", 40, 70), ("blues", 70, 85)]),
+        (segments((30, "jazz", 0.9), (10, "pop", 0.9), (30, "jazz", 0.9)), []),  # of one genre but for a short part
+        (segments((30, "jazz", 0.9), (30, "rock", 0.5)), []),  # one is not clear
+        (segments((20, "jazz", 0.9), (20, "rock", 0.9), (60, "pop", 0.4)), []),  # too little is
+        (
+            segments((15, "jazz", 0.9), (10, "pop", 0.3), (15, "jazz", 0.9), (30, "rock", 0.9)),
+            [("jazz", 0, 40), ("rock", 40, 70)],
+        ),
+        ([], []),
+    ],
+)
+def test_clear_parts(of: list[Segment], expected: list[tuple[str, float, float]]) -> None:
+    assert [(part.genre, part.start_s, part.end_s) for part in clear_parts(of)] == expected
+
+
+PAUSE = np.zeros(10 * RATE_HZ, np.float32)
+PAUSES = {
+    "before": lambda x: [PAUSE, x],
+    "behind": lambda x: [x, PAUSE, PAUSE],
+    "in the middle": lambda x: [x[: 2 * RATE_HZ], PAUSE, x[2 * RATE_HZ :]],
+    "everywhere": lambda x: [
+        PAUSE,
+        x[:RATE_HZ],
+        PAUSE / 2,
+        x[RATE_HZ : 3 * RATE_HZ],
+        PAUSE[: 2 * RATE_HZ],
+        x[3 * RATE_HZ :],
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PAUSES)
+def test_pauses_change_no_answer(classifier: Classifier, name: str) -> None:
+    sound = music(7)
+    with_pauses = np.concatenate(PAUSES[name](sound))
+    alone, paused = classifier.classify((sound, RATE_HZ)), classifier.classify((with_pauses, RATE_HZ))
+    check_shape(paused)
+    np.testing.assert_allclose(list(paused.probabilities.values()), list(alone.probabilities.values()), atol=0.002)
+    assert paused.audio.duration_s == pytest.approx(len(with_pauses) / RATE_HZ, abs=0.001)
+    assert paused.audio.analysed_s == pytest.approx(7, abs=0.2)
+    first = np.flatnonzero(with_pauses)[0] / RATE_HZ
+    assert paused.segments[0].start_s == pytest.approx(first, abs=0.1)
+
+
+def test_halves_beyond_a_long_pause_are_both_heard(classifier: Classifier) -> None:
+    sound = music(30)
+    halves = np.concatenate([sound[: 15 * RATE_HZ], PAUSE, PAUSE, PAUSE, sound[15 * RATE_HZ :]])
+    alone, paused = classifier.classify((sound, RATE_HZ)), classifier.classify((halves, RATE_HZ))
+    check_shape(paused)
+    assert paused.genre == alone.genre
+    assert paused.audio.analysed_s == pytest.approx(30, abs=0.2)
+    assert [segment for segment in paused.segments if 15.2 < segment.start_s < 44.8] == []
 
 
 def test_the_level_does_not_matter_to_vgg19(classifier: Classifier) -> None:

@@ -78,6 +78,15 @@ def crop_starts(n_window_frames: int, most: int) -> Integers:
     return (np.linspace(0, last, n_crops) if n_crops > 1 else np.array([last / 2])).astype(np.intp)
 
 
+def crop_slices(n_samples: int, most: int) -> list[slice]:
+    """Where the crops of :func:`log_mel_crops` are in so many samples; the first and the last reach to the ends."""
+    n_window_frames = int(n_samples / AUDIOSET_HOP_SAMPLES)
+    frames = crop_starts(n_window_frames, most)[:, None] + [0, min(AUDIOSET_CROP_FRAMES, n_window_frames)]
+    edges = (frames * AUDIOSET_HOP_SAMPLES).astype(np.intp)
+    edges[0, 0], edges[-1, 1] = 0, n_samples
+    return [slice(int(start), int(stop)) for start, stop in edges]
+
+
 def _bank() -> Floats:
     """What each bin's power adds to each band, shape (n_bins, 128), float32."""
     bins_hz = np.arange(_BINS) * SAMPLE_RATE_HZ / AUDIOSET_FFT_POINTS
