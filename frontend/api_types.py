@@ -32,6 +32,15 @@ class Audio(TypedDict):
     codec: str
     analysed_s: float
     damaged: bool
+    track: NotRequired[int | None]
+
+
+class Part(TypedDict):
+    """A clear part of a mixed recording."""
+
+    start_s: float
+    end_s: float
+    genre: str
 
 
 class Classification(ModelAnswer):
@@ -42,13 +51,15 @@ class Classification(ModelAnswer):
     status: Literal["done"]
     confidence: float
     uncertain: bool
-    uncertain_because: NotRequired[list[Literal["confidence", "similarity", "music"]]]  # older results have none
-    music: NotRequired[float | None]  # older results have none
+    # Older results lack what is not required.
+    uncertain_because: NotRequired[list[Literal["low_confidence", "unlike_training", "not_music", "mixed"]]]
+    music: NotRequired[float | None]
     models: dict[str, ModelAnswer | None]  # null of a model that was not run
     segments: list[Segment]
+    parts: NotRequired[list[Part]]
     audio: Audio
     model_version: str
-    mode: NotRequired[Literal["accurate", "fast"]]  # older results have none
+    mode: NotRequired[Literal["accurate", "fast"]]
     timings_ms: dict[str, float]
     created_at: str
 
@@ -91,6 +102,7 @@ class Summary(TypedDict):
     problem_code: str | None
     created_at: str
     duration_s: float | None
+    damaged: NotRequired[bool | None]  # older services have none
 
 
 class PreviewSpectrogram(TypedDict):

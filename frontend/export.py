@@ -19,11 +19,12 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
 )
 FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=[;\t]))(?=[\t\r\n"]|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
-COLUMNS = (
-    *("file", "state", "reason", "genre", "confidence", "uncertain", "svm", "vgg19", "duration_s", "codec"),
-    *("sample_rate_hz", "channels"),
+# With the genres between them, those of the command line's CSV (tonearm/cli.py).
+COLUMNS = ("file", "status", "genre", "confidence", "uncertain", "uncertain_because")
+LAST_COLUMNS = (
+    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "damaged"),
+    *("problem_code", "reason", "model_version", "created_at", "id"),
 )
-LAST_COLUMNS = ("model_version", "created_at", "id", "audioset", "music", "uncertain_because")
 
 
 def result_json(result: Result) -> bytes:
@@ -72,18 +73,24 @@ def safe_cell[T](value: T) -> T | str:
     return FORMULA.sub("'", UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)) if isinstance(value, str) else value
 
 
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else safe_cell(value)
+
+
 def _row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {**(entry.result or {})}
+    if entry.result and entry.result["status"] == "failed":
+        row["problem_code"] = entry.result["problem"]["code"]
     if result := entry.classification:
         models = {name: answer["genre"] for name, answer in model_answers(result).items()}
         row |= {**result["audio"], **models, **result["probabilities"]}
         row["uncertain_because"] = " ".join(result.get("uncertain_because", []))
-    return row | {"file": entry.name, "state": entry.state.value, "reason": entry.reason, "id": entry.result_id}
+    return row | {"file": entry.name, "status": entry.state.value, "reason": entry.reason, "id": entry.result_id}
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns, extrasaction="ignore")
     table.writeheader()
-    table.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode("utf-8-sig")

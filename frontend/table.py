@@ -19,6 +19,8 @@ MAX_ROWS = 15
 MAX_REASONS = 5
 MAX_SHOWN_CONFIDENCE = 0.99  # rounded it would be 100 %
 
+DAMAGED = "Damaged: classified by what could be decoded"
+
 CLICK = "table-click"
 SELECT = "table-select"
 SELECTED = "table-selected"
@@ -71,7 +73,8 @@ def answer_words(entry: Entry) -> str:
     """The genre of a file, or else how far it is."""
     if result := entry.classification:
         name = genre_name(result["genre"])
-        return f"{Kind.NOT_SURE} ({name})" if result["uncertain"] else name
+        name = " → ".join(genre_name(part["genre"]) for part in result.get("parts") or []) or name
+        return f"{Kind.NOT_SURE} ({name})" if result["uncertain"] and not result.get("parts") else name
     return f"Uploading {entry.share:.0%}" if entry.state is State.UPLOADING else entry.state.value.capitalize()
 
 
@@ -134,7 +137,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "probabilities": list(result["probabilities"].values()) if result else None,
         "models": models_words(entry),
         "length": clock(result["audio"]["duration_s"]) if result else None,
-        "reason": entry.reason,
+        "reason": DAMAGED if result and result["audio"]["damaged"] else entry.reason,
     }
 
 

@@ -54,6 +54,8 @@ class ResultSummary:
     """Null when failed, and in results of early versions."""
     model_version: str | None
     """Null when no model was asked, and in results of early versions."""
+    damaged: bool | None
+    """Whether parts could not be decoded; null when failed, and in results of early versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | 
         created_at=facts.get("created_at", ""),
         duration_s=float(facts["duration_s"]) if "duration_s" in facts else None,
         model_version=facts.get("model_version"),
+        damaged=facts["damaged"] == "true" if "damaged" in facts else None,
     )
 
 
@@ -203,6 +206,7 @@ def _to_metadata(result: Result, source_etag: str) -> dict[str, str]:
         facts["confidence"] = repr(float(result.confidence))
         facts["uncertain"] = "true" if result.uncertain else "false"
         facts["duration_s"] = repr(float(result.audio.duration_s))
+        facts["damaged"] = "true" if result.audio.damaged else "false"
     else:
         facts["problem_code"] = result.problem.code
     # Metadata travel as HTTP headers, which are ASCII, and a proxy might change quotes.

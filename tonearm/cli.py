@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tonearm.classification import Classification, Failure, Mode, ModelAnswer, Problem, Result, UncertainReason
 from tonearm.constants import GENRES
@@ -36,14 +36,21 @@ OUTPUT_FAILED = 3
 INTERRUPTED = 130
 READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
 
+# Those of the web page's CSV too (frontend/export.py).
+CSV_COLUMNS = (
+    *("file", "status", "genre", "confidence", "uncertain", "uncertain_because", *GENRES),
+    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "damaged"),
+    *("problem_code", "reason", "model_version", "created_at", "id"),
+)
+STDIN = Path("-")
 MAX_NAME_COLUMNS = 60
 MOST_CERTAIN = 0.995
 
 MODELS = {"svm": "SVM", "vgg19": "VGG19", "audioset": "AudioSet network"}
 REASONS: dict[UncertainReason, str] = {
-    "confidence": "no genre stands out",
-    "similarity": "unlike the training data",
-    "music": "may be no music",
+    "low_confidence": "no genre stands out",
+    "unlike_training": "unlike the training data",
+    "not_music": "may be no music",
 }
 
 EPILOG = """\
@@ -104,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     classify.set_defaults(run=_classify)
-    classify.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
+    classify.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER|-")
     form = classify.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON result a line")
     form.add_argument("--csv", action="store_true", help="comma-separated, with a header")
@@ -192,16 +199,24 @@ def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
         unreadable: list[OSError] = []
         for folder, subfolders, names in os.walk(path, onerror=unreadable.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            for name in sorted(names):
-                if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
-                    yield Path(folder, name)
+            for file in (Path(folder, name) for name in sorted(names)):
+                if not file.name.startswith(".") and file.suffix.lower() in AUDIO_SUFFIXES and not _is_special(file):
+                    yield file
         yield from (Path(error.filename) for error in unreadable)
 
 
+def _is_special(file: Path) -> bool:
+    """Whether it is a pipe, a socket or a device, from which nothing may ever come."""
+    return file.exists() and not file.is_file()
+
+
 def classify_file(classifier: "Classifier", file: Path) -> Result:
-    """The result for ``file``, whose id is its path as given. A file that cannot be read fails as ``unreadable``."""
+    """The result for ``file``, whose id is its path as given; ``-`` is standard input.
+
+    A file that cannot be read fails as ``unreadable``.
+    """
     try:
-        return classifier.classify(file, result_id=str(file))
+        return classifier.classify(sys.stdin.buffer if file == STDIN else file, result_id=str(file))
     except (AudioError, DecoderError) as error:
         problem = Problem(code=error.code, title=error.title, detail=getattr(error, "detail", str(error)))
     except OSError as error:
@@ -232,11 +247,15 @@ def _table(files: Sequence[Path]) -> Writer:
 
 
 def _notes(result: Classification) -> str:
-    """Why the answer is uncertain, and what each model says where they disagree."""
+    """Why the answer is uncertain, what each model says where they disagree, and whether the file is damaged."""
     answers = _models(result)
     disagree = len({answer.genre for answer in answers.values()}) > 1
     said = [f"{MODELS[name]} {answer.genre}" for name, answer in answers.items()] if disagree else []
-    return "; ".join(filter(None, [", ".join(REASONS[each] for each in result.uncertain_because), ", ".join(said)]))
+    damage = "damaged: parts of it could not be decoded" if result.audio.damaged else ""
+    parts = f"{' → '.join(part.genre for part in result.parts)} ({len(result.parts)} parts)" if result.parts else ""
+    clear = {"low_confidence", "mixed"} if result.parts else set()
+    reasons = ", ".join(REASONS[each] for each in result.uncertain_because if each not in clear)
+    return "; ".join(filter(None, [parts, reasons, ", ".join(said), damage]))
 
 
 def _models(result: Classification) -> dict[str, ModelAnswer]:
@@ -250,25 +269,26 @@ def _json_lines() -> Writer:
 
 
 def _csv() -> Writer:
-    """For spreadsheets: one row a file; a failed one has its code and no figures."""
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    last = [*MODELS, "music", "uncertain_because"]
-    rows.writerow(["file", "status", "genre", "confidence", "uncertain", *GENRES, "problem_code", *last])
+    """For spreadsheets: one row a file; a failed one has its code and reason and no figures."""
+    table = csv.DictWriter(sys.stdout, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    table.writeheader()
 
     def write(file: Path, result: Result) -> None:
-        start = [csv_cell(str(file)), result.status]
+        row: dict[str, Any] = {**asdict(result), "file": str(file)}
         if isinstance(result, Classification):
-            answer = [result.genre, result.confidence, str(result.uncertain).lower()]
-            probabilities = [result.probabilities[genre] for genre in GENRES]
-            answers = _models(result)
-            said = [answers[name].genre if name in answers else "" for name in MODELS]
-            rows.writerow(
-                [*start, *answer, *probabilities, "", *said, result.music, " ".join(result.uncertain_because)]
-            )
+            answers = {name: answer.genre for name, answer in _models(result).items()}
+            row |= {**row["audio"], **answers, **row["probabilities"]}
+            row["uncertain_because"] = " ".join(result.uncertain_because)
         else:
-            rows.writerow([*start, *[""] * (3 + len(GENRES)), result.problem.code, *[""] * len(last)])
+            problem = result.problem
+            row |= {"problem_code": problem.code, "reason": f"{problem.title}. {problem.detail}"}
+        table.writerow({name: _cell(value) for name, value in row.items()})
 
     return write
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else csv_cell(value) if isinstance(value, str) else value
 
 
 def _show(progress: str) -> None:

@@ -108,7 +108,8 @@ def _facts(summary: Summary) -> list[str]:
     else:
         answer = f"**{genre_name(genre)}** {percent(confidence)}"
     length = [] if duration_s is None else [clock(duration_s)]
-    return [answer, *length, moment(summary["created_at"], st.context.timezone)]
+    damage = ["damaged"] if summary.get("damaged") else []
+    return [answer, *length, *damage, moment(summary["created_at"], st.context.timezone)]
 
 
 def _page_buttons(visit: Visit) -> None:

@@ -32,9 +32,9 @@ STEPS = {
     "audioset": "AudioSet network",
 }
 REASONS = {
-    "confidence": "No genre stands out.",
-    "similarity": "The recording sounds unlike the training data, as speech and noise do.",
-    "music": "Much of what is heard may be speech or noise rather than music.",
+    "low_confidence": "No genre stands out.",
+    "unlike_training": "The recording sounds unlike the training data, as speech and noise do.",
+    "not_music": "Much of what is heard may be speech or noise rather than music.",
 }
 UNKNOWN_REASON = "No genre stands out, or the recording sounds unlike the training data, as speech and noise do."
 UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
@@ -163,8 +163,15 @@ def _answer(result: Classification) -> None:
     genre, uncertain = result["genre"], result["uncertain"]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         swatch(None if uncertain else genre, height_rem=2.6)
-        st.header(Kind.NOT_SURE.value if uncertain else genre_name(genre), anchor=False)
-    if uncertain:
+        heading = mixture(result) or Kind.NOT_SURE.value
+        st.header(heading if uncertain else genre_name(genre), anchor=False)
+    if parts := result.get("parts"):
+        spans = [
+            f"{genre_name(part['genre'])} from {clock(part['start_s'])} to {clock(part['end_s'])}" for part in parts
+        ]
+        st.markdown(f"{listed(spans)}.")
+        st.caption("The recording has clear parts of different genres. As a whole it has no one genre.")
+    elif uncertain:
         ranked = sorted(result["probabilities"].items(), key=lambda pair: pair[1], reverse=True)
         guesses = [f"{genre_name(guess).lower()} ({percent(share)})" for guess, share in ranked[:RUNNERS_UP]]
         st.markdown(f"Best guesses: {listed(guesses)}.")
@@ -180,6 +187,12 @@ def _answer(result: Classification) -> None:
         st.markdown(f":material/alt_route: {text}")
     if result["audio"]["damaged"]:
         st.warning("Parts of the file could not be decoded. The answer uses the rest.", icon=":material/healing:")
+
+
+def mixture(result: Classification) -> str | None:
+    """The genres of a mixed recording's clear parts in order; None of another."""
+    parts = result.get("parts")
+    return f"{' → '.join(genre_name(part['genre']) for part in parts)} ({len(parts)} parts)" if parts else None
 
 
 def disagreement(result: Classification) -> str | None:

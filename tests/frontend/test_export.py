@@ -12,6 +12,7 @@ from frontend import export
 from frontend.api_types import Result
 from frontend.batch import Entry
 from tests.frontend.fakes import GENRES, classification, failure, three_models
+from tonearm import cli
 from tonearm.terminal import csv_cell
 
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -50,20 +51,25 @@ def test_one_result_as_csv_has_the_whole_the_models_and_the_segments() -> None:
 def test_many_results_as_csv_are_a_line_a_file() -> None:
     entries = [entry("a.mp3", classification()), entry("b.wav", failure()), entry("c.ogg")]
     done, failed, waiting = rows(export.results_csv(entries))
-    assert (done["file"], done["state"], done["genre"], done["confidence"]) == ("a.mp3", "done", "jazz", "0.92")
+    assert (done["file"], done["status"], done["genre"], done["confidence"]) == ("a.mp3", "done", "jazz", "0.92")
     assert (done["svm"], done["vgg19"], done["jazz"], done["codec"]) == ("blues", "jazz", "0.92", "mp3")
-    assert (failed["state"], failed["genre"]) == ("failed", "")
+    assert (failed["status"], failed["genre"], failed["problem_code"]) == ("failed", "", "too_short")
     assert failed["reason"] == "The recording is too short. It lasts 0.3 s."
-    assert (waiting["state"], waiting["id"], waiting["jazz"]) == ("waiting", "", "")
+    assert (waiting["status"], waiting["id"], waiting["jazz"]) == ("waiting", "", "")
 
 
 def test_three_models_and_one_that_was_not_run() -> None:
-    result = three_models(uncertain_because=["confidence", "music"])
+    result = three_models(uncertain_because=["low_confidence", "not_music"])
     assert [row["part"] for row in rows(export.result_csv(result))][:4] == ["whole", "svm", "audioset", "segment"]
     (row,) = rows(export.results_csv([entry("a.mp3", result)]))
     assert (row["svm"], row["vgg19"], row["audioset"]) == ("blues", "", "rock")
-    assert (row["music"], row["uncertain_because"]) == ("0.83", "confidence music")
-    assert list(row)[-3:] == ["audioset", "music", "uncertain_because"]
+    assert (row["music"], row["uncertain_because"]) == ("0.83", "low_confidence not_music")
+    assert (row["uncertain"], row["damaged"]) == ("false", "false")
+
+
+def test_the_command_lines_csv_has_the_same_columns() -> None:
+    content = export.results_csv([entry("a.mp3", classification())]).decode("utf-8-sig")
+    assert tuple(content.splitlines()[0].split(",")) == cli.CSV_COLUMNS
 
 
 def test_many_results_as_json() -> None:

@@ -53,8 +53,8 @@ def test_an_uncertain_answer(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("because", "expected"),
     [
-        (["confidence"], "No genre stands out. Do not rely"),
-        (["similarity", "music"], "as speech and noise do. Much of what is heard may be speech or noise"),
+        (["low_confidence"], "No genre stands out. Do not rely"),
+        (["unlike_training", "not_music"], "as speech and noise do. Much of what is heard may be speech or noise"),
         (["another"], "No genre stands out, or the recording sounds unlike"),
         ([], "No genre stands out, or the recording sounds unlike"),
     ],
@@ -64,6 +64,19 @@ def test_why_an_answer_is_uncertain(catalogue: Catalogue, because: list[str], ex
     text = words(opened("a"))
     assert expected in text
     assert "Do not rely on this answer." in text
+
+
+def test_a_mixed_recording_is_headed_by_its_parts(catalogue: Catalogue) -> None:
+    parts = [
+        {"start_s": start_s, "end_s": start_s + 30, "genre": genre}
+        for start_s, genre in ((0.0, "jazz"), (30.0, "rock"), (90.0, "blues"))
+    ]
+    because = ["low_confidence", "mixed"]
+    catalogue.add(classification(id="a", uncertain=True, uncertain_because=because, parts=parts))
+    text = words(opened("a"))
+    assert "Jazz → Rock → Blues (3 parts)" in text
+    assert "Jazz from 0:00 to 0:30, Rock from 0:30 to 1:00 and Blues from 1:30 to 2:00." in text
+    assert "Do not rely" not in text
 
 
 def test_what_each_of_three_models_said(catalogue: Catalogue) -> None:

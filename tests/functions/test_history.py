@@ -71,6 +71,7 @@ class TestPages:
             "created_at": done["created_at"],
             "duration_s": 1.0,
             "model_version": "1",
+            "damaged": False,
         }
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done["created_at"])
         assert (failed["status"], failed["problem_code"]) == ("failed", "corrupt")
@@ -184,6 +185,7 @@ def summary(result_id: str) -> ResultSummary:
         created_at="",
         duration_s=1.0,
         model_version="1",
+        damaged=False,
     )
 
 

@@ -119,6 +119,7 @@ class TestStorage:
             created_at=result.created_at,
             duration_s=done and done.audio.duration_s,
             model_version=result.model_version,
+            damaged=done and done.audio.damaged,
         )
 
     def test_the_summary_of_an_old_one(self) -> None:

@@ -226,32 +226,41 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "--csv", str(music_folder)]) == 1
     out = capsys.readouterr().out
     assert "\r" not in out
-    assert out.splitlines()[0] == (
-        "file,status,genre,confidence,uncertain,"
-        "blues,classical,country,disco,hiphop,jazz,metal,pop,reggae,rock,problem_code,"
-        "svm,vgg19,audioset,music,uncertain_because"
-    )
     first, broken, _ = csv.DictReader(io.StringIO(out))
     direct = Classifier.load().classify(music_folder / "b.wav")
     assert first == {
         "file": str(music_folder / "b.wav"),
+        "id": str(music_folder / "b.wav"),
         "status": "done",
         "genre": direct.genre,
         "confidence": str(direct.confidence),
         "uncertain": str(direct.uncertain).lower(),
-        "problem_code": "",
+        "uncertain_because": " ".join(direct.uncertain_because),
         "svm": direct.models.svm.genre,
         "vgg19": direct.models.vgg19.genre,
         "audioset": direct.models.audioset.genre,
         "music": str(direct.music),
-        "uncertain_because": " ".join(direct.uncertain_because),
+        "duration_s": str(direct.audio.duration_s),
+        "codec": "pcm_s16le",
+        "sample_rate_hz": "22050",
+        "channels": "1",
+        "damaged": "false",
+        "problem_code": "",
+        "reason": "",
+        "model_version": direct.model_version,
+        "created_at": first["created_at"],
     } | {genre: str(share) for genre, share in direct.probabilities.items()}
     filled = {name: value for name, value in broken.items() if value}
     assert filled == {
         "file": str(music_folder / "broken.mp3"),
+        "id": str(music_folder / "broken.mp3"),
         "status": "failed",
         "problem_code": "unsupported_format",
+        "reason": filled["reason"],
+        "model_version": direct.model_version,
+        "created_at": filled["created_at"],
     }
+    assert filled["reason"].startswith("This is not an audio file we can read. ")
 
 
 def test_a_version_with_three_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,7 +292,7 @@ def test_another_model_and_its_doubt(
     result = json.loads(capsys.readouterr().out)
     assert table[1][1:3] == [result["genre"], "not sure"]
     assert table[1][4].startswith("no genre stands out")
-    assert (row["uncertain"], row["uncertain_because"].split()[0]) == ("true", "confidence")
+    assert (row["uncertain"], row["uncertain_because"].split()[0]) == ("true", "low_confidence")
     assert result["model_version"] == "doubtful"
 
 
@@ -440,6 +449,20 @@ def test_no_name_controls_a_terminal(form: list[str], tmp_path: Path) -> None:
 def test_printable_text_is_printable(text: str) -> None:
     assert terminal.printable(text).isprintable()
     assert len(terminal.printable(text)) == len(text)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input(name: str, clip: bytes) -> None:
+    ran = subprocess.run([*COMMAND, "--json", name], input=clip, stdout=subprocess.PIPE, check=False)
+    result = json.loads(ran.stdout)
+    assert (ran.returncode, result["file"], result["status"]) == (0, name, "done")
+    assert result["audio"]["damaged"] is False
+
+
+def test_pipes_in_folders_are_left_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere")
+    assert list(audio_files([tmp_path])) == [tmp_path / "gone.wav"]
 
 
 @pytest.mark.parametrize("arguments", [["classify", "a.wav"], ["classify", "--csv", "a.wav"], ["--help"]])
