@@ -128,6 +128,7 @@ class Limits(TypedDict):
     """What the service accepts. ``upload_retention_days`` is None where nothing is deleted automatically."""
 
     formats: list[str]
+    endings: list[str]
     min_duration_s: float
     max_duration_s: int
     max_upload_bytes: int

@@ -6,6 +6,7 @@ part, though nothing is stored here. This one looks once at each byte of a conte
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from functions.problems import ProblemError
 
@@ -17,27 +18,40 @@ _DISPOSITION = re.compile(r"\A[ \t]*\r?\n(?:.*\n)*?content-disposition[ \t]*:(.*
 _FOLD = re.compile(r"\r?\n[ \t]+")
 # Browsers leave a backslash in a file's name as it is, so it escapes nothing.
 _QUOTED = re.compile(r'"[^"]*"')
+_NAMED = re.compile(r""";\s*name\s*=\s*(?:"file"|file)\s*(?:;|$)""", re.IGNORECASE)
 _FILENAME = re.compile(r";\s*filename\*?\s*=", re.IGNORECASE)
+
+
+class _Part(NamedTuple):
+    """Where a part's content is, and whether its header says that it is a file, or at least the field ``file``."""
+
+    content: slice
+    is_file: bool
+    is_named: bool
 
 
 def only_file(body: bytes, boundary: str) -> bytes:
     """The content of the one file in a form.
 
+    File inputs that were left empty do not count. A field ``file`` without a file's name will do.
+
     Raises:
         ProblemError: ``bad_request``, the form is not well formed or does not hold one file.
     """
     try:
-        files = list(_files(body, boundary.encode("ascii")))
+        parts = list(_parts(body, boundary.encode("ascii")))
     except ValueError:
         fault = f"The multipart/form-data body is not well formed or has more than {MAX_PARTS} parts."
         raise ProblemError("bad_request", f"{fault} {_ADVICE}") from None
+    files = [part for part in parts if part.is_file] or [part for part in parts if part.is_named]
+    files = [part for part in files if part.content.stop > part.content.start] or files[:1]
     if len(files) != 1:
         raise ProblemError("bad_request", f"The form holds {len(files)} files. {_ADVICE}")
-    return body[files[0]]
+    return body[files[0].content]
 
 
-def _files(body: bytes, boundary: bytes) -> Iterator[slice]:
-    """Where the files are. Raises ValueError if the form is not well formed."""
+def _parts(body: bytes, boundary: bytes) -> Iterator[_Part]:
+    """The form's parts. Raises ValueError if the form is not well formed."""
     if not boundary:
         raise ValueError("no boundary")
     delimiter = b"--" + boundary
@@ -50,17 +64,17 @@ def _files(body: bytes, boundary: bytes) -> Iterator[slice]:
         if body.startswith(b"--", start):
             return
         header_end = body.index(2 * line_end, start, start + _MAX_HEADER_BYTES)
-        is_file = _is_file(body[start:header_end].decode())
+        # Names may be in any encoding; what is looked for is ASCII.
+        is_file, is_named = _facts(body[start:header_end].decode("latin-1"))
         content_start = header_end + 2 * len(line_end)
         content_end = body.index(line_end + delimiter, content_start)
-        if is_file:
-            yield slice(content_start, content_end)
+        yield _Part(slice(content_start, content_end), is_file, is_named)
         start = content_end + len(line_end + delimiter)
     raise ValueError("more parts than are read")
 
 
-def _is_file(header: str) -> bool:
-    """Whether a part is a file. Raises ValueError if its header does not say."""
+def _facts(header: str) -> tuple[bool, bool]:
+    """Whether a part is a file, and whether it is called so. Raises ValueError if its header does not say."""
     if found := _DISPOSITION.search(_FOLD.sub(" ", header)):
-        return bool(_FILENAME.search(_QUOTED.sub("", found[1])))
+        return bool(_FILENAME.search(_QUOTED.sub("", found[1]))), bool(_NAMED.search(found[1]))
     raise ValueError("no Content-Disposition")

@@ -10,7 +10,7 @@ from typing import cast
 from azure.functions import BlobSource
 
 from tonearm.classification import Mode
-from tonearm.constants import FORMATS, MIN_DURATION_S
+from tonearm.constants import ENDINGS, FORMATS, MIN_DURATION_S
 from tonearm.errors import TonearmError
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
@@ -37,6 +37,8 @@ class Limits:
 
     formats: list[str]
     """Formats that are decoded. The content decides, not the file's name."""
+    endings: list[str]
+    """How the names of those files end that are taken from a folder, whose hidden files are left out."""
     min_duration_s: float
     max_duration_s: int
     """Of an upload."""
@@ -67,6 +69,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read and check all settings. Raises SettingsError if one is missing or wrong."""
     limits = Limits(
         formats=list(FORMATS),
+        endings=list(ENDINGS),
         min_duration_s=MIN_DURATION_S,
         max_duration_s=_whole_number(environment, "TONEARM_MAX_DURATION_S", 14_400),
         max_upload_bytes=_whole_number(environment, "TONEARM_MAX_UPLOAD_BYTES", 512 * 2**20),

@@ -15,19 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tonearm.classification import Classification, Failure, Mode, ModelAnswer, Problem, Result, UncertainReason
-from tonearm.constants import GENRES
+from tonearm.constants import ENDINGS, GENRES
 from tonearm.errors import AudioError, DecoderError, ModelError
 from tonearm.terminal import csv_cell, discard_stdout, printable
 
 if TYPE_CHECKING:
     from tonearm.classifier import Classifier
-
-# fmt: off
-AUDIO_SUFFIXES = frozenset({
-    ".aac", ".aif", ".aifc", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".snd", ".wav",
-    ".webm", ".wma",
-})
-# fmt: on
 
 ALL_CLASSIFIED = 0
 SOME_FAILED = 1
@@ -200,7 +193,7 @@ def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
         for folder, subfolders, names in os.walk(path, onerror=unreadable.append):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for file in (Path(folder, name) for name in sorted(names)):
-                if not file.name.startswith(".") and file.suffix.lower() in AUDIO_SUFFIXES and not _is_special(file):
+                if not file.name.startswith(".") and file.suffix.lower() in ENDINGS and not _is_special(file):
                     yield file
         yield from (Path(error.filename) for error in unreadable)
 

@@ -13,6 +13,13 @@ GENRES: tuple[Genre, ...] = get_args(Genre)
 
 FORMATS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff")
 """Names of the formats that are decoded; the decoder goes by content."""
+# fmt: off
+ENDINGS = (
+    ".aac", ".aif", ".aifc", ".aiff", ".au", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".snd", ".wav",
+    ".webm", ".wma",
+)
+# fmt: on
+"""How the names of those files end that are taken from a folder."""
 
 SAMPLE_RATE_HZ = 22_050
 

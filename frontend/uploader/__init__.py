@@ -74,7 +74,7 @@ def drop_zone(*, visit: str, limits: Limits | None, path: str, sending: Mapping[
         sending: The numbers of the files to send, by token. Uploads of other tokens are aborted.
         batch: The files to hold.
     """
-    endings = sorted({f".{name}" for name in (limits["formats"] if limits else [])})
+    endings = limits["endings"] if limits else []
     files = [entry for entry in batch.entries if entry.source is None]
     _zone(
         key=KEY,

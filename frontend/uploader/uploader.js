@@ -47,7 +47,7 @@ function read(entry) {
   return new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-// The recordings in a folder, by their endings: a folder also holds covers and playlists.
+// The recordings in a folder, by their endings and but for hidden ones: a folder also holds covers and playlists.
 async function walk(folder) {
   const found = [];
   const reader = folder.createReader();
@@ -55,6 +55,7 @@ async function walk(folder) {
     const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!entries.length) return found;
     for (const entry of entries) {
+      if (entry.name.startsWith(".")) continue;
       if (entry.isDirectory) found.push(...(await walk(entry)));
       else if (data.endings.some((ending) => entry.name.toLowerCase().endsWith(ending))) found.push(await read(entry));
     }

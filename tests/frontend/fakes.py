@@ -65,6 +65,7 @@ def problem(status: int, code: str, title: str, detail: str) -> Answer:
 
 LIMITS = {
     "formats": ["wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "webm", "wma", "au", "aiff"],
+    "endings": [".aif", ".flac", ".mp3", ".ogg", ".wav"],
     "min_duration_s": 1.0,
     "max_duration_s": 14400,
     "max_upload_bytes": 512 * 1024 * 1024,

@@ -110,7 +110,7 @@ class TestEmpty:
     def test_limits_are_shown_before_an_upload(self, visitor: Visitor) -> None:
         assert visitor.page.title[0].value == "Tonearm"
         assert visitor.zone["hint"].endswith("AU or AIFF, 1 second to 4 hours, up to 512 MB each")
-        assert visitor.zone["accept"].startswith("audio/*,.aac,.aiff,.au,.flac,")
+        assert visitor.zone["accept"].startswith("audio/*,.aif,.flac,")
         assert "Recordings are deleted after 7 days" in visitor.texts("caption")[0]
         assert not visitor.texts("error", "warning")
         assert not visitor.buttons

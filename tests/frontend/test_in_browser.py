@@ -111,6 +111,7 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size_bytes))
     (tmp_path / "crate" / "cover.jpg").write_bytes(b"no recording")
+    (tmp_path / "crate" / "._c.mp3").write_bytes(b"what macOS writes beside it")
     (tmp_path / "large.wav").write_bytes(LARGE)
     return tmp_path
 

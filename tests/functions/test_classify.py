@@ -168,7 +168,7 @@ def test_concurrent_answers_equal_single_ones(client: Client) -> None:
 
 MALFORMED = {
     "no file": form(),
-    "a field and no file": b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--B--\r\n',
+    "a field and no file": b'--B\r\nContent-Disposition: form-data; name="text"\r\n\r\ntext\r\n--B--\r\n',
     "two files": form(("a.wav", b"a"), ("b.wav", b"b")),
     "another boundary": form(("a.wav", b"a"), boundary="C"),
     "no end": form(("a.wav", b"a"))[:-8],
@@ -272,6 +272,10 @@ def test_the_form_of_curl_is_read(tmp_path: Path) -> None:
         (b'; filename="a.wav"', b';\r\n\tfilename="a.wav"'),
         (b'filename="a.wav"', b"filename=a.wav"),
         (b'filename="a.wav"', b"filename*=UTF-8''%C3%BC.wav"),
+        (b'a.wav"', b'\xfc\x81.wav"'),
+        (b'; filename="a.wav"', b""),
+        (b"--B--", b'--B\r\nContent-Disposition: form-data; name="other"; filename=""\r\n\r\n\r\n--B--'),
+        (b"--B--", b'--B\r\nContent-Disposition: form-data; name="title"\r\n\r\ntext\r\n--B--'),
         (b"Content-Disposition", b"content-disposition "),
         (b"Content-Disposition", b"A: b\r\nContent-Disposition"),
     ],

@@ -4,7 +4,7 @@ from tests.audio_samples import FORMATS as SAMPLES
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.functions.client import Client, wav
 from tests.functions.conftest import Configure
-from tonearm.constants import FORMATS
+from tonearm.constants import ENDINGS, FORMATS
 
 
 def test_the_limits_are_those_that_are_set(client: Client, configure: Configure) -> None:
@@ -13,6 +13,7 @@ def test_the_limits_are_those_that_are_set(client: Client, configure: Configure)
     assert answer.status == 200
     assert answer.json == {
         "formats": list(FORMATS),
+        "endings": list(ENDINGS),
         "min_duration_s": 1.0,
         "max_duration_s": 14_400,
         "max_upload_bytes": 12,
