@@ -25,8 +25,8 @@ def mixed(channels: Sequence[Samples]) -> Samples:
     """The channels, each of shape (n,), float32, as one of the same shape."""
     if len(channels) == 1:
         return channels[0]
-    mean = _mean(channels)
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number is silenced later
+        mean = _mean(channels)
         powers = [_power(channel) for channel in channels]
         if _power(mean) * len(channels) ** 2 < CANCELLED * sum(powers):
             first = channels[next(i for i, power in enumerate(powers) if power >= _AUDIBLE * max(powers))]
@@ -44,8 +44,8 @@ def _mean(channels: Sequence[Samples]) -> Samples:
 
 
 def _power(channel: Samples) -> float:
-    """Without the constant part."""
-    return float(np.dot(channel, channel)) / len(channel) - float(channel.mean()) ** 2
+    """Without the constant part. Of a constant channel rounding would make it negative."""
+    return float(np.maximum(np.dot(channel, channel) / len(channel) - channel.mean() ** 2, 0))
 
 
 def unit(blocks: Iterable[NDArray[np.floating[Any]]]) -> np.float32:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.decoding.reading import answer
@@ -39,6 +40,15 @@ def test_ordinary_channels_become_their_mean(correlation: float, n_channels: int
         own[1] = (correlation * own[0] + np.sqrt(1 - correlation**2) * common).astype(np.float32)
     mean = sum(own[1:], start=own[0]) / np.float32(n_channels)
     np.testing.assert_array_equal(mixed(own), mean)
+
+
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 7), st.integers(1, 60)), elements=st.floats(width=32)), st.booleans()
+)
+def test_any_channels_become_one(channels: np.ndarray, constant: bool) -> None:
+    if constant:
+        channels = np.repeat(channels[:, :1], 5_000, axis=1)
+    assert mixed(list(channels)).shape == channels.shape[1:]
 
 
 @pytest.mark.parametrize("bits", [15, 23, 31])
