@@ -27,8 +27,12 @@ def mixed(channels: Sequence[Samples]) -> Samples:
         return channels[0]
     with np.errstate(over="ignore", invalid="ignore"):  # what is no number is silenced later
         mean = _mean(channels)
+        power = _power(mean) * len(channels) ** 2
+        # With their constant parts the channels have more, and take less time.
+        if power >= CANCELLED * sum(float(np.dot(channel, channel)) / len(channel) for channel in channels):
+            return mean
         powers = [_power(channel) for channel in channels]
-        if _power(mean) * len(channels) ** 2 < CANCELLED * sum(powers):
+        if power < CANCELLED * sum(powers):
             first = channels[next(i for i, power in enumerate(powers) if power >= _AUDIBLE * max(powers))]
             centred = first - first.mean()
             return _mean([channel if np.dot(channel, centred) >= 0 else -channel for channel in channels])
