@@ -85,6 +85,7 @@ GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
 LEAST_BYTES_PER_S = 500
 """No format needs fewer, but for silence: a longer duration that a file states is not believed."""
 LOW_FREQUENCY = {"LFE", "LFE2"}
+MIN_FILM_CHANNELS = 3
 MOST_CHANNELS = 64
 MOST_TRACKS = 8
 SCANNED_S = 300
@@ -94,6 +95,7 @@ MAX_VALUES_PER_S = 192_000
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_SAMPLES = 2**20
+HELD_VALUES = 2**18
 WAV_HEAD_BYTES = 4_096
 WAV_PLAIN_BYTES = 44
 
@@ -303,11 +305,12 @@ class AudioReader:
             except GraphError:
                 pass
             # From the start again, by packets; those that are broken can then be left out and counted.
-            for frame in self._frames(container, stream):
-                mono = self._mono(_channels(frame))
-                self._reached_s = (frame.time or 0) - begin_s if pauses else 0.0
+            for frames in _alike(self._frames(container, stream)):
+                channels = zip(*map(_channels, frames), strict=True)
+                mono = self._mono([np.concatenate(parts) for parts in channels])
+                self._reached_s = (frames[-1].time or 0) - begin_s if pauses else 0.0
                 if done < len(mono):
-                    yield _layout(frame), mono[done:]
+                    yield _layout(frames[0]), mono[done:]
                 done = max(0, done - len(mono))
 
     def _sounding_stream(self, container: InputContainer) -> AudioStream:
@@ -617,6 +620,21 @@ def _readable(frame: AudioFrame) -> list[AudioFrame]:
     return AudioResampler(format="flt").resample(frame)
 
 
+def _alike(frames: Iterator[AudioFrame]) -> Iterator[list[AudioFrame]]:
+    """Consecutive frames of the same form, some seconds of them at a time: single ones take longer to mix."""
+    for _, same in itertools.groupby(frames, key=lambda frame: (_layout(frame), frame.format.name)):
+        held: list[AudioFrame] = []
+        n_values = 0
+        for frame in same:
+            held.append(frame)
+            n_values += frame.samples * frame.layout.nb_channels
+            if n_values >= HELD_VALUES:
+                yield held
+                held, n_values = [], 0
+        if held:
+            yield held
+
+
 def _layout(frame: AudioFrame) -> _Layout:
     if not LOWEST_RATE_HZ <= frame.sample_rate <= HIGHEST_RATE_HZ:
         raise AudioError(
@@ -635,6 +653,8 @@ def _channels(frame: AudioFrame) -> list[NDArray[Any]]:
         channels = [packed[first::n_channels] for first in range(n_channels)]
     else:
         channels = [np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes]
+    if n_channels < MIN_FILM_CHANNELS:
+        return channels
     # As in film sound's usual mix (ITU-R BS.775), without the channel of low-frequency effects.
     full = [at for at, channel in enumerate(frame.layout.channels) if channel.name not in LOW_FREQUENCY]
     return [channels[at] for at in full] if len(full) > 1 else channels
