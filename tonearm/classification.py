@@ -65,7 +65,10 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The genre of one part of the recording; the segments cover all but windows that are silent or no music."""
+    """The genre of one stretch of the recording; the segments leave out what is no music and windows of silence.
+
+    One that has a pause in it reaches over the pause.
+    """
 
     start_s: float
     end_s: float

@@ -33,7 +33,7 @@ from tonearm.features import svm_features
 from tonearm.features.filter_banks import FilterBanks
 from tonearm.features.log_mel import crop_slices, log_mel_crops
 from tonearm.features.preview_spectrogram import PreviewBuilder
-from tonearm.features.sounding import Parts, sounding
+from tonearm.features.sounding import HeardParts, sounding
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
@@ -145,8 +145,7 @@ class Classifier:
     ) -> Classification:
         """Names the genre of a recording.
 
-        All of it is classified, 30 s at a time, in bounded memory. Windows that are silent or no music do not count and
-        have no segment.
+        All of it is classified, 30 s at a time, in bounded memory. Pauses and what is no music do not count.
 
         Args:
             source: the file's path, its bytes, an open seekable binary file, or ``(samples, sample_rate_hz)`` with an
@@ -325,7 +324,7 @@ def clear_parts(segments: Sequence[Segment]) -> list[Part]:
     return parts if len(parts) > 1 and enough else []
 
 
-def _segments_s(window: Window, heard: Parts, n: int) -> NDArray[np.float64]:
+def _segments_s(window: Window, heard: HeardParts, n: int) -> NDArray[np.float64]:
     """Where equal segments of what was heard begin and end in the recording, from where the window is new: (n, 2).
 
     Those that were in the window before end where they begin.

@@ -83,7 +83,7 @@ TAG_BLOCK_BYTES = 4_096
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
 LEAST_BYTES_PER_S = 500
-"""No format needs fewer, but for silence: a longer duration that a file states is not believed."""
+"""Hardly any music has fewer: a longer duration that a file states is not believed."""
 LOW_FREQUENCY = {"LFE", "LFE2"}
 MIN_FILM_CHANNELS = 3
 MOST_CHANNELS = 64
@@ -388,7 +388,7 @@ class AudioReader:
             for frame in frames:
                 if isinstance(frame, AudioFrame) and frame.samples:
                     yield from _readable(frame)
-        if not _only_tags(self._readable, sound_ends):
+        if bad_since and not _only_tags(self._readable, sound_ends):
             self._bad_packets += bad_since
 
     def _whole_packets(self, container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":

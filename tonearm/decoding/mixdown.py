@@ -61,7 +61,8 @@ def unit(blocks: Iterable[NDArray[np.floating[Any]]]) -> np.float32:
     loud = sounding = 0
     peak = 0.0
     for block in blocks:
-        levels = np.abs(block[np.abs(block) <= 2.0**31])  # false for NaN
+        levels = np.abs(block)
+        levels = levels[levels <= np.float64(2**31)]  # false for NaN; as a Python number it would become a float16
         loud += int(np.count_nonzero(levels > _LOUD))
         sounding += int(np.count_nonzero(levels))
         peak = max(peak, float(levels.max(initial=0.0)))

@@ -12,7 +12,7 @@ from tonearm.decoding.section import Section
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _MOST_CHUNKS = 64
 _BLOCK_BYTES = 2**12
-_MOST_ZEROS = 1_024
+_LEAST_PADDING_BYTES = 1_024
 # Coded sound in 16-bit samples, by its first bytes: FFmpeg's demuxer.
 _CODED = {
     b"\xfe\x7f\x01\x80": "dts",
@@ -38,15 +38,15 @@ def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
     """The file itself, or what FFmpeg is to read instead, and by which demuxer; None: it finds that out.
 
     - Padding or an ID3 tag in front, or the big-endian form RIFX: FFmpeg does not know the file.
-    - Fewer valid bits than there are, as 24 in 32: FFmpeg takes the samples to be that short.
+    - A byte or more without valid bits, as 24 in 32: FFmpeg takes the samples to be that short.
     - Film sound or S/PDIF coded as samples after some silence: FFmpeg looks for it at the beginning only.
     """
     zeros = _first_value(file, 0)
-    start = zeros if zeros >= _MOST_ZEROS else _after_id3(file)
+    start = zeros if zeros >= _LEAST_PADDING_BYTES else _after_id3(file)
     file.seek(start)
     form = file.read(12)
     if form[:4] not in (b"RIFF", b"RIFX") or form[8:] != b"WAVE":
-        return (Section(file, start) if zeros >= _MOST_ZEROS else file), None
+        return (Section(file, start) if zeros >= _LEAST_PADDING_BYTES else file), None
     order = ">" if form.startswith(b"RIFX") else "<"
     found: _Format | None = None
     for name, at, n_bytes in _chunks(file, start + len(form), order):
@@ -102,12 +102,10 @@ def _instead(
     if found.tag == _PCM and bits == 16 and found.channels == 2 and order == "<":
         coded_at, demuxer = _coded(file, at)
         return (Section(file, coded_at), demuxer) if demuxer else (plain, None)
-    if found.tag not in (_PCM, _FLOAT) or bits not in (8, 16, 24, 32, 64) or found.bits > bits:
-        return plain, None
     if order == ">" and (found.tag, bits) in _AU_ENCODINGS:
         encoding = _AU_ENCODINGS[found.tag, bits]
         head = struct.pack(">4s5I", b".snd", 24, n_bytes, encoding, found.rate_hz, found.channels)
-    elif order == ">" or found.bits < bits:
+    elif order == "<" and found.tag == _PCM and bits in (16, 24, 32) and found.bits <= bits - 8:
         byte_rate = found.rate_hz * found.frame_bytes & 0xFFFF_FFFF
         form = struct.pack("<HHIIHH", found.tag, found.channels, found.rate_hz, byte_rate, found.frame_bytes, bits)
         head = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0" + form + b"data" + struct.pack("<I", n_bytes)

@@ -13,8 +13,8 @@ _BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
 _PAUSE_BLOCKS = round(PAUSE_S * SAMPLE_RATE_HZ / _BLOCK_SAMPLES)
 
 
-class Parts:
-    """Parts of a window, in order.
+class HeardParts:
+    """HeardParts of a window, in order.
 
     Args:
         window: shape (n,), float32.
@@ -50,17 +50,17 @@ class Parts:
         """How long they are from a sample of the window on, in seconds."""
         return sum(max(0, part.stop - max(part.start, since)) for part in self._slices) / SAMPLE_RATE_HZ
 
-    def chosen(self, slices: Sequence[slice]) -> "Parts":
+    def chosen(self, slices: Sequence[slice]) -> "HeardParts":
         """What there is of them in slices of :meth:`samples`, which may overlap; all of them if that is too little."""
         inside = np.zeros(self.n_samples, bool)
         for each in slices:
             inside[each] = True
         mask = np.zeros(len(self._window), bool)
         mask[np.concatenate([np.arange(part.start, part.stop) for part in self._slices])[inside]] = True
-        return Parts(self._window, _runs(mask)) if np.count_nonzero(mask) >= MIN_SAMPLES else self
+        return HeardParts(self._window, _runs(mask)) if np.count_nonzero(mask) >= MIN_SAMPLES else self
 
 
-def sounding(window: Samples) -> Parts:
+def sounding(window: Samples) -> HeardParts:
     """The window, shape (n,), float32 mono at 22,050 Hz, without pauses: a second or more below -80 dB of full scale.
 
     It is left whole if less than a second of it sounds.
@@ -70,13 +70,13 @@ def sounding(window: Samples) -> Parts:
     silent = blocks.max(axis=1) - blocks.min(axis=1) < 2 * SILENCE_PEAK
     pauses = [run for run in _runs(silent) if run.stop - run.start >= _PAUSE_BLOCKS]
     if not pauses:
-        return Parts(window, [slice(0, len(window))])
+        return HeardParts(window, [slice(0, len(window))])
     mask = np.ones(len(window), bool)
     for run in pauses:
         stop = len(window) if run.stop == n_blocks else run.stop * _BLOCK_SAMPLES
         mask[run.start * _BLOCK_SAMPLES : stop] = False
     whole = [slice(0, len(window))]
-    return Parts(window, _runs(mask) if np.count_nonzero(mask) >= MIN_SAMPLES else whole)
+    return HeardParts(window, _runs(mask) if np.count_nonzero(mask) >= MIN_SAMPLES else whole)
 
 
 def _runs(mask: np.ndarray) -> list[slice]:

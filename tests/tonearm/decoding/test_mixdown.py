@@ -68,4 +68,5 @@ def test_overdriven_and_damaged_floats_are_left_as_they_are() -> None:
     broken = X.copy()
     broken[::100] = 30_000
     assert unit([broken]) == 1
+    assert unit([np.array([0.5, np.inf], np.float16)]) == 1
     assert unit([SILENCE]) == unit([]) == unit([np.full(3, np.nan)]) == 1

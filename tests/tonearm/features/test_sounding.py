@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.audio_samples import RATE_HZ, music
 from tonearm.constants import WINDOW_CROPS
 from tonearm.features.log_mel import crop_slices, log_mel_crops
-from tonearm.features.sounding import Parts, sounding
+from tonearm.features.sounding import HeardParts, sounding
 
 SOUND = music(30)
 LENGTHS_S = st.lists(st.tuples(st.floats(0.1, 4), st.booleans()), min_size=1, max_size=8)
@@ -52,7 +52,7 @@ def test_chosen_slices_are_of_what_is_heard() -> None:
     np.testing.assert_array_equal(chosen.samples(), heard.samples()[4 * RATE_HZ : 7 * RATE_HZ])
     assert chosen.positions(np.array([0, RATE_HZ])).tolist() == [4 * RATE_HZ, 10 * RATE_HZ]
     assert heard.chosen([slice(0, 100)]) is heard
-    assert Parts(window, [slice(0, len(window))]).samples() is window
+    assert HeardParts(window, [slice(0, len(window))]).samples() is window
 
 
 @given(st.integers(RATE_HZ, 33 * RATE_HZ), st.integers(1, WINDOW_CROPS))
