@@ -3,8 +3,9 @@
 What protects them from web pages elsewhere is here too: who may send writing requests, and headers for browsers.
 """
 
+import difflib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from inspect import iscoroutinefunction
@@ -19,6 +20,9 @@ from functions.settings import settings
 
 MAX_JSON_BYTES = 16 * 1024
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+HOST_PARAMETERS = frozenset({"code", "clientId"})
+"""Query parameters that the Functions host reads: the function key and its name."""
+_MAX_SHOWN_CHARS = 40
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -46,7 +50,7 @@ class Operation:
 
     def implied_problems(self, method: str) -> Sequence[str]:
         """Error codes that follow from the method and the kind of body."""
-        codes = ["internal"]
+        codes = ["bad_parameter", "internal"]
         if method not in READING_METHODS:
             codes.append("foreign_origin")
         if self.takes_json:
@@ -84,6 +88,7 @@ def operation(**described: Any) -> Callable[[Handler | AsyncHandler], AsyncHandl
         async def guarded(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
             try:
                 check_sender(req, takes_json=facts.takes_json)
+                check_query(req.params, facts.query)
                 if iscoroutinefunction(handler):
                     return _secured(await handler(req))
                 work = partial(cast("Handler", handler), req)
@@ -123,6 +128,15 @@ def check_sender(req: func.HttpRequest, *, takes_json: bool) -> None:
     media_type = req.headers.get("content-type", "").partition(";")[0].strip().lower()
     if takes_json and req.get_body().strip() and media_type != "application/json":
         raise ProblemError("unsupported_media_type", "Send the body with the header Content-Type: application/json.")
+
+
+def check_query(given: Mapping[str, str], known: Collection[str]) -> None:
+    """Raises ProblemError ``bad_parameter`` for a query parameter that the operation does not have."""
+    for name in sorted(given.keys() - known - HOST_PARAMETERS):
+        shown = name[:_MAX_SHOWN_CHARS]
+        similar = difflib.get_close_matches(shown, known, 1)
+        advice = f"Did you mean {similar[0]}?" if similar else f"Known here: {', '.join(known) or 'none'}."
+        raise ProblemError("bad_parameter", f"There is no query parameter {shown!a}. {advice}")
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:

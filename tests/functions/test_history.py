@@ -125,6 +125,8 @@ class TestPages:
         *(({"genre": text}, "genre must be blues or classical") for text in ("polka", "Rock", "rock,pop")),
         *(({"uncertain": text}, "uncertain must be true or false") for text in ("yes", "True")),
         ({"status": "pending"}, "status must be done or failed"),
+        ({"limt": 5}, "There is no query parameter 'limt'. Did you mean limit?"),
+        ({"limit": 5, "x" * 5000: ""}, f"There is no query parameter '{'x' * 40}'. Known here: limit, cursor"),
         *(({"cursor": text}, "cursor") for text in ["x", "!!", "e30", "W10", "W251bGwsIiJd", "ü", "A" * 20_000]),
         *(({"cursor": cursor_of(after, ResultFilter())}, "cursor") for after in ("", "\x00", "a\n", "\ud800")),
     ],

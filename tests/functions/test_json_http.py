@@ -93,3 +93,10 @@ def test_every_answer_has_the_headers_for_browsers(client: Client) -> None:
     assert [answer.status for answer in answers] == [200, 400, 404, 403, 204]
     for answer in answers:
         assert {name: answer.headers[name.lower()] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_a_query_parameter_that_is_not_known_is_an_error(client: Client, name: str) -> None:
+    answer = client.call(name, name, query={"moed": "fast", "code": "a function key", "clientId": "default"})
+    assert (answer.status, answer.code) == (400, "bad_parameter")
+    assert "'moed'" in answer.json["detail"]
