@@ -9,7 +9,7 @@ from typing import Any
 import azure.functions as func
 from werkzeug.http import parse_options_header
 
-from functions import direct_ids, forms, limits, logs
+from functions import content_encoding, direct_ids, forms, limits, logs
 from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.json_http import json_answer, operation
 from functions.model_loader import classifier
@@ -30,7 +30,8 @@ limiter = ConcurrencyLimiter()
 async def classify(req: func.HttpRequest) -> func.HttpResponse:
     """Classify a recording.
 
-    The audio is the body, whatever its content type, or the one file of a form. Nothing is stored.
+    The audio is the body, whatever its content type, or the one file of a form; `Content-Encoding` may be gzip or
+    deflate. Nothing is stored.
     """
     signing = asyncio.create_task(direct_ids.new_id())  # the first one reads the key while the models load
     size_bytes = len(req.get_body())
@@ -38,7 +39,7 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
 
     def work(turn: Turn) -> Classification:
         longest_s = settings().limits.max_request_duration_s
-        audio = read_audio(req)
+        audio = read_audio(req, settings().limits.max_request_bytes)
         return classifier().classify(audio, max_duration_s=longest_s, on_progress=turn.progress)
 
     try:
@@ -57,13 +58,16 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(result)
 
 
-def read_audio(req: func.HttpRequest) -> bytes:
-    """The audio in a request: its body, or the one file of a form.
+def read_audio(req: func.HttpRequest, max_bytes: int) -> bytes:
+    """The audio in a request: its body, without a ``Content-Encoding``, or the one file of a form.
 
     Raises:
+        AudioError: as `content_encoding.decoded`.
         ProblemError: ``bad_request``, the form is not well formed or does not hold one file.
     """
     body = req.get_body()
+    if encoding := req.headers.get("content-encoding"):
+        body = b"".join(content_encoding.decoded([body], encoding, max_bytes))
     content_type, options = parse_options_header(req.headers.get("content-type"))
     if content_type.lower() != "multipart/form-data":
         return body

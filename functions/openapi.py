@@ -16,11 +16,18 @@ HTTP_MODULES = (classify, upload_urls, results, history, feedback, limits, model
 # Published component names that differ from the classes' names; clients generate code from them.
 PUBLISHED_NAMES = {"PreviewSpectrogram": "Picture", "UploadUrl": "UploadTicket"}
 
+_DESCRIPTION = (
+    "Names the genre of a recording. Errors are application/problem+json with a stable `code`; a query parameter that is"
+    " not listed is one. OPTIONS is a browser's question whether a page of another origin may call: it is answered for"
+    " the origins that the service allows, and with 404 or 405 for others."
+)
 _BINARY = {"type": "string", "format": "binary"}
 _AUDIO = {
     "*/*": {"schema": _BINARY},
+    "application/octet-stream": {"schema": _BINARY},
     "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _BINARY}, "required": ["file"]}},
 }
+_AUDIO_DESCRIPTION = "The bytes of an audio file, or a form with one file. The content decides, not the media type."
 _ID = {
     "name": "id",
     "in": "path",
@@ -61,7 +68,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Tonearm",
             "version": "1.2.0",
-            "description": "Names the genre of a recording. Errors are application/problem+json with a stable `code`.",
+            "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],
@@ -95,7 +102,7 @@ def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str
     described |= {"description": " ".join(description.split())} if description else {}
     described |= {"security": []} if anonymous else {}
     if facts.request is bytes:
-        described["requestBody"] = {"required": True, "content": _AUDIO}
+        described["requestBody"] = {"required": True, "description": _AUDIO_DESCRIPTION, "content": _AUDIO}
     elif facts.request is not None:
         content = {"application/json": {"schema": _schema(facts.request, "validation", components)}}
         described["requestBody"] = {"required": facts.request_required, "content": content}

@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobType
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
-from functions import limits, logs, result_store, storage, threads
+from functions import content_encoding, limits, logs, result_store, storage, threads
 from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
@@ -108,10 +108,16 @@ def _process_version(result_id: str, turn: Turn) -> None:
         upload = storage.open_blob(storage.UPLOADS, result_id)
     except FileNotFoundError:
         raise _DeletedError from None
+    except storage.ArchivedBlobError:
+        _answer_archived(result_id)
+        return
+    if upload.is_folder:
+        logs.event("upload_ignored", result_id=result_id, reason="It stands for a folder.")
+        return
     # A small upload takes only two calls to storage, this one and the write, as each takes much of the whole time. It
     # is classified without checking for a result; the write creates a new blob or fails. If the event came twice, the
     # work is discarded. The result of a newer version is either stored already, or replaces this one later.
-    small = upload.size_bytes <= _SMALL_BYTES
+    small = upload.size_bytes <= _SMALL_BYTES and upload.encoding is None
     stored = None if small else result_store.read(result_id)
     if stored is not None and stored.is_final_for(upload.etag):
         logs.event("upload_already_answered", result_id=result_id, etag=upload.etag)
@@ -144,7 +150,8 @@ def _classify(
         # An upload URL can create a page blob, with one request and of any size, but only of zeros.
         if upload.size_bytes > _SMALL_BYTES and _properties(result_id).blob_type == BlobType.PAGEBLOB:
             raise AudioError("unsupported_format", "It is a page blob. Upload it as a block blob.")
-        file.writelines(upload.chunks)
+        most_bytes = settings().limits.max_upload_bytes
+        file.writelines(content_encoding.decoded(upload.chunks, upload.encoding, most_bytes))
         file.seek(0)
         longest_s = settings().limits.max_duration_s
         result = loaded.classify(
@@ -166,6 +173,15 @@ def _classify(
         max_db=MAX_DB,
         levels=base64.b64encode(preview.levels.tobytes()).decode(),
     )
+
+
+def _answer_archived(result_id: str) -> None:
+    """Write a failed result; ``make retry`` tries it again. Raises what `_write_if_current` does."""
+    detail = "The file is in storage's archive tier, where nothing can be read. Upload it again, to the hot tier."
+    problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
+    etag = _properties(result_id).etag
+    _write_if_current(Failure(id=result_id, problem=problem, model_version=None), None, etag)
+    logs.event("upload_archived", level=logging.WARNING, result_id=result_id, etag=etag)
 
 
 def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload_etag: str) -> bool:

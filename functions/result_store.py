@@ -137,6 +137,8 @@ def current(result_id: str) -> StoredResult | Literal["pending"] | None:
         upload = storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
     except ResourceNotFoundError:
         return stored
+    if storage.is_folder(upload.metadata):
+        return None
     return stored if stored is not None and stored.source_etag == upload.etag else "pending"
 
 

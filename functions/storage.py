@@ -5,7 +5,7 @@ meanwhile. Everything else uses Azure's client, as obstore has no signed URLs an
 be reached, all calls raise `azure.core.exceptions.AzureError`; the two raise `obstore.exceptions.BaseError` too.
 """
 
-from collections.abc import Buffer, Iterable
+from collections.abc import Buffer, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,20 +48,40 @@ class OpenBlob:
     size_bytes: int
     chunks: Iterable[Buffer]
     """The content, to be iterated once. All of it is of this version, or the iteration fails."""
+    encoding: str | None
+    """Its ``Content-Encoding``, in which the chunks are."""
+    is_folder: bool
+
+
+class ArchivedBlobError(Exception):
+    """The blob is in the archive tier, from which nothing can be read."""
 
 
 def open_blob(container_name: str, name: str) -> OpenBlob:
-    """Open the current version of a blob. Raises FileNotFoundError if there is no such blob."""
+    """Open the current version of a blob. Raises FileNotFoundError if there is no such blob, and ArchivedBlobError."""
     if not obstore_can_name(name):
         try:
-            download = container(container_name).download_blob(name)
+            download = container(container_name).download_blob(name, decompress=False)
         except ResourceNotFoundError as error:
             raise FileNotFoundError from error
-        return OpenBlob(download.properties.etag, download.properties.size, download.chunks())
+        except ResourceExistsError as error:
+            raise ArchivedBlobError from error
+        found, encoding = download.properties, download.properties.content_settings.content_encoding
+        return OpenBlob(found.etag, found.size, download.chunks(), encoding, is_folder(found.metadata))
     import obstore
+    from obstore.exceptions import AlreadyExistsError
 
-    found = obstore.get(_store(container_name), name)
-    return OpenBlob(str(found.meta["e_tag"]), found.meta["size"], found.stream(min_chunk_size=_CHUNK_BYTES))
+    try:
+        got = obstore.get(_store(container_name), name)
+    except AlreadyExistsError as error:  # obstore's reading of the status 409
+        raise ArchivedBlobError from error
+    encoding, chunks = got.attributes.get("Content-Encoding"), got.stream(min_chunk_size=_CHUNK_BYTES)
+    return OpenBlob(str(got.meta["e_tag"]), got.meta["size"], chunks, encoding, is_folder(got.attributes))
+
+
+def is_folder(metadata: Mapping[str, str]) -> bool:
+    """Whether a blob's metadata say that it stands for a folder, as Data Lake tools and AzCopy write them."""
+    return any(name.lower() == "hdi_isfolder" and value.lower() == "true" for name, value in metadata.items())
 
 
 def create_blob(container_name: str, name: str, content: bytes, attributes: dict[str, str]) -> bool:

@@ -26,6 +26,8 @@ class HostSettings:
     """None: no function asks for a key."""
     allowed_hosts: frozenset[str]
     """Names by which clients may reach this host, besides this machine's own."""
+    allowed_origins: tuple[str, ...]
+    """Web pages elsewhere whose browsers may call, as App Service's CORS has them."""
     blobs_at_once: int
     blob_tries: int
     queue_messages_at_once: int
@@ -46,7 +48,8 @@ class HostSettings:
                 max_request_bytes=int(environment.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", AZURE_REQUEST_BYTES)),
                 max_outstanding_requests=http.get("maxOutstandingRequests", sys.maxsize),
                 required_key=environment.get("TONEARM_REQUIRE_KEY") or None,
-                allowed_hosts=frozenset(environment.get("TONEARM_ALLOWED_HOSTS", "").lower().replace(",", " ").split()),
+                allowed_hosts=frozenset(_words(environment.get("TONEARM_ALLOWED_HOSTS", ""))),
+                allowed_origins=_words(environment.get("TONEARM_ALLOWED_ORIGINS", "")),
                 blobs_at_once=blobs.get("maxDegreeOfParallelism", 8 * (os.cpu_count() or 1)),
                 blob_tries=blobs.get("poisonBlobThreshold", 5),
                 queue_messages_at_once=queues.get("batchSize", 16),
@@ -55,6 +58,11 @@ class HostSettings:
             )
         except (OSError, ValueError) as error:
             raise AppError(f"{path}, or a setting of the host, cannot be read: {error}") from error
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """What stands between commas or spaces, in lower case."""
+    return tuple(text.lower().replace(",", " ").split())
 
 
 def _seconds(text: str) -> int:

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -68,9 +69,12 @@ class HttpTriggers:
         # As in Azure, a literal segment wins over a parameter, and that over the rest of the path.
         ordered = sorted(paths, key=lambda path: [("{" in part, ":path}" in part) for part in path.split("/")])
         routes = [self._route(path, paths[path]) for path in ordered]
+        middleware = [Middleware(HostCheck, self.settings.allowed_hosts)]
+        if origins := self.settings.allowed_origins:
+            middleware.append(Middleware(CORSMiddleware, origins, allow_methods=["*"], allow_headers=["*"]))
         application = Starlette(
             routes=routes,
-            middleware=[Middleware(HostCheck, self.settings.allowed_hosts)],
+            middleware=middleware,
             exception_handlers={HTTPException: _problem},  # type: ignore[dict-item]
         )
         application.router.redirect_slashes = False

@@ -135,6 +135,33 @@ class TestUpload:
         upload.process()
         assert upload.result().json["id"] == client.preview(name).json["id"] == name
 
+    @pytest.mark.parametrize("name", ["{}/folder", "{}//folder"])
+    def test_what_stands_for_a_folder(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
+    ) -> None:
+        upload = Upload(client, uploads, results, name.format(uuid4().hex))
+        upload.blob.upload_blob(b"", metadata={"hdi_isfolder": "true"})
+        upload.process()
+        assert last_events(events) == ["upload_ignored"]
+        assert not upload.result_blob.exists()
+        assert upload.result().status == 404
+
+    @pytest.mark.parametrize("name", ["{}/a.wav", "{}//a.wav"])
+    def test_an_archived_upload(
+        self, client: Client, uploads: ContainerClient, results: ContainerClient, name: str, events: Events
+    ) -> None:
+        upload = Upload(client, uploads, results, name.format(uuid4().hex))
+        upload.put(wav())
+        upload.blob.set_standard_blob_tier("Archive")
+        upload.process()
+        assert last_events(events) == ["upload_archived"]
+        problem = upload.result().json["problem"]
+        assert problem["code"] == result_store.PROCESSING_FAILED
+        assert "archive tier" in problem["detail"]
+        upload.blob.set_standard_blob_tier("Hot")
+        upload.process()
+        assert upload.stored()["status"] == "done"
+
 
 class TestPoison:
     def test_the_upload_gets_a_failed_result(self, upload: Upload, events: Events) -> None:

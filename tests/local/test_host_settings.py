@@ -32,6 +32,7 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
             "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "5",
             "TONEARM_REQUIRE_KEY": "k",
             "TONEARM_ALLOWED_HOSTS": "A.example, b",
+            "TONEARM_ALLOWED_ORIGINS": "https://A.example,http://b",
         },
     )
     assert settings == HostSettings(
@@ -41,6 +42,7 @@ def test_host_json_is_followed(tmp_path: Path) -> None:
         max_outstanding_requests=6,
         required_key="k",
         allowed_hosts=frozenset({"a.example", "b"}),
+        allowed_origins=("https://a.example", "http://b"),
         blobs_at_once=3,
         blob_tries=7,
         queue_messages_at_once=2,

@@ -147,6 +147,7 @@ def application(worker: Waiting, max_outstanding_requests: int) -> Starlette:
         max_outstanding_requests=max_outstanding_requests,
         required_key=None,
         allowed_hosts=frozenset({"music.example"}),
+        allowed_origins=("https://page.example",),
     )
     return HttpTriggers(cast("Worker", worker), cast("HostSettings", settings)).application()
 
@@ -154,6 +155,25 @@ def application(worker: Waiting, max_outstanding_requests: int) -> Starlette:
 def test_the_hosts_own_answers_have_the_apps_headers() -> None:
     """`local` does not import `functions`, so the headers stand twice."""
     assert {name.lower(): text for name, text in json_http.SECURITY_HEADERS.items()} == http_trigger.SECURITY_HEADERS
+
+
+def test_browsers_are_told_which_origins_may_call() -> None:
+    async def ask() -> list[httpx.Response]:
+        worker = Waiting()
+        worker.go.set()
+        transport = httpx.ASGITransport(application(worker, 2))
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-functions-key"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            origins = [{"origin": origin} for origin in ("https://page.example", "https://evil.example")]
+            preflights = [await client.options("/api/things", headers=asked | origin) for origin in origins]
+            calls = [await client.post("/api/things", headers=origin) for origin in origins]
+            return [*preflights, *calls, await client.options("/api/things")]
+
+    *answers, plain = asyncio.run(ask())
+    allowed = [answer.headers.get("access-control-allow-origin") for answer in answers]
+    assert allowed == ["https://page.example", None] * 2
+    assert answers[0].status_code == 200
+    assert is_problem(plain, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("limit", ["requests", "bytes"])
