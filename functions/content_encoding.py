@@ -1,4 +1,4 @@
-"""Request bodies and blobs with a ``Content-Encoding`` (RFC 9110, 8.4.1): gzip and deflate, decoded in bounded memory."""
+"""Request bodies and blobs with a ``Content-Encoding`` (RFC 9110, 8.4): gzip and deflate, decoded in bounded memory."""
 
 import zlib
 from collections.abc import Buffer, Iterable, Iterator

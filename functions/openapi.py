@@ -17,9 +17,9 @@ HTTP_MODULES = (classify, upload_urls, results, history, feedback, limits, model
 PUBLISHED_NAMES = {"PreviewSpectrogram": "Picture", "UploadUrl": "UploadTicket"}
 
 _DESCRIPTION = (
-    "Names the genre of a recording. Errors are application/problem+json with a stable `code`; a query parameter that is"
-    " not listed is one. OPTIONS is a browser's question whether a page of another origin may call: it is answered for"
-    " the origins that the service allows, and with 404 or 405 for others."
+    "Names the genre of a recording. Errors are application/problem+json with a stable `code`; a query parameter that"
+    " is not listed is one. OPTIONS is a browser's question whether a page of another origin may call: it is answered"
+    " for the origins that the service allows, and with 404 or 405 for others."
 )
 _BINARY = {"type": "string", "format": "binary"}
 _AUDIO = {

@@ -35,8 +35,16 @@ def connection_string(ports: Sequence[int]) -> str:
 
 
 def connection_of(environment: Mapping[str, str]) -> str:
-    """The connection string in AzureWebJobsStorage, or else that of ``make run``, whose ports may be set there."""
-    ports = [int(environment.get(variable, default)) for variable, default in PORTS.items()]
+    """The connection string in AzureWebJobsStorage, or else that of ``make run``, whose ports may be set there.
+
+    Raises ValueError, which names the variable, for what is no port.
+    """
+    ports = []
+    for variable, default in PORTS.items():
+        text = environment.get(variable) or str(default)
+        if not (text.isascii() and text.isdigit()):
+            raise ValueError(f"{variable} is {text!r}, which is no port.")
+        ports.append(int(text))
     return environment.get(VARIABLE) or connection_string(ports)
 
 

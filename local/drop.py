@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
     names = {blob_name(path): path for path in parser.parse_args().files}
     done = 0
+    variable = azurite.VARIABLE if os.environ.get(azurite.VARIABLE) else "AZURITE_BLOB_PORT"
     try:
         service = connect(azurite.connection_of(os.environ))
         for name, path in names.items():
@@ -50,7 +51,8 @@ def main() -> int:
             discard_stdout()
         return 2
     except AzureError as error:
-        print(f"Storage does not answer; is `make run` running? ({type(error).__name__})", file=sys.stderr)
+        where = f"Storage does not answer at {service.primary_hostname}, as {variable} has it ({type(error).__name__})."
+        print(f"{where} Is `make run` running? It says which port it has.", file=sys.stderr)
         return 2
     if done < len(names):
         print(f"{len(names) - done} of {len(names)} without a genre", file=sys.stderr)

@@ -183,14 +183,20 @@ def _complain(reason: str, status: int) -> int:
 def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files named, and the audio under the folders named, by extension, in order of name, without hidden ones.
 
-    A folder that cannot be read comes as a file would, so that it fails like one and is not skipped without a word.
+    Links to folders are followed, but each folder is looked through once. A folder that cannot be read comes as a file would, so that it fails like one and is not skipped without a word.
     """
     for path in paths:
         if not path.is_dir():
             yield path
             continue
         unreadable: list[OSError] = []
-        for folder, subfolders, names in os.walk(path, onerror=unreadable.append):
+        seen: set[tuple[int, int]] = set()
+        for folder, subfolders, names in os.walk(path, onerror=unreadable.append, followlinks=True):
+            facts = os.stat(folder)
+            if (facts.st_dev, facts.st_ino) in seen:
+                subfolders.clear()
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for file in (Path(folder, name) for name in sorted(names)):
                 if not file.name.startswith(".") and file.suffix.lower() in ENDINGS and not _is_special(file):

@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 
 from functions import result_store
-from local import drop
+from local import azurite, drop
 from tests.conftest import Storage
 
 
@@ -56,3 +56,23 @@ def test_a_new_drop_takes_the_old_result_away_and_waiting_ends_without_one(azuri
     assert service.get_blob_client("uploads", "old.wav").download_blob().readall() == b"tune"
     found = list(drop.results(service, ["old.wav", "other.wav"], patience_s=0.5))
     assert found == [("other.wav", {"status": "done"})]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AZURITE_BLOB_PORT", "1"),
+        ("AZURITE_BLOB_PORT", "tenthousand"),
+        (azurite.VARIABLE, azurite.connection_string([1, 1, 1])),
+    ],
+)
+def test_where_storage_was_looked_for_is_said(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(azurite.VARIABLE, raising=False)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("sys.argv", ["drop", __file__])
+    assert drop.main() == 2
+    printed = capsys.readouterr().err
+    assert variable in printed
+    assert azurite.ACCOUNT_KEY not in printed

@@ -140,6 +140,16 @@ def test_hidden_files_and_folders_are_left_out(music_folder: Path) -> None:
     assert list(audio_files([music_folder / ".trash"])) == [music_folder / ".trash" / "c.wav"]
 
 
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    for folder in ("library/albums/b", "music"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "library/albums/b/1.mp3").touch()
+    (tmp_path / "music/linked").symlink_to(tmp_path / "library/albums")
+    (tmp_path / "music/again").symlink_to(tmp_path / "library/albums/b")
+    (tmp_path / "library/albums/up").symlink_to(tmp_path / "music")
+    assert list(audio_files([tmp_path / "music"])) == [tmp_path / "music/again/1.mp3"]
+
+
 def test_named_files_are_taken_as_they_are(music_folder: Path) -> None:
     named = [music_folder / "readme", music_folder / "missing.wav", music_folder / "b.wav"]
     assert list(audio_files(named)) == named

@@ -7,7 +7,7 @@ calls a clip. The samples are the same to the bit, but the filters stop at the f
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -17,6 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
+from tonearm.decoding.container import DEMUXER_OPTIONS
 from tonearm.decoding.section import Section
 from tonearm.workarounds import free_graph
 
@@ -28,9 +29,7 @@ class GraphError(Exception):
     """The rest has to be decoded packet by packet. Frames that came before this are right."""
 
 
-def joined_frames(
-    file: BinaryIO | Section, container: InputContainer, stream: AudioStream, demuxer_options: Mapping[str, str]
-) -> Iterator[AudioFrame]:
+def joined_frames(file: BinaryIO | Section, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """All frames of ``stream`` of ``container``, which was opened from ``file``; all three stay as they are.
 
     Raises:
@@ -40,7 +39,7 @@ def joined_frames(
     """
     with _descriptor(file) as descriptor:
         # By no other protocol: as elsewhere, a recording may not open other files.
-        options = {**demuxer_options, "fd": str(descriptor), "protocol_whitelist": "fd"}
+        options = {**DEMUXER_OPTIONS, "fd": str(descriptor), "protocol_whitelist": "fd"}
         samples = max(1, _FRAME_SAMPLES // max(1, stream.codec_context.channels))
         graph = Graph()
         graph.threads = 1

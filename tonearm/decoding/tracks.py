@@ -1,0 +1,132 @@
+"""Which of a file's tracks is heard, and how long the file says that it is."""
+
+from contextlib import suppress
+from typing import BinaryIO
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+
+from tonearm.constants import MIN_DURATION_S, SILENCE_PEAK
+from tonearm.decoding.container import FORMATS_HINT
+from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
+from tonearm.decoding.frames import channels_of, readable, scaled
+from tonearm.decoding.mixdown import mixed
+from tonearm.decoding.section import Section
+from tonearm.errors import AudioError
+
+NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
+MOST_TRACKS = 8
+SCANNED_S = 300
+"""So many sound tracks of a file are looked at, and so much of each, to find one that sounds."""
+PROTECTED = "It is protected against copying (DRM). Use a copy without protection."
+PROTECTED_TAGS = {"drms", "enca", "aavd"}
+"""Of iTunes, of common encryption (ISO/IEC 23001-7), and of Audible."""
+ASF_PROTECTION = (  # the two Content Encryption Objects
+    bytes.fromhex("fbb31122 23bdd211 b4b700a0 c955fc6e"),
+    bytes.fromhex("14e68a29 2226174c b935dae0 7ee9289c"),
+)
+ASF_HEAD_BYTES = 65_536
+# These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
+GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
+LEAST_BYTES_PER_S = 500
+"""Hardly any music has fewer: a longer duration that a file states is not believed."""
+
+
+def sounding_track(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
+    """The sound track, and of several its number from 1: the first that sounds, by their own order of precedence.
+
+    Raises:
+        AudioError: if there is none, or none that can be decoded, or it is protected.
+    """
+    chosen, number = _chosen(file, container)
+    _refuse_protected(file, container, chosen)
+    return chosen, number
+
+
+def _chosen(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
+    tracks = [each for each in container.streams.audio if each.codec_context is not None]
+    if len(tracks) < 2:
+        return first_track(container), None
+    best = container.streams.best("audio")
+    tracks.sort(key=lambda track: (_is_secondary(track), not track.disposition & Disposition.default, track != best))
+    chosen = next((track for track in tracks[:MOST_TRACKS] if _sounds(file, container, track)), tracks[0])
+    return chosen, container.streams.audio.index(chosen) + 1
+
+
+def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> None:
+    """Raises AudioError ``unsupported_format`` for what FFmpeg would decode as noise, without a word."""
+    protected = track.codec_context.codec_tag in PROTECTED_TAGS or "enc_key_id" in track.metadata
+    if container.format.name == "asf":
+        file.seek(0)
+        head = file.read(ASF_HEAD_BYTES)
+        protected = any(identifier in head for identifier in ASF_PROTECTION)
+    elif container.format.name.startswith("mov"):
+        first = next(container.demux(track), None)
+        container.seek(-(2**40), stream=track)
+        protected = protected or (first is not None and is_encrypted(first))
+    if protected:
+        raise AudioError("unsupported_format", PROTECTED)
+
+
+def is_encrypted(packet: "Packet[AudioStream]") -> bool:
+    """Whether a packet's bytes need a key that no file holds."""
+    return packet.has_sidedata("encryption_info")
+
+
+def _sounds(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> bool:
+    """Whether there is a second of sound in the first minutes of a track."""
+    heard_s = read_s = 0.0
+    with suppress(GraphError):
+        for frame in joined_frames(file, container, track):
+            for each in readable(frame):
+                mono = mixed([scaled(channel) for channel in channels_of(each)])
+                length_s = len(mono) / max(1, frame.sample_rate)
+                read_s += length_s
+                heard_s += length_s * bool(np.ptp(mono) >= 2 * SILENCE_PEAK)
+            if heard_s >= MIN_DURATION_S or read_s > SCANNED_S:
+                break
+    return heard_s >= MIN_DURATION_S
+
+
+def _is_secondary(track: AudioStream) -> bool:
+    """Whether a track is a commentary, or meant for people who do not see or hear well."""
+    secondary = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
+    return bool(track.disposition & secondary)
+
+
+def first_track(container: InputContainer) -> AudioStream:
+    """The sound track that FFmpeg thinks best. Raises AudioError if there is none, or none that can be decoded."""
+    if not container.streams.audio:
+        raise AudioError("no_audio_stream", "It can be opened, but there is no sound track in it.")
+    stream = container.streams.best("audio") or container.streams.audio[0]
+    if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        raise AudioError("unsupported_format", NO_DECODER)
+    return stream
+
+
+def stated_duration_s(container: InputContainer, stream: AudioStream) -> float:
+    """The sound's length as the file states it, in seconds; 0 if it states none, or more than its bytes can hold.
+
+    The container's own length may be that of its video. It may count from zero where the sound begins later.
+    """
+    if container.format.name in GUESSED_LENGTH:
+        return 0.0
+    stated_s = begin_s = 0.0
+    if stream.duration and stream.time_base:
+        stated_s = float(stream.duration * stream.time_base)
+        begin_s = float((stream.start_time or 0) * stream.time_base)
+    elif container.duration and len(container.streams) == 1:
+        stated_s = container.duration / av.time_base
+        begin_s = (container.start_time or 0) / av.time_base
+    if 0 < begin_s < stated_s:
+        stated_s -= begin_s
+    return believed_s(container, stated_s)
+
+
+def believed_s(container: InputContainer, stated_s: float) -> float:
+    """A duration, or 0 if the file's bytes cannot hold it."""
+    return stated_s if stated_s * LEAST_BYTES_PER_S <= (container.size or 0) else 0.0
