@@ -119,7 +119,7 @@ class Api:
         return cast("Limits", _checked(self._get("/api/limits"), Limits.__required_keys__))
 
     def create_upload(self, filename: str) -> Upload:
-        """A signed URL for the file called ``filename``."""
+        """A signed URL for the file called ``filename``, whatever folders are before its name."""
         body = _object(self._request("POST", "/api/uploads", json={"filename": filename}), httpx.codes.CREATED)
         try:
             return Upload(

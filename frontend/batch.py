@@ -34,7 +34,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrowserFile:
-    """A file that the browser holds. ``number`` counts them; ``result_id`` is None until the file is stored."""
+    """A file that the browser holds. ``number`` counts them; ``result_id`` is None until the file is stored.
+
+    ``name`` has the folders in which it was dropped, with slashes between them.
+    """
 
     number: int
     name: str

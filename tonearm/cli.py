@@ -183,7 +183,8 @@ def _complain(reason: str, status: int) -> int:
 def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files named, and the audio under the folders named, by extension, in order of name, without hidden ones.
 
-    Links to folders are followed, but each folder is looked through once. A folder that cannot be read comes as a file would, so that it fails like one and is not skipped without a word.
+    Links to folders are followed, and each folder is looked through once. A folder that cannot be read comes as a file
+    would, so that it fails like one and is not skipped without a word.
     """
     for path in paths:
         if not path.is_dir():
@@ -192,7 +193,7 @@ def audio_files(paths: Sequence[Path]) -> Iterator[Path]:
         unreadable: list[OSError] = []
         seen: set[tuple[int, int]] = set()
         for folder, subfolders, names in os.walk(path, onerror=unreadable.append, followlinks=True):
-            facts = os.stat(folder)
+            facts = Path(folder).stat()
             if (facts.st_dev, facts.st_ino) in seen:
                 subfolders.clear()
                 continue

@@ -1,7 +1,7 @@
 // Holds the chosen files in the browser, so that they can be sent again, and sends those that Python has given a token
 // for straight from the disk. Python decides what happens to each file; see __init__.py for the data it sends.
 
-const held = new Map(); // number: {file, resultId}; resultId is null until the file is stored
+const held = new Map(); // number: {file, name, resultId}; resultId is null until the file is stored
 const sending = new Map(); // token: XMLHttpRequest
 const ended = new Set(); // tokens whose request has ended, with or without success
 const REPEAT_MS = 1500;
@@ -15,11 +15,15 @@ function announce(text) {
   zone.querySelector("[role=status]").textContent = text;
 }
 
-function add(files) {
-  for (const file of files) held.set(++lastNumber, { file, resultId: null });
-  if (!files.length) return announce("No recordings found there");
-  announce(files.length === 1 ? `${files[0].name} chosen` : `${files.length} files chosen`);
+function add(chosen) {
+  for (const { file, name } of chosen) held.set(++lastNumber, { file, name, resultId: null });
+  if (!chosen.length) return announce("No recordings found there");
+  announce(chosen.length === 1 ? `${chosen[0].name} chosen` : `${chosen.length} files chosen`);
   report();
+}
+
+function named(files) {
+  return [...files].map((file) => ({ file, name: file.name }));
 }
 
 // A report sent while Streamlit replaces the component is lost. It is repeated until Python knows every file.
@@ -43,8 +47,10 @@ function send(token, number) {
   request.send(held.get(number).file);
 }
 
-function read(entry) {
-  return new Promise((resolve, reject) => entry.file(resolve, reject));
+// With its folders in its name, so that files of the same name can be told apart.
+async function read(entry) {
+  const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+  return { file, name: entry.fullPath.replace(/^\//, "") };
 }
 
 // The recordings in a folder, by their endings and but for hidden ones: a folder also holds covers and playlists.
@@ -81,7 +87,7 @@ async function drop(event) {
   if (!hasFiles(event)) return;
   event.preventDefault();
   zone.classList.remove("over");
-  const plain = [...event.dataTransfer.files];
+  const plain = named(event.dataTransfer.files);
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
   if (!entries.some((entry) => entry?.isDirectory)) return add(plain);
   const found = [];
@@ -100,7 +106,7 @@ export default function ({ data: latest, parentElement, setStateValue }) {
   report = () => {
     setStateValue("files", {
       visit: data.visit,
-      held: [...held].map(([number, { file, resultId }]) => [number, file.name, file.size, resultId]),
+      held: [...held].map(([number, { file, name, resultId }]) => [number, name, file.size, resultId]),
       ended: [...ended],
     });
     repeat();
@@ -109,7 +115,7 @@ export default function ({ data: latest, parentElement, setStateValue }) {
   const input = zone.querySelector("input");
   input.accept = data.accept;
   input.onchange = () => {
-    add([...input.files]);
+    add(named(input.files));
     input.value = ""; // so that the same file can be chosen again
   };
   for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener);

@@ -31,25 +31,32 @@ def test_a_file_is_classified_and_can_be_played(visit: Visit, tmp_path: Path) ->
     assert "/tonearm/" not in visit.website.log, "whoever reads it could play recordings, or send their own"
 
 
-def test_twelve_files_of_which_two_are_broken(visit: Visit, tmp_path: Path) -> None:
-    names = [f"track {number}.{form}" for number, form in enumerate(list(FORMATS)[:10])]
-    good = [recording(tmp_path, name, seed=number) for number, name in enumerate(names)]
-    broken = [tmp_path / name for name in ("torn.flac", "text.mp3")]
+def test_a_folder_of_twelve_files_of_which_two_are_broken(visit: Visit, tmp_path: Path) -> None:
+    names = [f"track {number}.{form}" for number, form in enumerate(list(FORMATS)[:8])] + ["a/01.mp3", "b/c/01.mp3"]
+    folder = tmp_path / "crate"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b" / "c").mkdir(parents=True)
+    good = [Path("crate", name) for name in names]
+    for number, name in enumerate(names):
+        recording(folder, name, seed=number)
+    broken = [Path("crate", name) for name in ("torn.flac", "text.mp3")]
     for file in broken:
-        file.write_bytes(REFUSED[file.name][0])
+        (tmp_path / file).write_bytes(REFUSED[file.name][0])
+    for left_out in ("cover.jpg", ".hidden.mp3"):
+        (folder / left_out).write_bytes(b"no recording")
     visit.open()
-    visit.drop(*good, *broken)
+    visit.drop_folder(folder)
     page = visit.page
     expect(page.get_by_text("10 of 12 done, 2 failed")).to_be_visible()
     for file in good:
-        expect(row(page, file.name)).to_contain_text(VERDICT)
+        expect(row(page, str(file))).to_contain_text(VERDICT)
     for file in broken:
-        expect(row(page, file.name)).to_contain_text("Failed")
+        expect(row(page, str(file))).to_contain_text("Failed")
     with page.expect_download() as download:
         page.get_by_role("button", name="All as CSV").click()
     assert len(download.value.path().read_text().splitlines()) == 13
     page.get_by_role("combobox", name="Open a result").click()
-    page.get_by_role("option", name="track 3.ogg").click()
+    page.get_by_role("option", name="crate/track 3.ogg").click()
     opened = page.get_by_role("dialog")
     expect(opened.get_by_role("heading", name=VERDICT)).to_be_visible()
     opened.get_by_role("button", name="Close").click()

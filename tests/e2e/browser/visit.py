@@ -1,6 +1,5 @@
 """A visitor of the web app: a browser of their own, which notes whatever goes wrong in it."""
 
-import base64
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,12 +16,6 @@ TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CHARTS_DRAWN = (
     """() => [...document.querySelectorAll("[role=figure]")].every(each => each.querySelector(".main-svg"))"""
 )
-MAKE_DRAGGED = """files => {
-  const dragged = new DataTransfer();
-  for (const [name, content] of files)
-    dragged.items.add(new File([Uint8Array.from(atob(content), sign => sign.charCodeAt(0))], name));
-  return dragged;
-}"""
 HTTP_ERROR = 400
 # When a browser leaves while Streamlit sends to it, Streamlit takes Starlette's error for a text frame, and what it
 # answers fails as well (streamlit/web/server/starlette/starlette_websocket.py of 1.67). The visitor has left by then.
@@ -81,11 +74,16 @@ class Visit:
         self.page.locator("[data-test-connection-state=CONNECTED][data-test-script-state=notRunning]").wait_for()
         self.page.wait_for_function(CHARTS_DRAWN)
 
-    def drop(self, *files: Path) -> None:
-        """Let files fall onto the page, as from a file manager."""
-        contents = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
-        dragged = self.page.evaluate_handle(MAKE_DRAGGED, contents)
-        self.page.get_by_text("Drop recordings here").dispatch_event("drop", {"dataTransfer": dragged})
+    def drop_folder(self, folder: Path) -> None:
+        """Let a folder fall onto the page, which only the browser itself can make happen."""
+        box = self.page.get_by_text("Drop recordings here").bounding_box()
+        assert box
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        event = {"x": box["x"] + 1, "y": box["y"] + 1, "data": data}
+        session = self.page.context.new_cdp_session(self.page)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, **event})
+        session.detach()
 
     def choose(self, *files: Path) -> None:
         """Choose files by the dialogue of the drop zone's button."""
