@@ -13,7 +13,7 @@ from tests.tonearm import audioset_version
 from tests.tonearm.audioset_version import NO_MUSIC
 from tonearm import manifest
 
-SOFT = encode("wav", music(3, level=NO_MUSIC), codec="pcm_f32le")
+HISS = encode("wav", audioset_version.sound(3, NO_MUSIC))
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_a_mode_without_some_models(client: Client, configure: Configure, versio
 
 
 def test_what_is_no_music_is_refused(client: Client, version: Path, upload: Upload) -> None:
-    answer = client.classify(SOFT)
+    answer = client.classify(HISS)
     assert (answer.status, answer.code) == (422, "not_music")
     assert_described("/classify", "post", answer)
-    upload.put(SOFT)
+    upload.put(HISS)
     upload.process()
     assert (upload.stored()["status"], upload.stored()["problem"]["code"]) == ("failed", "not_music")
     assert_described("/results/{id}", "get", upload.result())

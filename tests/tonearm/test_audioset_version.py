@@ -40,8 +40,8 @@ def with_members(classifier: Classifier, *names: str) -> Classifier:
 
 
 def levels(*each: tuple[float, float]) -> bytes:
-    """A WAV file of made-up music, as seconds and level."""
-    return encode("wav", np.concatenate([music(s, level=level) for s, level in each]), codec="pcm_f32le")
+    """A WAV file of sounds, as seconds and level."""
+    return encode("wav", np.concatenate([audioset_version.sound(s, level) for s, level in each]), codec="pcm_f32le")
 
 
 def test_three_members_answer(classifier: Classifier) -> None:
@@ -155,7 +155,7 @@ def test_a_recording_that_is_no_music_is_refused(classifier: Classifier) -> None
         classifier.classify(levels((40, 0)))
     assert caught.value.code == "silent"
     certain = replace(classifier, manifest=replace(classifier.manifest, min_music=0.0))
-    assert certain.classify(levels((30, NO_MUSIC))).uncertain_because == ["not_music"]
+    assert "not_music" in certain.classify(levels((30, NO_MUSIC))).uncertain_because
 
 
 def test_windows_count_by_their_seconds(classifier: Classifier) -> None:
@@ -173,7 +173,8 @@ def test_all_reasons_are_told(classifier: Classifier) -> None:
 
 def test_music_is_a_probability(classifier: Classifier) -> None:
     assert isinstance(classifier.audioset, AudioSetModel)
-    crops = np.stack([np.full((128, 100), level, np.float32) for level in (-900, -1.25, 900)])
+    crops = np.zeros((3, 128, 100), np.float32)
+    crops[:, :40] = np.array([-900, -0.55, 900], np.float32)[:, None, None]
     with np.errstate(over="raise", invalid="raise"):
         scores, shares = classifier.audioset.scores_and_music(crops)
     np.testing.assert_allclose(shares, [0, 0.5, 1], atol=1e-3)

@@ -276,7 +276,7 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_version_with_three_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(audioset_version.make(tmp_path / "2026.12.0", fast={"weights": {"audioset": 1}}))
     (tmp_path / "b.wav").write_bytes(encode("wav", music(3)))
-    (tmp_path / "c.wav").write_bytes(encode("wav", music(3, level=audioset_version.NO_MUSIC), codec="pcm_f32le"))
+    (tmp_path / "c.wav").write_bytes(encode("wav", audioset_version.sound(3, audioset_version.NO_MUSIC)))
     files = [str(tmp_path / name) for name in ("b.wav", "c.wav")]
     assert main(["classify", "--model", folder, *files]) == 1
     _, good, bad = rows(capsys.readouterr().out)

@@ -49,9 +49,9 @@ from tonearm.decoding.frames import (
 from tonearm.decoding.mixdown import mixed, unit
 from tonearm.decoding.ogg_links import links
 from tonearm.decoding.packets import PacketDecoder
+from tonearm.decoding.repairs import repaired
 from tonearm.decoding.section import Section
 from tonearm.decoding.tracks import believed_s, first_track, sounding_track, stated_duration_s
-from tonearm.decoding.wav_repairs import repaired
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
@@ -61,6 +61,8 @@ FLOAT_CODECS = "pcm_f"
 MOST_CHANNELS = 64
 MAX_VALUES_PER_S = 192_000
 """Of the longest recording allowed: two channels at 96,000 Hz. More channels or a higher rate must be shorter."""
+MOST_CONSTANT = 0.05
+"""Share of the power. Recordings have under a fiftieth."""
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_SAMPLES = 2**20
 WAV_HEAD_BYTES = 4_096
@@ -146,8 +148,9 @@ class AudioReader:
         else:
             self._readable, demuxer = repaired(self._file)
             first, *others = links(self._file) or [(0, 0)]
-            if others:
+            if others or first[0]:
                 self._readable = Section(self._file, *first)
+                self._bad_packets += first[0] > 0  # it begins in the middle of a stream
             container = opened(self._readable, demuxer)
             with ffmpeg_errors():
                 stream, self._track = sounding_track(self._readable, container)
@@ -416,4 +419,8 @@ def _block_samples(rate_hz: int) -> int:
 
 
 def _window(samples: Samples, start: int, end: int) -> Window:
+    """Without its constant part where that has much of the power: it would be the loudest tone there is."""
+    mean = samples.mean()
+    if mean * mean > MOST_CONSTANT * (np.dot(samples, samples) / len(samples)):
+        samples = samples - mean
     return Window(start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, samples)

@@ -46,6 +46,8 @@ TAG_BLOCK_BYTES = 4_096
 def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
     """The file as FFmpeg opens it, as one of its formats if that is named.
 
+    MP4's edit lists are not followed where they leave nothing of a track, as those do that say that they last for 0 s.
+
     Raises:
         AudioError: ``empty``, ``unsupported_format``, ``corrupt``.
         MemoryError: FFmpeg ran out of memory.
@@ -57,7 +59,13 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
     _refuse_archive(head)
     file.seek(0)
     try:
-        return av.open(file, "r", format=demuxer, container_options=DEMUXER_OPTIONS, io_open=_refuse)
+        container = av.open(file, "r", format=demuxer, container_options=DEMUXER_OPTIONS, io_open=_refuse)
+        if container.format.name.startswith("mov") and any(
+            track.frames and track.duration == 0 for track in container.streams.audio
+        ):
+            options = DEMUXER_OPTIONS | {"ignore_editlist": "1"}
+            file.seek(0)
+            container = av.open(file, "r", format=demuxer, container_options=options, io_open=_refuse)
     except (av.error.FFmpegError, ValueError) as error:
         raise_memory_error(error)
         if any(head[at:].startswith(magic) for at, magic in MAGIC):
@@ -65,6 +73,7 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
             ) from None
         raise AudioError("unsupported_format", FORMATS_HINT) from None
+    return container
 
 
 def _refuse_archive(head: bytes) -> None:

@@ -17,7 +17,6 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
-from tonearm.decoding.container import DEMUXER_OPTIONS
 from tonearm.decoding.section import Section
 from tonearm.workarounds import free_graph
 
@@ -39,7 +38,7 @@ def joined_frames(file: BinaryIO | Section, container: InputContainer, stream: A
     """
     with _descriptor(file) as descriptor:
         # By no other protocol: as elsewhere, a recording may not open other files.
-        options = {**DEMUXER_OPTIONS, "fd": str(descriptor), "protocol_whitelist": "fd"}
+        options = {**container.container_options, "fd": str(descriptor), "protocol_whitelist": "fd"}
         samples = max(1, _FRAME_SAMPLES // max(1, stream.codec_context.channels))
         graph = Graph()
         graph.threads = 1

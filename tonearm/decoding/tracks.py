@@ -59,7 +59,7 @@ def _chosen(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioS
 
 def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> None:
     """Raises AudioError ``unsupported_format`` for what FFmpeg would decode as noise, without a word."""
-    protected = track.codec_context.codec_tag in PROTECTED_TAGS or "enc_key_id" in track.metadata
+    protected = "enc_key_id" in track.metadata
     if container.format.name == "asf":
         file.seek(0)
         head = file.read(ASF_HEAD_BYTES)
@@ -67,6 +67,8 @@ def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track
     elif container.format.name.startswith("mov"):
         first = next(container.demux(track), None)
         container.seek(-(2**40), stream=track)
+        with suppress(UnicodeDecodeError):  # a tag is any four bytes
+            protected = track.codec_context.codec_tag in PROTECTED_TAGS
         protected = protected or (first is not None and is_encrypted(first))
     if protected:
         raise AudioError("unsupported_format", PROTECTED)

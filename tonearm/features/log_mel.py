@@ -28,6 +28,8 @@ from tonearm.types import Floats, Integers, Samples
 _BINS = AUDIOSET_FFT_POINTS // 2  # the last one is left out, as in training
 _BEFORE_SAMPLES = AUDIOSET_FRAME_SAMPLES // 2 + 1
 _FRAMES_AT_ONCE = 128
+LEAST_MEAN_SQUARE = 10**-3.5
+"""That of full scale is 1. Quieter samples are heard this loud: the network takes quiet music for a noise far away."""
 _LEAST_POWER = np.float32(1e-5)
 _OFFSET, _SCALE = np.float32(4.5), np.float32(5)
 _HANN: Floats = np.hanning(AUDIOSET_FRAME_SAMPLES).astype(np.float32)
@@ -37,7 +39,8 @@ def log_mel_crops(samples: Samples, most: int) -> Floats:
     """Cuts crops from the log mel spectrogram of a window. Only their frames are computed.
 
     Args:
-        samples: shape (n,), float32 mono at 22,050 Hz, at least 1 s of it.
+        samples: shape (n,), float32 mono at 22,050 Hz, at least 1 s of it. What is quieter than ``LEAST_MEAN_SQUARE``
+            is heard as loud as that.
         most: how many crops there may be. There are as many as fit side by side, rounded, and at least one; a single
             one is from the middle.
 
@@ -51,13 +54,15 @@ def log_mel_crops(samples: Samples, most: int) -> Floats:
     frames = np.lib.stride_tricks.sliding_window_view(padded, AUDIOSET_FRAME_SAMPLES)
     starts = crop_starts(n_window_frames, most)
     crops = np.empty((len(starts), AUDIOSET_BANDS, n_frames), np.float32)
+    gain = np.sqrt(max(1.0, LEAST_MEAN_SQUARE / max(float(np.dot(samples, samples)) / len(samples), 1e-20)))
+    window = _HANN * np.float32(gain)
     # As many frames at a time as stay in a core's cache. NumPy pads three times as slowly as it transforms.
     points = np.zeros((_FRAMES_AT_ONCE, AUDIOSET_FFT_POINTS), np.float32)
     for crop, start in zip(crops, starts, strict=True):
         for first in range(0, n_frames, _FRAMES_AT_ONCE):
             n = min(_FRAMES_AT_ONCE, n_frames - first)
             centres = np.round((start + first + np.arange(n)) * AUDIOSET_HOP_SAMPLES).astype(np.intp)
-            np.multiply(frames[centres], _HANN, out=points[:n, :AUDIOSET_FRAME_SAMPLES])
+            np.multiply(frames[centres], window, out=points[:n, :AUDIOSET_FRAME_SAMPLES])
             spectra = np.fft.rfft(points[:n], axis=1)[:, :_BINS]
             power = np.square(spectra.real)
             power += np.square(spectra.imag)

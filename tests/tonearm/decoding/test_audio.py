@@ -307,6 +307,20 @@ def test_a_length_that_the_bytes_cannot_hold_is_not_believed() -> None:
     assert reader.facts().damaged is False
 
 
+@pytest.mark.parametrize("level", [0.5, 0.01])
+def test_a_constant_is_left_out(level: float) -> None:
+    windows, _ = read(encode("wav", music(34, level=level) + np.float32(0.3), codec="pcm_f32le"))
+    for window in windows:
+        at = round(window.first_s * RATE_HZ)
+        expected = music(34, level=level)[at : at + len(window.samples)]
+        np.testing.assert_allclose(window.samples, expected - expected.mean(), atol=1e-4)
+
+
+def test_a_small_constant_stays() -> None:
+    windows, _ = read(encode("wav", music(4) + np.float32(0.003), codec="pcm_f32le"))
+    np.testing.assert_allclose(windows[0].samples, music(4) + np.float32(0.003), atol=1e-6)
+
+
 def test_silence_is_seen() -> None:
     for samples in (np.zeros(2 * RATE_HZ), np.full(2 * RATE_HZ, 0.5), 1e-5 * music(2)):
         assert read(wav(samples))[0][0].silent

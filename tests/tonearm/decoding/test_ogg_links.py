@@ -35,6 +35,16 @@ def test_all_links_are_decoded(forms: tuple[tuple[str, int, int], ...]) -> None:
         assert likeness(part, soxr.resample(music(4, rate_hz, seed=seed), rate_hz, SAMPLE_RATE_HZ)) > 0.95
 
 
+def test_what_begins_in_the_middle_of_a_stream_is_read_from_the_next() -> None:
+    whole = link(VORBIS, 1)
+    code, samples, facts = answer(whole[whole.index(b"OggS", len(whole) // 2) :] + link(VORBIS, 0))
+    assert not code
+    assert samples is not None
+    assert facts is not None
+    assert (facts.damaged, facts.duration_s) == (True, pytest.approx(4, abs=0.1))
+    assert likeness(samples, soxr.resample(music(4, 44_100), 44_100, SAMPLE_RATE_HZ)) > 0.95
+
+
 def test_a_broken_link_is_damage() -> None:
     broken = bytearray(link(VORBIS, 1))
     broken[28:200] = bytes(172)

@@ -20,6 +20,9 @@ def test_the_length_is_the_sounds_and_not_the_videos() -> None:
     assert code_of(video(20, music(0.5))) == "too_short"
 
 
+M4A = encode("m4a", music(4))
+
+
 def tracks(*each: tuple[float, float], default: int | None = None, commentary: int | None = None) -> bytes:
     """A Matroska file of several sound tracks: seconds and level of each."""
     made = io.BytesIO()
@@ -68,6 +71,15 @@ def test_only_silent_tracks_are_silent() -> None:
     assert reader.facts().track == 1
 
 
+def test_an_edit_list_of_no_length_is_not_followed() -> None:
+    made = bytearray(M4A)
+    at = made.index(b"elst")
+    made[at + 12 : at + 16] = bytes(4)
+    windows, reader = read(bytes(made))
+    assert reader.facts().duration_s == pytest.approx(4, abs=0.1)
+    assert likeness(windows[0].samples, music(4)) > 0.97
+
+
 def encrypted(source: bytes, **more: str) -> bytes:
     """An MP4 of the same sound, by common encryption."""
     made = io.BytesIO()
@@ -112,9 +124,6 @@ def asf(identifier: str) -> bytes:
     return head + extra + whole[size:]
 
 
-M4A = encode("m4a", music(4))
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -131,6 +140,12 @@ def test_protected_sound_is_told_from_a_broken_file(content: bytes) -> None:
     with pytest.raises(AudioError, match="protected against copying") as caught:
         AudioReader(content).open()
     assert caught.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize("tag", [b"\xac\xf1\0\1", b"\xff\xff\xff\xff"])
+def test_a_tag_is_any_four_bytes(tag: bytes) -> None:
+    windows, _ = read(M4A.replace(b"mp4a", tag, 1))
+    assert likeness(windows[0].samples, music(4)) > 0.97
 
 
 def test_what_is_not_protected_is_read() -> None:

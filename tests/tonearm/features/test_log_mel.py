@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.audio_samples import RATE_HZ, music
-from tonearm.features.log_mel import crop_starts, log_mel_crops
+from tonearm.features.log_mel import LEAST_MEAN_SQUARE, crop_starts, log_mel_crops
 from tonearm.types import Samples
 
 
@@ -79,6 +79,20 @@ def test_a_crop_is_a_part_of_the_whole() -> None:
     first, _ = log_mel_crops(sound, 2)
     (shorter,) = log_mel_crops(sound[: 11 * RATE_HZ], 2)  # its crop begins 50 frames later
     np.testing.assert_allclose(shorter[:, :900], first[:, 50:950], atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.02, 0.003, 1e-4])
+def test_what_is_quiet_is_heard_louder(level: float) -> None:
+    """As loud as the least mean square says, whatever its level is."""
+    sound = music(10)
+    least = sound * np.sqrt(LEAST_MEAN_SQUARE / np.square(sound).mean())
+    np.testing.assert_allclose(log_mel_crops(music(10, level=level), 1), log_mel_crops(least, 1), atol=1e-4)
+
+
+def test_other_sound_is_heard_as_loud_as_it_is() -> None:
+    louder, sound = (log_mel_crops(music(10, level=level), 1) for level in (0.9, 0.3))
+    loud = sound > 0.5
+    np.testing.assert_allclose((louder - sound)[loud], 2 * np.log(3) / 5, atol=1e-3)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-45, 4))

@@ -1,4 +1,4 @@
-"""WAV files that FFmpeg reads wrongly: each gives what the plain file gives, and FFmpeg alone still does not."""
+"""Files that FFmpeg reads wrongly: each gives what the plain file gives, and FFmpeg alone still does not."""
 
 import io
 import struct
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.audio_samples import RATE_HZ, encode, music
 from tests.tonearm.decoding.reading import answer, likeness
 from tonearm.constants import SAMPLE_RATE_HZ
-from tonearm.decoding import audio, wav_repairs
+from tonearm.decoding import audio, repairs
+from tonearm.decoding.repairs import repaired
 from tonearm.decoding.section import Section
-from tonearm.decoding.wav_repairs import repaired
 
 X = np.stack([music(3), music(3, seed=1)], axis=1)
 MEAN = X.mean(axis=1)
@@ -54,6 +54,22 @@ def s16() -> bytes:
     return wav(16, integers(16))
 
 
+def unpadded(bits: int = 16) -> bytes:
+    """With a chunk of odd length in front of the samples, and no padding byte."""
+    return wav(bits, integers(bits)).replace(b"LIST\4\0\0\0INFO", b"LIST\5\0\0\0INFO!")
+
+
+def aiff(n_frames: int, n_bytes: int) -> bytes:
+    """An AIFF that states these lengths, as one that was written to a pipe."""
+    whole = encode("aiff", MEAN)
+    common, sound = whole.index(b"COMM"), whole.index(b"SSND")
+    made = bytearray(whole)
+    struct.pack_into(">I", made, 4, n_bytes)
+    struct.pack_into(">I", made, common + 10, n_frames)
+    struct.pack_into(">I", made, sound + 4, n_bytes)
+    return bytes(made)
+
+
 def spdif() -> bytes:
     """AC-3 as it travels over S/PDIF at 48,000 Hz: PyAV cannot encode DTS."""
     made = io.BytesIO()
@@ -73,6 +89,10 @@ REPAIRED = {
     "padding in front": lambda: bytes(2_000_000) + s16(),
     "ID3 in front": lambda: id3(20_000) + s16(),
     "ID3 in front of a format that is not plain": lambda: id3(9) + encode("wav", X[:, 0], codec="adpcm_ms"),
+    "no padding byte": unpadded,
+    "no padding byte, 24 bits": lambda: unpadded(24),
+    "an AIFF of length 0": lambda: aiff(0, 0),
+    "an AIFF of any length": lambda: aiff(2**32 - 1, 2**32 - 1),
     "24 bits in 32": lambda: wav(32, integers(32), valid_bits=24),
     **{f"RIFX, {bits} bits": lambda bits=bits: wav(bits, integers(bits, ">"), order=">") for bits in (16, 24, 32)},
     "RIFX, 24 bits in 32": lambda: wav(32, integers(32, ">"), valid_bits=24, order=">"),
@@ -126,6 +146,7 @@ def test_ordinary_files_are_left_alone() -> None:
         wav(24, integers(24)),
         wav(16, bytes(90_000)),
         encode("mp3", X[:, 0], 44_100),
+        encode("aiff", X[:, 0]),
         b"",
         b"RIFF",
     ):
@@ -146,10 +167,10 @@ def test_a_section_is_a_file(head: bytes, content: bytes, data: st.DataObject) -
         assert section.tell() == plain.tell()
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"RIFF", b"RIFX", b"ID3\x03\0\0\0\0\0\0RIFF"]))
+@given(st.binary(max_size=200), st.sampled_from([b"RIFF", b"RIFX", b"FORM", b"ID3\x03\0\0\0\0\0\0RIFF"]))
 def test_any_chunks_are_answered(content: bytes, begin: bytes) -> None:
-    file = io.BytesIO(begin + b"\0\0\0\0WAVE" + content)
+    file = io.BytesIO(begin + bytes(4) + (b"AIFF" if begin == b"FORM" else b"WAVE") + content)
     instead, demuxer = repaired(file)
-    assert demuxer is None or demuxer in wav_repairs._CODED.values()
+    assert demuxer is None or demuxer in repairs._CODED.values()
     instead.seek(0)
     assert len(instead.read()) <= len(file.getvalue()) + 100
