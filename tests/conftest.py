@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 READY_TIMEOUT_S = 60
 PROGRAMS = {"azurite", "worker", "system", "storage", "browser"}
 """Fixtures that start programs. A test that asks for one is slow."""
+COVERING = {"tonearm", "functions"}
 LONGEST = (
     "test_packages",
     "test_commands",
@@ -33,10 +34,15 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what starts programs, and begin with the longest files, then those that have slow tests."""
+    """Mark as slow what starts programs, and begin with the longest files, then those that have slow tests.
+
+    Coverage is of `tonearm` and `functions`, by their own tests: measuring makes the others a third slower.
+    """
     for item in items:
         if PROGRAMS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] not in COVERING:
+            item.add_marker("no_cover")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     longest = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (longest.get(item.path.stem, len(LONGEST)), item.path not in slow))
