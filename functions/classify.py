@@ -39,7 +39,7 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
 
     def work(turn: Turn) -> Classification:
         longest_s = settings().limits.max_request_duration_s
-        audio = read_audio(req, settings().limits.max_request_bytes)
+        audio = read_audio(req)
         return classifier().classify(audio, max_duration_s=longest_s, on_progress=turn.progress)
 
     try:
@@ -58,7 +58,7 @@ async def classify(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(result)
 
 
-def read_audio(req: func.HttpRequest, max_bytes: int) -> bytes:
+def read_audio(req: func.HttpRequest) -> bytes:
     """The audio in a request: its body, without a ``Content-Encoding``, or the one file of a form.
 
     Raises:
@@ -67,7 +67,7 @@ def read_audio(req: func.HttpRequest, max_bytes: int) -> bytes:
     """
     body = req.get_body()
     if encoding := req.headers.get("content-encoding"):
-        body = b"".join(content_encoding.decoded([body], encoding, max_bytes))
+        body = b"".join(content_encoding.decoded([body], encoding, settings().limits.max_request_bytes))
     content_type, options = parse_options_header(req.headers.get("content-type"))
     if content_type.lower() != "multipart/form-data":
         return body

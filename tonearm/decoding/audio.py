@@ -12,7 +12,6 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -48,7 +47,7 @@ from tonearm.decoding.frames import (
 )
 from tonearm.decoding.mixdown import mixed, unit
 from tonearm.decoding.ogg_links import links
-from tonearm.decoding.packets import PacketDecoder
+from tonearm.decoding.packets import PacketDecoder, scanned
 from tonearm.decoding.repairs import repaired
 from tonearm.decoding.section import Section
 from tonearm.decoding.tracks import believed_s, first_track, sounding_track, stated_duration_s
@@ -146,10 +145,11 @@ class AudioReader:
             self._state("pcm_s16le", Layout(rate_hz, 1), n_samples / rate_hz)
             self._source = self._from_plain_wav(rate_hz, start, n_samples)
         else:
-            self._readable, demuxer = repaired(self._file)
-            first, *others = links(self._file) or [(0, 0)]
+            whole, demuxer = repaired(self._file)
+            self._readable = whole
+            first, *others = links(whole) or [(0, 0)]
             if others or first[0]:
-                self._readable = Section(self._file, *first)
+                self._readable = Section(whole, *first)
                 self._bad_packets += first[0] > 0  # it begins in the middle of a stream
             container = opened(self._readable, demuxer)
             with ffmpeg_errors():
@@ -160,8 +160,9 @@ class AudioReader:
                 stated_s = 0.0 if others else stated_duration_s(container, stream)
                 self._state(context.codec.canonical_name, layout, stated_s, guess_s)
                 if context.codec.canonical_name.startswith(FLOAT_CODECS):
-                    self._unit = unit(self._float_values(container, stream))
-            self._source = itertools.chain(self._from_ffmpeg(container, stream), self._from_links(others))
+                    frames = scanned(self._readable, container, stream)
+                    self._unit = unit(values for frame in frames for values in channels_of(frame))
+            self._source = itertools.chain(self._from_ffmpeg(container, stream), self._from_links(whole, others))
         return self._stated
 
     def windows(self) -> Iterator[Window]:
@@ -281,10 +282,10 @@ class AudioReader:
             finally:
                 self._bad_packets += packets.n_bad
 
-    def _from_links(self, others: list[tuple[int, int]]) -> Iterator[tuple[Layout, Samples]]:
+    def _from_links(self, whole: BinaryIO | Section, others: list[tuple[int, int]]) -> Iterator[tuple[Layout, Samples]]:
         """A chained Ogg's links after the first. One that cannot be decoded is damage."""
         for start, end in others:
-            self._readable = Section(self._file, start, end)
+            self._readable = Section(whole, start, end)
             try:
                 container = opened(self._readable, None)
                 with ffmpeg_errors():
@@ -294,13 +295,6 @@ class AudioReader:
                 if error.code in ("too_long", "too_complex"):
                     raise
                 self._bad_packets += 1
-
-    def _float_values(self, container: InputContainer, stream: AudioStream) -> Iterator[NDArray[Any]]:
-        """The values of each frame's channels, shape (n,), up to a frame that cannot be decoded."""
-        with suppress(GraphError):
-            for frame in joined_frames(self._readable, container, stream):
-                for each in readable(frame):
-                    yield from channels_of(each)
 
     def _state(self, codec: str, layout: Layout, stated_s: float, guess_s: float = 0.0) -> None:
         """Notes what the file states about itself, and refuses what states too much."""

@@ -10,7 +10,9 @@ from typing import BinaryIO
 import av
 import av.error
 import av.logging
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
 from tonearm.constants import FORMATS
 from tonearm.decoding.section import Section
@@ -37,10 +39,8 @@ MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0
          (0, b"\xff\xf1"))  # fmt: skip
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 FORMATS_HINT = f"Send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
-TAGS = (b"APETAGEX", b"ID3", b"TAG", b"LYRICSBEGIN")
-"""How tags begin that stand behind the sound of MP3 and AAC files."""
-PADDING = b"\0 \r\n"
-TAG_BLOCK_BYTES = 4_096
+NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
+PROTECTED = "It is protected against copying (DRM). Use a copy without protection."
 
 
 def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
@@ -98,15 +98,11 @@ def raise_memory_error(error: Exception) -> None:
         raise MemoryError("FFmpeg ran out of memory") from error
 
 
-def only_tags(file: BinaryIO | Section, start: int) -> bool:
-    """Whether nothing but tags and padding is in a file from a byte on."""
-    file.seek(start)
-    while block := file.read(TAG_BLOCK_BYTES):
-        if rest := block.lstrip(PADDING):
-            return (rest + file.read(TAG_BLOCK_BYTES)).startswith(TAGS)
-    return True
-
-
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> BinaryIO:  # noqa: ARG001 (PyAV's signature)
     """FFmpeg calls this when a file asks for another file or address to be opened: never."""
     raise PermissionError("a recording may not open other files")
+
+
+def is_encrypted(packet: "Packet[AudioStream]") -> bool:
+    """Whether a packet's bytes need a key that no file holds."""
+    return packet.has_sidedata("encryption_info")

@@ -38,7 +38,10 @@ def joined_frames(file: BinaryIO | Section, container: InputContainer, stream: A
     """
     with _descriptor(file) as descriptor:
         # By no other protocol: as elsewhere, a recording may not open other files.
-        options = {**container.container_options, "fd": str(descriptor), "protocol_whitelist": "fd"}
+        options = {**container.container_options, "fd": str(descriptor), "protocol_whitelist": "fd,subfile"}
+        name = "fd:"
+        if isinstance(file, Section) and file.part is not None:
+            name = "subfile,,start,{},end,{},,:fd:".format(*file.part[1:])
         samples = max(1, _FRAME_SAMPLES // max(1, stream.codec_context.channels))
         graph = Graph()
         graph.threads = 1
@@ -46,7 +49,7 @@ def joined_frames(file: BinaryIO | Section, container: InputContainer, stream: A
         try:
             source = graph.add(
                 "amovie",
-                filename="fd:",
+                filename=name,
                 format_name=container.format.name.partition(",")[0],
                 format_opts=":".join(f"{name}={value}" for name, value in options.items()),
                 stream_index=str(stream.index),
@@ -76,7 +79,9 @@ def _descriptor(file: BinaryIO | Section) -> Iterator[int]:
     """A descriptor of ``file``'s content, with a position of its own. Raises GraphError where the system has none."""
     try:
         if isinstance(file, Section):
-            raise GraphError
+            if file.part is None:
+                raise GraphError
+            file = file.part[0]
         if type(file) is io.BytesIO:
             descriptor = os.memfd_create("recording")
         else:

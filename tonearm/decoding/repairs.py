@@ -1,19 +1,23 @@
-"""WAV and AIFF files that FFmpeg reads wrongly or not at all, as files that it reads rightly.
+"""Files that FFmpeg reads wrongly or not at all, as files that it reads rightly.
 
 ``tests/tonearm/decoding/test_repairs.py`` fails when FFmpeg reads one of them by itself, and this is not needed.
 """
 
+import io
+import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from tonearm.decoding.section import Section
+from tonearm.decoding.tags import after_id3, first_value, lead_end, tail_start
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _MOST_CHUNKS = 64
 _CHUNK_HEAD_BYTES = 8
-_BLOCK_BYTES = 2**12
-_LEAST_PADDING_BYTES = 1_024
+_MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]")  # ISO/IEC 11172-3: layers I to III
+_FRAMES = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77")
+"""How streams of frames begin: MPEG audio, AAC (ADTS), AC-3."""
 _SSND_HEAD_BYTES = 8
 # Coded sound in 16-bit samples, by its first bytes: FFmpeg's demuxer.
 _CODED = {
@@ -24,6 +28,7 @@ _CODED = {
     b"\x72\xf8\x1f\x4e": "spdif",
 }
 _AU_ENCODINGS = {(_PCM, 16): 3, (_PCM, 24): 4, (_PCM, 32): 5, (_FLOAT, 32): 6, (_FLOAT, 64): 7}
+_AU_ENCODINGS |= {(_ALAW, 8): 27, (_MULAW, 8): 1}
 
 
 class _Format(NamedTuple):
@@ -39,20 +44,20 @@ class _Format(NamedTuple):
 def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
     """The file itself, or what FFmpeg is to read instead, and by which demuxer; None: it finds that out.
 
-    - Padding or an ID3 tag in front, or the big-endian form RIFX: FFmpeg does not know the file.
+    - Padding or tags in front, or the big-endian form RIFX: FFmpeg does not know the file, or takes it for an MP3.
+    - Tags behind a stream of frames: FFmpeg takes what looks like a frame in them for sound.
     - A byte or more without valid bits, as 24 in 32: FFmpeg takes the samples to be that short.
     - Film sound or S/PDIF coded as samples after some silence: FFmpeg looks for it at the beginning only.
     - A chunk of odd length without its padding byte: FFmpeg does not find the next one.
     - An AIFF written to a pipe, whose lengths are unknown: FFmpeg takes them as they are.
     """
-    zeros = _first_value(file, 0)
-    start = zeros if zeros >= _LEAST_PADDING_BYTES else _after_id3(file)
+    start = lead_end(file)
     file.seek(start)
     form = file.read(12)
     if form.startswith(b"FORM") and form[8:] in (b"AIFF", b"AIFC"):
         return _streamed_aiff(file, start), None
     if form[:4] not in (b"RIFF", b"RIFX") or form[8:] != b"WAVE":
-        return (Section(file, start) if zeros >= _LEAST_PADDING_BYTES else file), None
+        return _without_tags(file, start, form), None
     order = ">" if form.startswith(b"RIFX") else "<"
     found: _Format | None = None
     expected = start + len(form)
@@ -67,14 +72,13 @@ def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
     return (Section(file, start) if start else file), None
 
 
-def _after_id3(file: BinaryIO) -> int:
-    """The first byte after an ID3v2 tag at the beginning, or 0."""
-    file.seek(0)
-    head = file.read(10)
-    if not head.startswith(b"ID3") or len(head) < 10 or max(head[6:]) > 127:
-        return 0
-    footer = 10 if head[5] & 0x10 else 0
-    return 10 + footer + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+def _without_tags(file: BinaryIO, start: int, form: bytes) -> BinaryIO | Section:
+    """A file whose sound begins like this at ``start``, without tags that FFmpeg does not know."""
+    if _MPEG_AUDIO.match(form) and after_id3(file, 0) == start:
+        start = 0  # FFmpeg knows that tag
+    end = file.seek(0, io.SEEK_END)
+    tail = tail_start(file) if _FRAMES.match(form) else end
+    return Section(file, start, tail) if start or tail < end else file
 
 
 def _chunks(file: BinaryIO, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
@@ -149,17 +153,6 @@ def _streamed_aiff(file: BinaryIO, start: int) -> BinaryIO | Section:
 
 def _coded(file: BinaryIO, at: int) -> tuple[int, str | None]:
     """Where the first value other than zero is, and the demuxer of what begins there; None: plain samples."""
-    at = _first_value(file, at)
+    at = first_value(file, at)
     file.seek(at)
     return at, _CODED.get(file.read(4))
-
-
-def _first_value(file: BinaryIO, at: int) -> int:
-    """The first byte from there on that is not zero, or the end of the file."""
-    file.seek(at)
-    while block := file.read(_BLOCK_BYTES):
-        values = block.lstrip(b"\0")
-        at += len(block) - len(values)
-        if values:
-            break
-    return at

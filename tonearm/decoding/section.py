@@ -10,9 +10,17 @@ class Section:
     PyAV asks for no more methods.
     """
 
-    def __init__(self, file: BinaryIO, start: int, end: int | None = None, *, head: bytes = b"") -> None:
+    def __init__(self, file: "BinaryIO | Section", start: int, end: int | None = None, *, head: bytes = b"") -> None:
+        end = file.seek(0, io.SEEK_END) if end is None else end
         self._file, self._start, self._head, self._at = file, start, head, 0
-        self._size = len(head) + (file.seek(0, io.SEEK_END) if end is None else end) - start
+        self._size = len(head) + end - start
+        self.part: tuple[BinaryIO, int, int] | None = None
+        """The file, and the bytes of it from the first to that before the second, if there is nothing else."""
+        if not head and not isinstance(file, Section):
+            self.part = file, start, end
+        elif not head and isinstance(file, Section) and file.part is not None:
+            whole, offset, _ = file.part
+            self.part = whole, offset + start, offset + end
 
     def tell(self) -> int:
         """Where the next byte is read."""

@@ -1,5 +1,6 @@
 """Which of a file's tracks is heard, and how long the file says that it is."""
 
+import itertools
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -7,22 +8,21 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 
 from tonearm.constants import MIN_DURATION_S, SILENCE_PEAK
-from tonearm.decoding.container import FORMATS_HINT
-from tonearm.decoding.ffmpeg_graph import GraphError, joined_frames
-from tonearm.decoding.frames import channels_of, readable, scaled
+from tonearm.decoding.container import NO_DECODER, PROTECTED, is_encrypted
+from tonearm.decoding.frames import channels_of, scaled
 from tonearm.decoding.mixdown import mixed
+from tonearm.decoding.packets import scanned
 from tonearm.decoding.section import Section
 from tonearm.errors import AudioError
 
-NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
-MOST_TRACKS = 8
-SCANNED_S = 300
-"""So many sound tracks of a file are looked at, and so much of each, to find one that sounds."""
-PROTECTED = "It is protected against copying (DRM). Use a copy without protection."
+SCANNED_S = (30, 300, 3_600)
+"""So much of each sound track is looked at, and more if none sounds."""
+MOST_SCANNED_S = 3_600.0
+"""Of all tracks together."""
+FAINT_PEAK = 1e-3
 PROTECTED_TAGS = {"drms", "enca", "aavd"}
 """Of iTunes, of common encryption (ISO/IEC 23001-7), and of Audible."""
 ASF_PROTECTION = (  # the two Content Encryption Objects
@@ -53,7 +53,14 @@ def _chosen(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioS
         return first_track(container), None
     best = container.streams.best("audio")
     tracks.sort(key=lambda track: (_is_secondary(track), not track.disposition & Disposition.default, track != best))
-    chosen = next((track for track in tracks[:MOST_TRACKS] if _sounds(file, container, track)), tracks[0])
+    left_s = MOST_SCANNED_S
+    # What is faint, as an open microphone is, is a sound only where nothing is louder.
+    for level, most_s, track in itertools.product((FAINT_PEAK, SILENCE_PEAK), SCANNED_S, tracks):
+        sounds, read_s = _sounds(file, container, track, level, min(most_s, left_s))
+        left_s -= read_s
+        if sounds or left_s <= 0:
+            break
+    chosen = track if sounds else tracks[0]
     return chosen, container.streams.audio.index(chosen) + 1
 
 
@@ -61,8 +68,10 @@ def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track
     """Raises AudioError ``unsupported_format`` for what FFmpeg would decode as noise, without a word."""
     protected = "enc_key_id" in track.metadata
     if container.format.name == "asf":
+        at = file.tell()
         file.seek(0)
         head = file.read(ASF_HEAD_BYTES)
+        file.seek(at)
         protected = any(identifier in head for identifier in ASF_PROTECTION)
     elif container.format.name.startswith("mov"):
         first = next(container.demux(track), None)
@@ -74,24 +83,19 @@ def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track
         raise AudioError("unsupported_format", PROTECTED)
 
 
-def is_encrypted(packet: "Packet[AudioStream]") -> bool:
-    """Whether a packet's bytes need a key that no file holds."""
-    return packet.has_sidedata("encryption_info")
-
-
-def _sounds(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> bool:
-    """Whether there is a second of sound in the first minutes of a track."""
+def _sounds(
+    file: BinaryIO | Section, container: InputContainer, track: AudioStream, level: float, most_s: float
+) -> tuple[bool, float]:
+    """Whether there is a second of sound of this level in the first so many seconds of a track; how many were read."""
     heard_s = read_s = 0.0
-    with suppress(GraphError):
-        for frame in joined_frames(file, container, track):
-            for each in readable(frame):
-                mono = mixed([scaled(channel) for channel in channels_of(each)])
-                length_s = len(mono) / max(1, frame.sample_rate)
-                read_s += length_s
-                heard_s += length_s * bool(np.ptp(mono) >= 2 * SILENCE_PEAK)
-            if heard_s >= MIN_DURATION_S or read_s > SCANNED_S:
-                break
-    return heard_s >= MIN_DURATION_S
+    for frame in scanned(file, container, track):
+        mono = mixed([scaled(channel) for channel in channels_of(frame)])
+        length_s = len(mono) / max(1, frame.sample_rate)
+        read_s += length_s
+        heard_s += length_s * bool(np.ptp(mono) >= 2 * level)
+        if heard_s >= MIN_DURATION_S or read_s > most_s:
+            break
+    return heard_s >= MIN_DURATION_S, read_s
 
 
 def _is_secondary(track: AudioStream) -> bool:
