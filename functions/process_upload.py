@@ -9,8 +9,8 @@ import asyncio
 import base64
 import json
 import logging
-import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
+from functions.temporary_disk import FULL, TemporaryDisk
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
 
@@ -37,10 +38,15 @@ _BYTES_PER_S = 128 * 2**20
 """For a first estimate, before an upload is read: a larger one than this goes to the long lane unread."""
 _ASSUMED_CURRENT_S = 1.0
 """For this long after it was opened, a small upload is taken to be unchanged."""
+_DISK_RETRY_S = 1.0
+_DISK_RETRY_MAX_S = 2.0
+_DISK_PATIENCE_S = 600.0
+"""For this long an upload waits for room on the temporary disk. After that it is the host's to try again."""
 
 blueprint = func.Blueprint()
 limiter = ConcurrencyLimiter(max_requests=None)
 """The host limits how many uploads wait (``maxDegreeOfParallelism`` in host.json)."""
+_disk = TemporaryDisk()
 
 
 class BlobReference(SdkType):  # type: ignore[misc]
@@ -90,7 +96,7 @@ async def answer_upload(blob: BlobReference, context: func.Context) -> None:
         return
     for _ in range(_MAX_TRIES):
         try:
-            await limiter.run(threads.in_invocation(context, partial(_process_version, result_id)), 0)
+            await _with_room(threads.in_invocation(context, partial(_process_version, result_id)), result_id)
         except _DeletedError:
             logs.event("upload_gone", result_id=result_id)
         except _ReplacedError:
@@ -103,7 +109,24 @@ async def answer_upload(blob: BlobReference, context: func.Context) -> None:
     raise RuntimeError(f"The upload was replaced {_MAX_TRIES} times while it was being processed.")
 
 
-def _process_version(result_id: str, turn: Turn) -> None:
+async def _with_room(work: Callable[[object, Turn], None], result_id: str) -> None:
+    """Do the work in its turn, again and again while the temporary disk is full. Raises what it raises."""
+    who, pause_s, until_s = object(), _DISK_RETRY_S, time.monotonic() + _DISK_PATIENCE_S
+    try:
+        while True:
+            try:
+                return await limiter.run(partial(work, who), 0)
+            except OSError as error:
+                if error.errno not in FULL or time.monotonic() > until_s:
+                    raise
+            logs.event("upload_waits_for_disk", result_id=result_id)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _DISK_RETRY_MAX_S)
+    finally:
+        _disk.leave(who)
+
+
+def _process_version(result_id: str, who: object, turn: Turn) -> None:
     """Classify the current version of an upload. Raises _ReplacedError or _DeletedError if it is current no more."""
     started_s = time.monotonic()
     try:
@@ -126,7 +149,7 @@ def _process_version(result_id: str, turn: Turn) -> None:
         return
     turn.expect(upload.size_bytes / _BYTES_PER_S)
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
-    with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
+    with BytesIO() if small else _disk.file(upload.size_bytes, who) as file:
         result, preview = _classify(result_id, upload, file, turn)
     if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)
