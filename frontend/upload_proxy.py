@@ -56,7 +56,7 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "inline",
     "Content-Security-Policy": "default-src 'none'; sandbox",
-    "Cache-Control": "private, no-transform",
+    "Cache-Control": "private, no-cache, no-transform",  # the next account in this browser asks the server
 }
 
 
