@@ -38,6 +38,10 @@ _BYTES_PER_S = 128 * 2**20
 """For a first estimate, before an upload is read: a larger one than this goes to the long lane unread."""
 _ASSUMED_CURRENT_S = 1.0
 """For this long after it was opened, a small upload is taken to be unchanged."""
+_MOSTLY_GROWS = 8
+"""How many times larger an encoded upload is taken to be without its encoding. Sound grows less. What grows more, and
+fills the disk, is tried again.
+"""
 _DISK_RETRY_S = 1.0
 _DISK_RETRY_MAX_S = 2.0
 _DISK_PATIENCE_S = 600.0
@@ -149,7 +153,9 @@ def _process_version(result_id: str, who: object, turn: Turn) -> None:
         return
     turn.expect(upload.size_bytes / _BYTES_PER_S)
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
-    with BytesIO() if small else _disk.file(upload.size_bytes, who) as file:
+    grows = 1 if upload.encoding is None else _MOSTLY_GROWS
+    file_bytes = min(grows * upload.size_bytes, settings().limits.max_upload_bytes)
+    with BytesIO() if small else _disk.file(file_bytes, who) as file:
         result, preview = _classify(result_id, upload, file, turn)
     if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)

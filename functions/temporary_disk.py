@@ -34,10 +34,10 @@ class TemporaryDisk:
 
     @contextmanager
     def file(self, size_bytes: int, who: object) -> Iterator[BinaryIO]:
-        """An empty file for ``size_bytes``.
+        """An empty file for ``size_bytes``, or more if there is room.
 
         Args:
-            size_bytes: how large it will be.
+            size_bytes: how large it probably will be.
             who: the same for each try, so that who has waited long comes first; it must be given to `leave`.
 
         Raises:
@@ -68,6 +68,8 @@ class TemporaryDisk:
             return False
         if not self._files:
             return True
-        to_come_bytes = sum(size - os.fstat(file.fileno()).st_size for file, size in self._files.items())
+        written = {file: os.fstat(file.fileno()).st_size for file in self._files}
+        to_come_bytes = sum(max(size - written[file], 0) for file, size in self._files.items())
         free_bytes = shutil.disk_usage(tempfile.gettempdir()).free - to_come_bytes
-        return sum(self._files.values()) + size_bytes <= MAX_BYTES and size_bytes + SPARE_BYTES <= free_bytes
+        all_bytes = sum(written.values()) + to_come_bytes + size_bytes
+        return all_bytes <= MAX_BYTES and size_bytes + SPARE_BYTES <= free_bytes

@@ -21,6 +21,7 @@ from functions.temporary_disk import FULL, TemporaryDisk
 from local.worker import InvocationError
 from tests.functions.client import Client, wav
 from tests.functions.conftest import Events, Upload
+from tests.local.conftest import wait_until
 
 MIB = 2**20
 
@@ -65,6 +66,12 @@ class TestRoom:
         with disk.file(400 * MIB, "a") as file:
             file.truncate(400 * MIB)
             assert not refused(disk, 240 * MIB, "b")
+
+    def test_a_file_that_grew_larger_than_stated(self, disk: TemporaryDisk) -> None:
+        with disk.file(10 * MIB, "a") as file:
+            file.truncate(600 * MIB)
+            assert refused(disk, 50 * MIB, "b")
+            assert not refused(disk, 40 * MIB, "c")
 
     def test_one_alone_always_tries(self, disk: TemporaryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
@@ -158,8 +165,10 @@ class TestUploads:
         for each in names:
             uploads.upload_blob(each, LARGE)
         calls = [threading.Thread(target=client.uploaded, args=[each]) for each in names]
-        for call in calls:
-            call.start()
+        with process_upload._disk.file(2 * MIB, "another"):
+            for call in calls:
+                call.start()
+            wait_until(lambda: len(process_upload._disk._waiting) == len(names), "all uploads to wait")
         for call in calls:
             call.join()
         assert [client.result(each).json["status"] for each in names] == ["done"] * 6
