@@ -124,6 +124,25 @@ def test_it_is_deleted_from_the_first_page(person: Person, web: Web, client: Cli
     assert client.result(result_id).status_code == 404
 
 
+def test_it_is_deleted_from_a_batch(person: Person, web: Web, client: Client, tmp_path: Path) -> None:
+    page = person("fay")
+    page.goto(web.address)
+    settle(page)
+    page.locator("input[type=file]").first.set_input_files([recording(tmp_path, name) for name in ("a.wav", "b.wav")])
+    expect(page.get_by_text("2 of 2 done")).to_be_visible()
+    settle(page)
+    page.get_by_role("combobox", name="Open a result").click()
+    page.get_by_role("option", name="a.wav").click()
+    opened = page.get_by_role("dialog")
+    result_id = id_of(opened.get_by_role("code").inner_text())
+    opened.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(opened).to_have_count(0)
+    expect(page.get_by_text("a.wav")).to_have_count(0)
+    expect(page.get_by_text("b.wav").first).to_be_visible()
+    assert client.result(result_id).status_code == 404
+
+
 def test_who_is_not_signed_in_gets_nothing(web: Web, browser: Browser) -> None:
     """Where sign-in is required. App Service shows its own page before; this is for when it does not."""
     status = 401 if "required" in web.child.environment.values() else 200
