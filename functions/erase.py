@@ -43,13 +43,12 @@ def erase(service: BlobServiceClient, result_id: str, owner: str | None = None) 
     stated = owners.owner_of(found.metadata) if found is not None else None
     if owner not in (None, stated):
         return False
-    opinions = list(feedback.stored(service, result_id))
-    if found is None and not opinions:
+    if found is None and next(feedback.stored(service, result_id), None) is None:
         return False
     marker.upload_blob(b"", overwrite=True, metadata={owners.METADATA: stated} if stated is not None else {})
     for blob in (upload, result):
         _delete(blob)
-    # Listed again: feedback that comes from now on finds no result, and goes.
+    # Last: feedback that comes from now on finds no result, and goes.
     for blob in feedback.stored(service, result_id):
         _delete(blob)
     # No id in the log, as it has the file's name; the same hash is in the marker's name.

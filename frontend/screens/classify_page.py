@@ -89,6 +89,8 @@ def _result_id(entry: Entry | None) -> str | None:
 
 def _files(visit: Visit, outside: Outside) -> None:
     """Draw the drop zone, the microphone and the files, and move the files forward."""
+    if visit.queue.visitor != visitor():  # a fragment runs without main.py, which forgets another visitor's files
+        st.rerun()
     left, right = st.columns([5, 3], gap="medium")
     with right:
         recording = st.audio_input("Or record with the microphone", sample_rate=RECORDING_RATE_HZ, key="microphone")

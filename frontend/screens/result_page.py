@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.url_util import make_url_path
 
 from frontend import charts, export
-from frontend.api import ApiError, Pending, service
+from frontend.api import ApiError, Pending, Visitor, service
 from frontend.api_types import Classification, PreviewSpectrogram, Result, model_answers
 from frontend.contributor import contributor
 from frontend.model_charts import MODELS
@@ -49,6 +49,7 @@ class Opened:
     """The result that is open in this session, with what belongs to it and the state of the feedback."""
 
     id: str
+    visitor: Visitor
     result: Result
     spectrogram: PreviewSpectrogram | None = None
     audio: str | None = None
@@ -137,18 +138,19 @@ def delete_button(result_id: str, on_deleted: Callable[[str], None] | None = Non
 def _open(result_id: str) -> Opened | Pending:
     """The result with all that belongs to it. Raises ApiError."""
     opened: Opened | None = st.session_state.get(OPENED)
-    if opened is not None and opened.id == result_id:
+    who = visitor()
+    if opened is not None and (opened.id, opened.visitor) == (result_id, who):
         return opened
-    asking = service(visitor())
+    asking = service(who)
     result = asking.result(result_id)
     if isinstance(result, Pending):
         return result
-    opened = Opened(result_id, result)
+    opened = Opened(result_id, who, result)
     if result["status"] == "done":
         try:
             opened.spectrogram = asking.preview_spectrogram(result_id)
             opened.feedback = asking.feedback(result_id, contributor())
-            opened.audio = audio_path(visitor(), result_id)
+            opened.audio = audio_path(who, result_id)
         except ApiError as error:  # the rest is shown without it
             opened.error = str(error)
     # Only now: a click meanwhile starts a new run, which would find it incomplete.

@@ -177,6 +177,34 @@ class TestPages:
         bob = visitor_of(BOB, {})
         assert page.session_state[classify_page.VISIT].queue.visitor == bob
 
+    def test_a_result_that_is_open_is_fetched_anew_for_another(
+        self, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
+    ) -> None:
+        """A dialog runs without main.py."""
+        page = screen("result", id=classification()["id"]).run()
+        assert page.header[0].value == "Jazz"
+        comes_from(monkeypatch, BOB)
+        catalogue.stored.clear()
+        page.run()
+        assert not page.header
+        assert "There is no result at this address." in words(page)
+
+    def test_files_of_another_are_not_moved_forward(
+        self, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
+    ) -> None:
+        """A fragment runs without main.py."""
+        page = screen("classify").run()
+        comes_from(monkeypatch, BOB)
+        moved: list[object] = []
+        monkeypatch.setattr(UploadQueue, "step", lambda *given: moved.append(given))
+        with monkeypatch.context() as patch:
+            patch.setattr(classify_page.st, "rerun", st.stop)
+            page.run()
+        assert moved == []
+        comes_from(monkeypatch, ALICE)
+        page.run()
+        assert len(moved) == 1
+
     def test_about(self, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> None:
         assert "Only you see your history" in words(screen("about").run())
         cloud(monkeypatch, "off")
