@@ -5,7 +5,7 @@ VENV := .venv/bin
 # Bytecode is kept, also where the environment forbids it: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test tests quick fix test-e2e hostile fuzz bench load screenshots lint types check-infra infra-checks audit requirements train evaluate setup packages deploy retry
+.PHONY: run test tests quick fix test-e2e hostile fuzz bench load screenshots lint types check-infra infra-checks audit requirements train evaluate setup packages deploy retry erase
 
 run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
@@ -110,6 +110,12 @@ retry:
 	@$(PYTHON) local/setup_env.py --group local
 	@AzureWebJobsStorage="$$($(VENV)/python -m local.azurite)" $(VENV)/python -m functions.retry_failed \
 		$(if $(ACCOUNT),--account "$(ACCOUNT)")
+
+# make erase ID=id | OWNER=owner [ACCOUNT=name]: all that is stored of recordings is deleted; of make run, or as above
+erase:
+	@$(PYTHON) local/setup_env.py --group local
+	@AzureWebJobsStorage="$$($(VENV)/python -m local.azurite)" $(VENV)/python -m functions.erase \
+		$(if $(ACCOUNT),--account "$(ACCOUNT)") $(if $(OWNER),--owner "$(OWNER)") $(if $(ID),"$(ID)")
 
 # make train DATA=path/to/gtzan VERSION=name [ARGS=--make-default]
 train:

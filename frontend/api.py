@@ -1,10 +1,13 @@
 """A client of the HTTP API: limits, uploads, results with what belongs to them, and models.
 
+What is about recordings is asked for a `Visitor`. The service does not know who that is: it believes this client.
+
 Settings, from the environment: ``TONEARM_API_URL``, the service (default http://127.0.0.1:7071);
 ``TONEARM_API_KEY``, a function key where the service asks for one; ``TONEARM_RESULT_WAIT_S``, how long the page waits
 for a result (default 600).
 """
 
+import copy
 import functools
 import hashlib
 import logging
@@ -22,7 +25,7 @@ from frontend import api_errors
 from frontend.api_errors import ApiError
 from frontend.api_types import RESULT_SCHEMA, SPECTROGRAM_SCHEMA, Limits, Model, PreviewSpectrogram, Result, Summary
 
-__all__ = ["Api", "ApiError", "Pending", "Recording", "Upload", "result_wait_s", "service"]
+__all__ = ["EVERYBODY", "Api", "ApiError", "Pending", "Recording", "Upload", "Visitor", "result_wait_s", "service"]
 
 # httpx logs the URL of each request. The URLs of uploads and recordings are signed, so they are secret.
 for _name in ("httpx", "httpcore"):
@@ -34,6 +37,20 @@ DEFAULT_RETRY_AFTER_S = 1.0
 MIN_RETRY_AFTER_S = 0.1
 MAX_RETRY_AFTER_S = 30.0
 API_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """For whom the client asks."""
+
+    owner: str | None
+    """Whose new uploads are, and whose recordings may be deleted; None: nobody's and everybody's."""
+    sees: str | None
+    """Whose recordings are shown; None: everybody's."""
+
+
+EVERYBODY = Visitor(owner=None, sees=None)
+OWNER_HEADER = "X-Tonearm-Owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +94,13 @@ def storage_options() -> dict[str, Any]:
     return {"timeout": httpx.Timeout(120.0, connect=5.0), "mounts": direct, "verify": _tls()}
 
 
-def service() -> "Api":
-    """The client of the configured service. Raises ApiError where address or key are malformed."""
-    return _api(os.environ.get("TONEARM_API_URL", DEFAULT_API_URL), os.environ.get("TONEARM_API_KEY"))
+def service(visitor: Visitor | None = None) -> "Api":
+    """The client of the configured service. Raises ApiError where address or key are malformed.
+
+    Without a visitor it cannot be asked about recordings.
+    """
+    api = _api(os.environ.get("TONEARM_API_URL", DEFAULT_API_URL), os.environ.get("TONEARM_API_KEY"))
+    return api.asking_for(visitor)
 
 
 def result_wait_s() -> float:
@@ -93,11 +114,13 @@ class Api:
     Args:
         base_url: Without ``/api``.
         key: Sent as ``x-functions-key``.
+        visitor: For whom it asks about recordings; None: it must not.
 
     Every method raises :class:`ApiError` where the service is away, refuses the key or answers with a problem.
     """
 
-    def __init__(self, base_url: str, key: str | None = None) -> None:
+    def __init__(self, base_url: str, key: str | None = None, visitor: Visitor | None = EVERYBODY) -> None:
+        self.visitor = visitor
         headers = {"x-functions-key": key} if key else None
         try:
             self._http = httpx.Client(
@@ -114,13 +137,20 @@ class Api:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def asking_for(self, visitor: Visitor | None) -> "Api":
+        """The same client, with the same connections, for another visitor."""
+        other = copy.copy(self)
+        other.visitor = visitor
+        return other
+
     def limits(self) -> Limits:
         """What the service accepts."""
         return cast("Limits", _checked(self._get("/api/limits"), Limits.__required_keys__))
 
     def create_upload(self, filename: str) -> Upload:
         """A signed URL for the file called ``filename``, whatever folders are before its name."""
-        body = _object(self._request("POST", "/api/uploads", json={"filename": filename}), httpx.codes.CREATED)
+        answer = self._request("POST", "/api/uploads", json={"filename": filename}, headers=self._writing())
+        body = _object(answer, httpx.codes.CREATED)
         try:
             return Upload(
                 id=str(body["id"]),
@@ -150,7 +180,7 @@ class Api:
 
     def result(self, result_id: str) -> Result | Pending:
         """The result as it is now. Raises :class:`ApiError` with status 404 where the service knows no such upload."""
-        answer = self._request("GET", f"/api/results/{quote(result_id)}")
+        answer = self._request("GET", f"/api/results/{quote(result_id)}", headers=self._reading())
         if answer.status_code == httpx.codes.ACCEPTED:
             return Pending(_retry_after_s(answer))
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -170,7 +200,8 @@ class Api:
         parameters = {name: value for name, value in filters.items() if value not in (None, "")}
         if cursor is not None:
             parameters["cursor"] = cursor
-        body = _checked(self._get("/api/results", {"limit": limit, **parameters}), {"results", "next_cursor"})
+        answer = self._request("GET", "/api/results", params={"limit": limit, **parameters}, headers=self._reading())
+        body = _checked(_object(answer), {"results", "next_cursor"})
         return body["results"], body["next_cursor"]
 
     def preview_spectrogram(self, result_id: str) -> PreviewSpectrogram | None:
@@ -191,6 +222,15 @@ class Api:
         except (KeyError, TypeError, ValueError):
             raise ApiError(api_errors.NOT_TONEARM) from None
 
+    def delete(self, result_id: str) -> bool:
+        """Delete a recording with its result and feedback; False where the service has none for this visitor."""
+        answer = self._request("DELETE", f"/api/recordings/{quote(result_id)}", headers=self._writing())
+        if _unknown(answer):
+            return False
+        if not answer.is_success:
+            raise api_errors.refusal(answer)
+        return True
+
     def feedback(self, result_id: str, contributor: str) -> str | None:
         """The genre that the contributor with this secret gave for a result; None where they gave none."""
         # The service answers with the hash, so that no address has the secret.
@@ -201,7 +241,7 @@ class Api:
     def give_feedback(self, result_id: str, genre: str | None, contributor: str) -> None:
         """Store ``genre`` as the contributor's feedback on a result; None withdraws it."""
         given = {"result_id": result_id, "genre": genre, "contributor": contributor}
-        answer = self._request("POST", "/api/feedback", json=given)
+        answer = self._request("POST", "/api/feedback", json=given, headers=self._reading())
         if not answer.is_success:
             raise api_errors.refusal(answer)
 
@@ -214,11 +254,20 @@ class Api:
         return _object(self._request("GET", path, params=parameters))
 
     def _find(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """The object at ``path``; None where the service itself says that there is none."""
-        answer = self._request("GET", path, params=parameters)
-        if answer.status_code == httpx.codes.NOT_FOUND and api_errors.problem(answer).get("code") == "not_found":
-            return None
-        return _object(answer)
+        """The object of a recording at ``path``; None where the service itself says that there is none."""
+        answer = self._request("GET", path, params=parameters, headers=self._reading())
+        return None if _unknown(answer) else _object(answer)
+
+    def _reading(self) -> dict[str, str]:
+        return _headers(self._about().sees)
+
+    def _writing(self) -> dict[str, str]:
+        return _headers(self._about().owner)
+
+    def _about(self) -> Visitor:
+        if self.visitor is None:
+            raise RuntimeError("Say for whom: service(visitor()).")
+        return self.visitor
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -230,6 +279,15 @@ class Api:
 
 
 _api = functools.lru_cache(maxsize=1)(Api)
+
+
+def _headers(owner: str | None) -> dict[str, str]:
+    return {} if owner is None else {OWNER_HEADER: owner}
+
+
+def _unknown(answer: httpx.Response) -> bool:
+    """Whether the service itself says that it has nothing of this id."""
+    return answer.status_code == httpx.codes.NOT_FOUND and api_errors.problem(answer).get("code") == "not_found"
 
 
 def _object(answer: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:

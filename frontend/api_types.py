@@ -125,7 +125,7 @@ class PreviewSpectrogram(TypedDict):
 
 
 class Limits(TypedDict):
-    """What the service accepts. ``upload_retention_days`` is None where nothing is deleted automatically."""
+    """What the service accepts. The days until something is deleted are None where it is not by itself."""
 
     formats: list[str]
     endings: list[str]
@@ -133,6 +133,7 @@ class Limits(TypedDict):
     max_duration_s: int
     max_upload_bytes: int
     upload_retention_days: int | None
+    result_retention_days: NotRequired[int | None]  # older services have none
 
 
 class ModelFile(TypedDict):

@@ -1,4 +1,6 @@
-"""What protects the page from web pages elsewhere: whom the server answers, and the headers that bind browsers.
+"""Whom the page's server answers, and the headers that bind browsers.
+
+It refuses other names, what web pages elsewhere make browsers send, and where sign-in is required, who has no identity.
 
 The names that the page is served under are this machine's own and those in ``TONEARM_ALLOWED_HOSTS``.
 """
@@ -15,10 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.url_util import make_url_path
 
+from frontend.visitor import signed_in
+
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 UNKNOWN_HOST = "This page is not known by this name. TONEARM_ALLOWED_HOSTS adds names."
 FOREIGN_ORIGIN = "A page of another origin may not do this."
+SIGN_IN = "Sign in first. If you have, App Service's authentication is off here: ask the operator."
+STATUS = {UNKNOWN_HOST: 421, FOREIGN_ORIGIN: 403, SIGN_IN: 401}
 # Asked by App Service under an address of the instance. It only says that the server runs.
 HEALTH = "_stcore/health"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)(?::[0-9]+)?")
@@ -67,7 +73,7 @@ class BrowserSecurity:
         if refusal is None:
             await self.app(scope, receive, send_secured)
         elif scope["type"] == "http":
-            await PlainTextResponse(refusal, 421 if refusal is UNKNOWN_HOST else 403)(scope, receive, send_secured)
+            await PlainTextResponse(refusal, STATUS[refusal])(scope, receive, send_secured)
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
 
@@ -80,6 +86,8 @@ class BrowserSecurity:
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if _name(host) not in OWN_NAMES | self.names:
             return UNKNOWN_HOST
+        if not signed_in(headers):
+            return SIGN_IN
         if reads or origin is None:  # browsers name the origin; programs name none
             return None
         page = re.fullmatch(r"https?://(.+)", origin.lower())

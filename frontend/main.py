@@ -4,13 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from frontend import screens, workarounds
+from frontend import screens, visitor, workarounds
 from frontend.screens import about_page, classify_page, history_page, model_page, result_page
 
 ICON = Path(__file__).parent / "icon.svg"
 MAX_WIDTH_PX = 1120
 
 st.set_page_config(page_title="Tonearm", page_icon=ICON, layout="wide")
+visitor.forget_another()
 page = st.navigation(
     [
         st.Page(classify_page.page, title="Classify", icon=":material/graphic_eq:", default=True),

@@ -78,9 +78,11 @@ def accepted(limits: Limits) -> str:
 
 def retention(limits: Limits) -> str:
     """How long the service stores recordings and results."""
-    days = limits["upload_retention_days"]
-    recordings = "stay until someone deletes them" if days is None else f"are deleted after {plural(days, 'day')}"
-    return f"Recordings {recordings}. Results stay in the history."
+    recordings, results = (
+        "stay until someone deletes them" if days is None else f"are deleted after {plural(days, 'day')}"
+        for days in (limits["upload_retention_days"], limits.get("result_retention_days"))
+    )
+    return f"Recordings {recordings}. Results and feedback {results}."
 
 
 def file_name(result_id: str) -> str:

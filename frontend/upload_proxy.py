@@ -24,7 +24,8 @@ from streamlit import config
 from streamlit.url_util import make_url_path
 
 from frontend import api_errors, byte_range
-from frontend.api import ApiError, Recording, Upload, service, storage_options
+from frontend.api import ApiError, Recording, Upload, Visitor, service, storage_options
+from frontend.visitor import visitor_of
 
 UPLOADS = "tonearm/uploads"
 AUDIO = "tonearm/audio"
@@ -55,7 +56,7 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "inline",
     "Content-Security-Policy": "default-src 'none'; sandbox",
-    "Cache-Control": "private, no-transform",
+    "Cache-Control": "private, no-cache, no-transform",  # the next account in this browser asks the server
 }
 
 
@@ -110,9 +111,10 @@ class UploadSession:
             self.stage = Stage.WITHDRAWN
 
 
-# By token, and by result id. The page's script runs and the server's routes are threads of one process and share these.
+# By token, and by visitor and result id. The page's script runs and the server's routes are threads of one process and
+# share these.
 _uploads: dict[str, UploadSession] = {}
-_recordings: dict[str, Recording] = {}
+_recordings: dict[tuple[Visitor, str], Recording] = {}
 
 
 class _WithdrawnError(Exception):
@@ -134,12 +136,12 @@ def uploads_path() -> str:
     return _path(UPLOADS) + "/"
 
 
-def audio_path(result_id: str) -> str | None:
+def audio_path(visitor: Visitor, result_id: str) -> str | None:
     """The path on the page's own server that plays a result's recording; None once the recording is deleted.
 
     Raises ApiError where the service is away or refuses.
     """
-    return f"{_path(AUDIO)}/{quote(result_id)}" if _recording(result_id) is not None else None
+    return f"{_path(AUDIO)}/{quote(result_id)}" if _recording(visitor, result_id) is not None else None
 
 
 def routes() -> list[Route]:
@@ -172,22 +174,30 @@ async def receive(request: Request) -> Response:
 
 
 async def play(request: Request) -> Response:
-    """Stream a recording, or the requested range of it, to the browser."""
+    """Stream a recording of this visitor's, or the requested range of it, to the browser."""
+    visitor = visitor_of(request.headers, request.cookies)
+    if visitor is None:
+        return _error(404, EXPIRED)
     try:
-        recording = await run_in_threadpool(_recording, request.path_params["result_id"])
+        recording = await run_in_threadpool(_recording, visitor, request.path_params["result_id"])
         return await _open(request, recording) if recording is not None else _error(404, EXPIRED)
     except ApiError as error:
         return _error(502, str(error))
 
 
-def _recording(result_id: str) -> Recording | None:
+def _recording(visitor: Visitor, result_id: str) -> Recording | None:
     """The signed URL of a recording, which is requested anew when it has expired. Raises ApiError."""
-    now = datetime.now(UTC)
-    for expired in [each.id for each in list(_recordings.values()) if each.expires <= now]:
+    now, key = datetime.now(UTC), (visitor, result_id)
+    for expired in [each for each, recording in list(_recordings.items()) if recording.expires <= now]:
         _recordings.pop(expired, None)
-    if result_id not in _recordings and (recording := service().recording(result_id)) is not None:
-        _recordings[result_id] = recording
-    return _recordings.get(result_id)
+    if key not in _recordings and (recording := service(visitor).recording(result_id)) is not None:
+        _recordings[key] = recording
+    return _recordings.get(key)
+
+
+def forget(visitor: Visitor, result_id: str) -> None:
+    """Forget the signed URL of a recording that was deleted."""
+    _recordings.pop((visitor, result_id), None)
 
 
 async def _send(request: Request, session: UploadSession) -> str | None:

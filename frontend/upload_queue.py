@@ -11,7 +11,7 @@ from time import monotonic as now_s
 from typing import Any
 
 from frontend import api_errors, upload_proxy
-from frontend.api import ApiError, Pending, Upload, result_wait_s, service
+from frontend.api import ApiError, Pending, Upload, Visitor, result_wait_s, service
 from frontend.api_types import Result
 from frontend.batch import Batch, Entry, State
 from frontend.upload_proxy import Stage, UploadSession
@@ -75,8 +75,9 @@ class _Job:
 
 @dataclass(slots=True)
 class UploadQueue:
-    """Uploads and classifies the files of one batch."""
+    """Uploads and classifies the files of one batch, for one visitor."""
 
+    visitor: Visitor
     batch: Batch = field(default_factory=Batch)
     _jobs: dict[Entry, _Job] = field(default_factory=dict)
 
@@ -198,7 +199,7 @@ class UploadQueue:
             elif entry.state is State.CLASSIFYING and entry.result_id is not None:
                 job = self._jobs.setdefault(entry, _Job(now_s()))
                 if job.task is None and job.due_s <= now_s():
-                    job.task = Task(partial(_result, entry.result_id))
+                    job.task = Task(partial(_result, self.visitor, entry.result_id))
 
     def _request_url(self, entry: Entry, report: Report | None) -> None:
         """Request an upload URL if it is this file's turn and its bytes are at hand."""
@@ -214,7 +215,7 @@ class UploadQueue:
             self._drop(entry)
             return
         job = self._jobs.setdefault(entry, _Job(now_s()))
-        job.task = Task(lambda: service().create_upload(entry.name))
+        job.task = Task(lambda: service(self.visitor).create_upload(entry.name))
 
     def _drop(self, entry: Entry) -> None:
         job = self._jobs.pop(entry, None)
@@ -222,8 +223,8 @@ class UploadQueue:
             job.session.withdraw()
 
 
-def _result(result_id: str) -> Result | Pending:
-    return service().result(result_id)
+def _result(visitor: Visitor, result_id: str) -> Result | Pending:
+    return service(visitor).result(result_id)
 
 
 def _slow(entry: Entry, job: _Job) -> str | None:

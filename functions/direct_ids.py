@@ -41,7 +41,7 @@ async def new_id() -> str:
 def is_signed(result_id: str) -> bool:
     """Whether `new_id` made this id. Raises AzureError when the key is needed and cannot be read."""
     found = _ID.fullmatch(result_id)
-    return found is not None and hmac.compare_digest(_signature(_key(), found[1]), found[2])
+    return found is not None and hmac.compare_digest(_signature(installation_key(), found[1]), found[2])
 
 
 def _signature(key: bytes, random: str) -> str:
@@ -51,13 +51,13 @@ def _signature(key: bytes, random: str) -> str:
 async def _key_soon() -> bytes | None:
     """The key; None while it cannot be had."""
     global _reading, _first_s, _latest_s  # noqa: PLW0603 - one for the process
-    if _key.cache_info().currsize:
-        return _key()
+    if installation_key.cache_info().currsize:
+        return installation_key()
     now_s = time.monotonic()
     failed = _reading is not None and _reading.done() and _reading.exception() is not None
     if _reading is None or (failed and now_s - _latest_s > _RETRY_S):
         _first_s, _latest_s = _first_s or now_s, now_s
-        _reading = asyncio.create_task(threads.with_storage(_key))
+        _reading = asyncio.create_task(threads.with_storage(installation_key))
     await asyncio.wait({_reading}, timeout=max(0.0, _first_s + _WAIT_S - now_s))
     if _reading.done() and _reading.exception() is None:
         return _reading.result()
@@ -66,7 +66,7 @@ async def _key_soon() -> bytes | None:
 
 
 @cache
-def _key() -> bytes:
+def installation_key() -> bytes:
     """The key in storage, which is made if there is none. Raises AzureError."""
     blob = storage.container(storage.KEYS).get_blob_client(_KEY_NAME)
     with suppress(ResourceNotFoundError):

@@ -8,6 +8,7 @@ Each blob in the container ``feedback`` has one contributor's feedback on one re
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
@@ -15,9 +16,9 @@ from typing import Annotated, Any, Literal
 import azure.functions as func
 from annotated_types import Len
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobClient
+from azure.storage.blob import BlobClient, BlobServiceClient
 
-from functions import direct_ids, logs, result_store, storage
+from functions import direct_ids, logs, owners, result_store, storage
 from functions.json_http import JsonRequest, json_answer, operation, read_json
 from functions.problems import ProblemError
 from tonearm.classification import Genre, now_iso
@@ -63,22 +64,27 @@ class Feedback:
 
 @blueprint.function_name("give_feedback")
 @blueprint.route("feedback", methods=["POST"])
-@operation(request=FeedbackRequest, answers={200: Feedback, 204: None}, problems=_PROBLEMS)
+@operation(request=FeedbackRequest, answers={200: Feedback, 204: None}, problems=_PROBLEMS, owned=True)
 def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
     """Store, replace or delete one contributor's feedback on a result."""
     request = read_json(req.get_body(), FeedbackRequest)
     secret = request.contributor
     contributor = None if secret is None else hashlib.sha256(secret.encode()).hexdigest()[:_CONTRIBUTOR_CHARS]
-    blob = _blob(request.result_id, contributor)
+    blob, owner = _blob(request.result_id, contributor), owners.asking(req)
     if request.genre is None:
+        _check_owner(request.result_id, owner)
         with suppress(ResourceNotFoundError):
             blob.delete_blob()
         logs.event("feedback_withdrawn", result_id=request.result_id)
         return func.HttpResponse(status_code=204)
-    prediction = _prediction(request)
+    prediction = _prediction(request, owner)
     feedback = Feedback(result_id=request.result_id, genre=request.genre, contributor=contributor, **prediction)
     document = {name: value for name, value in asdict(feedback).items() if value is not None}
     blob.upload_blob(json.dumps(document).encode(), overwrite=True, content_settings=storage.JSON_CONTENT)
+    if _erased_meanwhile(request.result_id):
+        with suppress(ResourceNotFoundError):
+            blob.delete_blob()
+        raise _unknown()
     logs.event("feedback_given", result_id=feedback.result_id, verified=feedback.verified)
     return json_answer(document)
 
@@ -88,6 +94,7 @@ def give_feedback(req: func.HttpRequest) -> func.HttpResponse:
 @operation(
     answers={200: Feedback},
     problems=("bad_id", "bad_parameter", "not_found", "storage_unavailable"),
+    owned=True,
     query={
         "contributor": (
             "Whose feedback, as in Feedback; without it the one that all clients without a contributor share.",
@@ -100,31 +107,69 @@ def get_feedback(req: func.HttpRequest) -> func.HttpResponse:
     contributor = req.params.get("contributor")
     if contributor is not None and not _CONTRIBUTOR.fullmatch(contributor):
         raise ProblemError("bad_parameter", "contributor must be the 32 hexadecimal digits that were answered.")
+    result_id = result_store.checked_id(req.route_params.get("id") or "")
+    _check_owner(result_id, owners.asking(req))
     try:
-        blob = _blob(req.route_params.get("id") or "", contributor)
+        blob = _blob(result_id, contributor)
         return json_answer(json.loads(blob.download_blob().readall()))
     except ResourceNotFoundError:
         raise ProblemError("not_found", "No feedback is stored for this id.") from None
 
 
-def _prediction(request: FeedbackRequest) -> dict[str, Any]:
+def stored(service: BlobServiceClient, result_id: str) -> Iterator[BlobClient]:
+    """The blobs with all feedback on a result."""
+    container = service.get_container_client(storage.FEEDBACK)
+    if (shared := container.get_blob_client(_shared_name(result_id))).exists():
+        yield shared
+    for name in container.list_blob_names(name_starts_with=_folder(result_id)):
+        yield container.get_blob_client(name)
+
+
+def _check_owner(result_id: str, owner: str | None) -> None:
+    """Raises ProblemError ``not_found`` if an owner asks for what is not theirs."""
+    if owner is not None and result_store.current(result_id, owner) is None:
+        raise _unknown()
+
+
+def _unknown() -> ProblemError:
+    return ProblemError("not_found", "There is no result of this id.")
+
+
+def _erased_meanwhile(result_id: str) -> bool:
+    """Whether a result that was there is no more. Those of direct ids are not stored."""
+    if direct_ids.is_signed(result_id):
+        return result_store.is_erased(result_id)
+    return result_store.current(result_id) is None
+
+
+def _prediction(request: FeedbackRequest, owner: str | None) -> dict[str, Any]:
     """The predicted genre and the model version: of the stored result, or of a direct result as the client has it."""
-    if direct_ids.is_signed(request.result_id):
+    if owner is None and direct_ids.is_signed(request.result_id):
         if request.predicted is None or request.model_version is None:
             raise ProblemError("bad_request", "predicted and model_version: required for a direct result; copy them.")
         return {"predicted": request.predicted, "model_version": request.model_version, "verified": False}
-    stored = result_store.current(request.result_id)
-    if stored is None:
-        raise ProblemError("not_found", "There is no result of this id.")
-    if stored == "pending" or stored.result["status"] != "done":
+    found = result_store.current(request.result_id, owner)
+    if found is None:
+        raise _unknown()
+    if found == "pending" or found.result["status"] != "done":
         raise ProblemError("not_done", "This upload has no predicted genre: it is not classified yet, or failed.")
-    return {"predicted": stored.result["genre"], "model_version": stored.result["model_version"], "verified": True}
+    return {"predicted": found.result["genre"], "model_version": found.result["model_version"], "verified": True}
 
 
 def _blob(result_id: str, contributor: str | None) -> BlobClient:
     """The blob with one contributor's feedback on a result. Raises ProblemError ``bad_id``."""
-    name = f"{result_store.checked_id(result_id)}.json"
-    if contributor is not None:
-        # An id may be as long as a blob's name. No other feedback has this name, as the shared ones end with ".json".
-        name = f"{hashlib.sha256(result_id.encode()).hexdigest()}/{contributor}"
+    result_store.checked_id(result_id)
+    name = _shared_name(result_id) if contributor is None else f"{_folder(result_id)}{contributor}"
     return storage.container(storage.FEEDBACK).get_blob_client(name)
+
+
+def _shared_name(result_id: str) -> str:
+    return f"{result_id}.json"
+
+
+def _folder(result_id: str) -> str:
+    """Begins the names of contributors' feedback; an id may be as long as a name.
+
+    No other feedback has such a name, as the shared ones end with ".json".
+    """
+    return f"{hashlib.sha256(result_id.encode()).hexdigest()}/"

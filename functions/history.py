@@ -1,25 +1,30 @@
 """``GET /api/results``: the stored results, a page at a time, all of them or those that match a filter.
 
-One call looks through up to 4,000 results. To search 100,000 takes 25 calls: beyond that an index is needed.
+One call looks through up to 4,000 results, whoever's they are. To search 100,000 takes 25 calls: beyond that an index
+is needed.
 """
 
 import base64
 import hashlib
+import hmac
 import json
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import azure.functions as func
 from azure.core.exceptions import HttpResponseError
 
-from functions import result_store, storage, upload_urls
+from functions import direct_ids, owners, result_store, storage, upload_urls
 from functions.json_http import json_answer, operation
 from functions.problems import ProblemError
 from functions.result_store import ResultSummary
 from tonearm.classification import Genre
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -53,9 +58,10 @@ class ResultFilter:
     genre: Genre | None = None
     uncertain: bool | None = None
     status: Status | None = None
+    owner: str | None = None
 
     def matches(self, summary: ResultSummary) -> bool:
-        """Whether a result that storage listed for ``prefix`` matches the other conditions too."""
+        """Whether a result that storage listed for ``prefix``, of this owner, matches the other conditions too."""
         searched = _folded(self.search)
         name = summary.id if len(searched) >= _MIN_ID_SEARCH_CHARS else upload_urls.own_name(summary.id)
         return (
@@ -71,6 +77,7 @@ class ResultFilter:
 @operation(
     answers={200: ResultPage},
     problems=("bad_parameter", "storage_unavailable"),
+    owned=True,
     query={
         "limit": (
             "Most results on a page.",
@@ -99,6 +106,7 @@ def list_results(req: func.HttpRequest) -> func.HttpResponse:
         genre=_choice(req.params, "genre", {genre: genre for genre in get_args(Genre)}),
         uncertain=_choice(req.params, "uncertain", {"true": True, "false": False}),
         status=_choice(req.params, "status", {status: status for status in get_args(Status)}),
+        owner=owners.asking(req),
     )
     cursor = req.params.get("cursor")
     return json_answer(page(int(limit), chosen, after_of(cursor, chosen) if cursor else ""))
@@ -146,6 +154,8 @@ def page(limit: int, chosen: ResultFilter, after: str = "") -> ResultPage:
                 if len(found) == limit:
                     return ResultPage(results=found, next_cursor=cursor_of(after, chosen))
                 after, n_listed = blob.name, n_listed + 1
+                if chosen.owner not in (None, owners.owner_of(blob.metadata)):
+                    continue
                 summary = result_store.summary(blob.name, blob.metadata)
                 if summary is not None and chosen.matches(summary):
                     found.append(summary)
@@ -159,19 +169,44 @@ def page(limit: int, chosen: ResultFilter, after: str = "") -> ResultPage:
 
 
 def cursor_of(after: str, chosen: ResultFilter) -> str:
-    """An opaque, URL-safe cursor for the page that follows the blob named ``after``, valid for this filter."""
-    fingerprint = hashlib.sha256(json.dumps(asdict(chosen)).encode()).hexdigest()[:16]
-    text = json.dumps([after, fingerprint], ensure_ascii=False)
-    return base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+    """An opaque, URL-safe cursor for the page that follows the blob named ``after``, valid for this filter.
+
+    An owner's is encrypted: ``after`` may be somebody else's. Raises AzureError if that takes the key in storage.
+    """
+    content = json.dumps([after, _fingerprint(chosen)], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    encoded = base64.urlsafe_b64encode(content) if chosen.owner is None else _cipher().encrypt(content)
+    return encoded.decode().rstrip("=")
 
 
 def after_of(cursor: str, chosen: ResultFilter) -> str:
     """The name in a cursor. Raises ProblemError ``bad_parameter`` if the cursor was not made here for this filter."""
+    padded = cursor + "=" * (-len(cursor) % 4)
     with suppress(ValueError, TypeError, RecursionError):
-        after, _ = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if after and not result_store.NOT_IN_NAMES.search(after) and cursor == cursor_of(after, chosen):
+        content = base64.urlsafe_b64decode(padded) if chosen.owner is None else _decrypted(padded)
+        after, fingerprint = json.loads(content)
+        if after and not result_store.NOT_IN_NAMES.search(after) and fingerprint == _fingerprint(chosen):
             return str(after)
     raise ProblemError("bad_parameter", _BAD_CURSOR)
+
+
+def _fingerprint(chosen: ResultFilter) -> str:
+    return hashlib.sha256(json.dumps(asdict(chosen)).encode()).hexdigest()[:16]
+
+
+def _decrypted(cursor: str) -> bytes:
+    """Raises ValueError if the cursor was not made here."""
+    from cryptography.fernet import InvalidToken
+
+    try:
+        return _cipher().decrypt(cursor)
+    except InvalidToken:
+        raise ValueError from None
+
+
+def _cipher() -> "Fernet":
+    from cryptography.fernet import Fernet  # Azure's storage client brings it; its import takes 30 ms
+
+    return Fernet(base64.urlsafe_b64encode(hmac.digest(direct_ids.installation_key(), b"cursor", "sha256")))
 
 
 def _folded(text: str) -> str:

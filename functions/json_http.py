@@ -47,6 +47,8 @@ class Operation:
     request: Any = None
     """The type of the JSON body, or bytes for audio; None: no body."""
     request_required: bool = True
+    owned: bool = False
+    """Whether it takes the header X-Tonearm-Owner (`functions.owners`)."""
 
     def implied_problems(self, method: str) -> Sequence[str]:
         """Error codes that follow from the method and the kind of body."""
@@ -55,6 +57,8 @@ class Operation:
             codes.append("foreign_origin")
         if self.takes_json:
             codes.append("unsupported_media_type")
+        if self.owned and "bad_parameter" not in self.problems:
+            codes.append("bad_parameter")
         return codes
 
     @property

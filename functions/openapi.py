@@ -7,7 +7,18 @@ from typing import Any, Literal
 
 import azure.functions as func
 
-from functions import classify, feedback, health, history, limits, model_loader, result_store, results, upload_urls
+from functions import (
+    classify,
+    feedback,
+    health,
+    history,
+    limits,
+    model_loader,
+    owners,
+    result_store,
+    results,
+    upload_urls,
+)
 from functions.json_http import OPERATIONS, Operation, json_answer, operation
 from functions.problems import PROBLEMS, ProblemDocument
 
@@ -34,6 +45,13 @@ _ID = {
     "required": True,
     "description": "The upload's path. Send slashes as they are and percent-encode everything else.",
     "schema": result_store.ID_SCHEMA,
+}
+
+_OWNER = {
+    "name": owners.HEADER,
+    "in": "header",
+    "description": "Only recordings of this owner, and new ones are theirs; without it, everybody's.",
+    "schema": owners.SCHEMA,
 }
 
 blueprint = func.Blueprint()
@@ -67,7 +85,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Tonearm",
-            "version": "1.2.0",
+            "version": "1.3.0",
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -93,6 +111,7 @@ def _described(function: Any, path: str, components: dict[str, Any]) -> dict[str
         {"name": parameter, "in": "query", "description": meaning, "schema": schema}
         for parameter, (meaning, schema) in facts.query.items()
     ]
+    query += [_OWNER] if facts.owned else []
     described: dict[str, Any] = {
         "operationId": name,
         "summary": summary.removesuffix("."),

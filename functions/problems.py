@@ -15,7 +15,7 @@ _AUDIO_STATUS: dict[AudioErrorCode, int] = {"empty": 400, "too_large": 413, "uns
 PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "bad_id": (400, "This cannot be the id of a result"),
-    "bad_parameter": (400, "A query parameter is not valid"),
+    "bad_parameter": (400, "A parameter is not valid"),
     "foreign_origin": (403, "Another web page sent this request"),
     "not_found": (404, "Not found"),
     "not_done": (409, "There is no predicted genre yet"),

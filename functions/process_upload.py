@@ -2,14 +2,15 @@
 
 The host calls these functions at least once for each upload, in any order, and again after an error (``host.json`` says
 how often). So every write is conditional: each version of an upload (its name and ETag) gets one result, and the result
-of an older version never replaces that of a newer one.
+of an older version never replaces that of a newer one. What was erased meanwhile stays erased (`functions.erase`).
 """
 
+import asyncio
 import base64
 import json
 import logging
-import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -19,11 +20,12 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobType
 from azurefunctions.extensions.base import Datum, InConverter, SdkType  # type: ignore[import-untyped]
 
-from functions import content_encoding, limits, logs, result_store, storage, threads
+from functions import content_encoding, limits, logs, owners, result_store, storage, threads
 from functions.concurrency import ConcurrencyLimiter, Turn
 from functions.model_loader import classifier
 from functions.result_store import PreviewSpectrogram
 from functions.settings import STORAGE_CONNECTION, blob_source, settings
+from functions.temporary_disk import FULL, TemporaryDisk
 from tonearm.classification import Failure, Problem, Result
 from tonearm.errors import AudioError
 
@@ -36,10 +38,19 @@ _BYTES_PER_S = 128 * 2**20
 """For a first estimate, before an upload is read: a larger one than this goes to the long lane unread."""
 _ASSUMED_CURRENT_S = 1.0
 """For this long after it was opened, a small upload is taken to be unchanged."""
+_MOSTLY_GROWS = 8
+"""How many times larger an encoded upload is taken to be without its encoding. Sound grows less. What grows more, and
+fills the disk, is tried again.
+"""
+_DISK_RETRY_S = 1.0
+_DISK_RETRY_MAX_S = 2.0
+_DISK_PATIENCE_S = 600.0
+"""For this long an upload waits for room on the temporary disk. After that it is the host's to try again."""
 
 blueprint = func.Blueprint()
 limiter = ConcurrencyLimiter(max_requests=None)
 """The host limits how many uploads wait (``maxDegreeOfParallelism`` in host.json)."""
+_disk = TemporaryDisk()
 
 
 class BlobReference(SdkType):  # type: ignore[misc]
@@ -89,19 +100,37 @@ async def answer_upload(blob: BlobReference, context: func.Context) -> None:
         return
     for _ in range(_MAX_TRIES):
         try:
-            await limiter.run(threads.in_invocation(context, partial(_process_version, result_id)), 0)
+            await _with_room(threads.in_invocation(context, partial(_process_version, result_id)), result_id)
         except _DeletedError:
             logs.event("upload_gone", result_id=result_id)
-            return
         except _ReplacedError:
             # The newer version may have no event of its own: in Azure a change of metadata sends none.
             logs.event("upload_outdated", result_id=result_id)
-        else:
-            return
+            continue
+        # Here, so that the next recording does not wait for storage.
+        await asyncio.to_thread(threads.in_invocation(context, partial(_stay_erased, result_id)))
+        return
     raise RuntimeError(f"The upload was replaced {_MAX_TRIES} times while it was being processed.")
 
 
-def _process_version(result_id: str, turn: Turn) -> None:
+async def _with_room(work: Callable[[object, Turn], None], result_id: str) -> None:
+    """Do the work in its turn, again and again while the temporary disk is full. Raises what it raises."""
+    who, pause_s, until_s = object(), _DISK_RETRY_S, time.monotonic() + _DISK_PATIENCE_S
+    try:
+        while True:
+            try:
+                return await limiter.run(partial(work, who), 0)
+            except OSError as error:
+                if error.errno not in FULL or time.monotonic() > until_s:
+                    raise
+            logs.event("upload_waits_for_disk", result_id=result_id)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _DISK_RETRY_MAX_S)
+    finally:
+        _disk.leave(who)
+
+
+def _process_version(result_id: str, who: object, turn: Turn) -> None:
     """Classify the current version of an upload. Raises _ReplacedError or _DeletedError if it is current no more."""
     started_s = time.monotonic()
     try:
@@ -111,10 +140,10 @@ def _process_version(result_id: str, turn: Turn) -> None:
     except storage.ArchivedBlobError:
         _answer_archived(result_id)
         return
-    if upload.is_folder:
+    if storage.is_folder(upload.metadata):
         logs.event("upload_ignored", result_id=result_id, reason="It stands for a folder.")
         return
-    # A small upload takes only two calls to storage, this one and the write, as each takes much of the whole time. It
+    # In its turn a small upload takes only two calls to storage, this one and the write, as each takes long. It
     # is classified without checking for a result; the write creates a new blob or fails. If the event came twice, the
     # work is discarded. The result of a newer version is either stored already, or replaces this one later.
     small = upload.size_bytes <= _SMALL_BYTES and upload.encoding is None
@@ -124,12 +153,15 @@ def _process_version(result_id: str, turn: Turn) -> None:
         return
     turn.expect(upload.size_bytes / _BYTES_PER_S)
     logs.event("upload_started", result_id=result_id, etag=upload.etag, size_bytes=upload.size_bytes)
-    with BytesIO() if small else tempfile.TemporaryFile(prefix="tonearm-") as file:
+    grows = 1 if upload.encoding is None else _MOSTLY_GROWS
+    file_bytes = min(grows * upload.size_bytes, settings().limits.max_upload_bytes)
+    with BytesIO() if small else _disk.file(file_bytes, who) as file:
         result, preview = _classify(result_id, upload, file, turn)
     if not small or time.monotonic() - started_s > _ASSUMED_CURRENT_S:
         _check_current(result_id, upload.etag)
-    written = result_store.write(result, preview, source_etag=upload.etag, replaces=stored)
-    written = written or _write_if_current(result, preview, upload.etag)
+    owner = owners.owner_of(upload.metadata)
+    written = result_store.write(result, preview, source_etag=upload.etag, owner=owner, replaces=stored)
+    written = written or _write_if_current(result, preview, upload.etag, owner)
     facts: dict[str, Any] = {"etag": upload.etag, "size_bytes": upload.size_bytes, "status": result.status}
     facts |= {"code": result.problem.code if isinstance(result, Failure) else None}
     facts |= {"model_version": result.model_version, "duration_ms": round(1000 * (time.monotonic() - started_s))}
@@ -179,12 +211,13 @@ def _answer_archived(result_id: str) -> None:
     """Write a failed result; ``make retry`` tries it again. Raises what `_write_if_current` does."""
     detail = "The file is in storage's archive tier, where nothing can be read. Upload it again, to the hot tier."
     problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
-    etag = _properties(result_id).etag
-    _write_if_current(Failure(id=result_id, problem=problem, model_version=None), None, etag)
-    logs.event("upload_archived", level=logging.WARNING, result_id=result_id, etag=etag)
+    upload = _properties(result_id)
+    failure = Failure(id=result_id, problem=problem, model_version=None)
+    _write_if_current(failure, None, upload.etag, owners.owner_of(upload.metadata))
+    logs.event("upload_archived", level=logging.WARNING, result_id=result_id, etag=upload.etag)
 
 
-def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload_etag: str) -> bool:
+def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload_etag: str, owner: str | None) -> bool:
     """Write a result if the upload still has this ETag.
 
     The stored result is read first, then the upload's ETag, and only the result that was read is replaced. So the
@@ -197,9 +230,15 @@ def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload
         if stored is not None and stored.is_final_for(upload_etag):
             return False
         _check_current(result.id, upload_etag)
-        if result_store.write(result, preview, source_etag=upload_etag, replaces=stored):
+        if result_store.write(result, preview, source_etag=upload_etag, owner=owner, replaces=stored):
             return True
     raise RuntimeError(f"The result could not be written in {_MAX_TRIES} tries: others keep writing it.")
+
+
+def _stay_erased(result_id: str) -> None:
+    """Delete the result of an upload that was erased before the result was written."""
+    if not storage.exists(storage.UPLOADS, result_id) and result_store.delete_erased(result_id):
+        logs.event("result_erased")
 
 
 def _check_current(result_id: str, upload_etag: str) -> None:
@@ -249,8 +288,11 @@ def answer_poisoned(message: func.QueueMessage) -> None:
             return
         detail = "The file could not be processed in several tries. Upload it again later."
         problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
-        _write_if_current(Failure(id=result_id, problem=problem, model_version=None), None, upload.etag)
+        failure = Failure(id=result_id, problem=problem, model_version=None)
+        _write_if_current(failure, None, upload.etag, owners.owner_of(upload.metadata))
     except (_ReplacedError, _DeletedError):
         logs.event("poison_outdated", result_id=result_id)
+        _stay_erased(result_id)
         return
+    _stay_erased(result_id)
     logs.event("upload_given_up", level=logging.ERROR, result_id=result_id, etag=upload.etag)

@@ -2,8 +2,11 @@
 
 The blob's last member ``picture`` is the preview spectrogram, so that one call writes both. The summary makes a page of
 the history one call. An upload is done when the stored result carries its ETag.
+
+What was erased leaves an empty blob, which names it by a hash: nothing that was still at work brings it back.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -14,7 +17,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient
 
-from functions import storage
+from functions import owners, storage
 from functions.problems import ProblemError
 from tonearm.classification import Classification, Genre, Result
 
@@ -22,6 +25,8 @@ PROCESSING_FAILED = "processing_failed"
 """Problem code of an upload that failed too often; a result with it may be replaced by a later one."""
 
 _SUFFIX = ".json"
+_ERASED = "~erased/"
+"""Begins the names of the blobs for what was erased; it sorts them behind the results. No result has such a name."""
 MAX_ID_CHARS = 1024 - len(_SUFFIX)
 """A blob's name has at most 1,024 characters."""
 # Control characters, surrogates and what XML cannot hold: Azure refuses such names, or lists them in another form.
@@ -91,6 +96,7 @@ class StoredResult:
     """ETag of the result's blob."""
     source_etag: str | None
     """ETag of the upload that was classified."""
+    owner: str | None
 
     def is_final_for(self, upload_etag: str) -> bool:
         """Whether the upload with this ETag needs no further processing."""
@@ -123,27 +129,32 @@ def read(result_id: str) -> StoredResult | None:
         return None
     properties = download.properties
     preview = result.pop("picture", None)
-    source = source_etag(properties.metadata)
-    return StoredResult(result=result, preview=preview, etag=properties.etag, source_etag=source)
+    source, owner = source_etag(properties.metadata), owners.owner_of(properties.metadata)
+    return StoredResult(result=result, preview=preview, etag=properties.etag, source_etag=source, owner=owner)
 
 
-def current(result_id: str) -> StoredResult | Literal["pending"] | None:
+def current(result_id: str, owner: str | None = None) -> StoredResult | Literal["pending"] | None:
     """The result of the upload's current version; "pending" while there is none; None if there is no upload either.
 
-    A result stays current when its upload has been deleted.
+    A result stays current when its upload has been deleted. For an ``owner``, what is not theirs does not exist.
     """
     stored = read(result_id)
     try:
         upload = storage.container(storage.UPLOADS).get_blob_client(result_id).get_blob_properties()
     except ResourceNotFoundError:
-        return stored
-    if storage.is_folder(upload.metadata):
+        return stored if stored is not None and owner in (None, stored.owner) else None
+    if storage.is_folder(upload.metadata) or owner not in (None, owners.owner_of(upload.metadata)):
         return None
     return stored if stored is not None and stored.source_etag == upload.etag else "pending"
 
 
 def write(
-    result: Result, preview: PreviewSpectrogram | None = None, *, source_etag: str, replaces: StoredResult | None
+    result: Result,
+    preview: PreviewSpectrogram | None = None,
+    *,
+    source_etag: str,
+    owner: str | None = None,
+    replaces: StoredResult | None,
 ) -> bool:
     """Write a result with one call, so that readers see the old result or the new one.
 
@@ -151,6 +162,7 @@ def write(
         result: The result.
         preview: Its preview spectrogram, if there is one.
         source_etag: ETag of the upload that was classified.
+        owner: The upload's owner.
         replaces: The stored result that may be replaced; None: there must be none.
 
     Returns:
@@ -158,7 +170,8 @@ def write(
     """
     document = asdict(result) if preview is None else asdict(result) | {"picture": asdict(preview)}
     content, metadata = json.dumps(document, allow_nan=False).encode(), _to_metadata(result, source_etag)
-    name = result.id + _SUFFIX
+    metadata |= {owners.METADATA: owner} if owner is not None else {}
+    name = blob_name(result.id)
     if replaces is None and storage.obstore_can_name(name):
         return storage.create_blob(storage.RESULTS, name, content, {"Content-Type": "application/json", **metadata})
     condition: dict[str, Any] = {}
@@ -173,11 +186,11 @@ def write(
 
 def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | None:
     """The summary of a listed blob; None if the blob is not a result."""
-    facts = _from_metadata(metadata)
-    if "status" not in facts or not blob_name.endswith(_SUFFIX):
+    facts, result_id = _from_metadata(metadata), id_of(blob_name)
+    if "status" not in facts or result_id is None:
         return None
     return ResultSummary(
-        id=blob_name.removesuffix(_SUFFIX),
+        id=result_id,
         status=cast("Literal['done', 'failed']", facts["status"]),
         genre=cast("Genre | None", facts.get("genre")),
         confidence=float(facts["confidence"]) if "confidence" in facts else None,
@@ -195,8 +208,41 @@ def source_etag(metadata: dict[str, str] | None) -> str | None:
     return _from_metadata(metadata).get("source_etag")
 
 
+def delete_erased(result_id: str) -> bool:
+    """Delete the stored result of an upload that has been erased; False if there is nothing to delete."""
+    stored = read(result_id)
+    # Looked for after the read: a new upload of this name, and its result, stay.
+    if stored is None or storage.exists(storage.UPLOADS, result_id) or not is_erased(result_id):
+        return False
+    try:
+        _blob(result_id).delete_blob(etag=stored.etag, match_condition=MatchConditions.IfNotModified)
+    except (ResourceModifiedError, ResourceNotFoundError):
+        return False
+    return True
+
+
+def is_erased(result_id: str) -> bool:
+    """Whether what had this id was erased. A later upload may have the same one."""
+    return storage.exists(storage.RESULTS, erased_name(result_id))
+
+
+def blob_name(result_id: str) -> str:
+    """Name of a result's blob."""
+    return result_id + _SUFFIX
+
+
+def id_of(blob_name: str) -> str | None:
+    """The id of the result in a blob of this name; None if it is no result's name."""
+    return blob_name.removesuffix(_SUFFIX) if blob_name.endswith(_SUFFIX) else None
+
+
+def erased_name(result_id: str) -> str:
+    """Name of the blob that says that this id was erased."""
+    return _ERASED + hashlib.sha256(result_id.encode()).hexdigest()
+
+
 def _blob(result_id: str) -> BlobClient:
-    return storage.container(storage.RESULTS).get_blob_client(result_id + _SUFFIX)
+    return storage.container(storage.RESULTS).get_blob_client(blob_name(result_id))
 
 
 def _to_metadata(result: Result, source_etag: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifie
 from azure.storage.blob import BlobClient, BlobServiceClient
 
 from functions import result_store, storage
-from functions.settings import SettingsError, settings
+from functions.settings import SettingsError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     account: str | None = parser.parse_args(arguments).account
     n_written = n_left = n_refused = 0
     try:
-        service = _service(account)
+        service = storage.for_operator(account)
         for result_id, etag in failed_uploads(service):
             try:
                 written = write_again(service.get_blob_client(storage.UPLOADS, result_id), etag)
@@ -68,16 +68,6 @@ def write_again(upload: BlobClient, etag: str) -> bool:
     except (ResourceModifiedError, ResourceNotFoundError):
         return False
     return True
-
-
-def _service(account: str | None) -> BlobServiceClient:
-    if account is None:
-        return storage.connect(settings().storage)
-    from azure.identity import AzureCliCredential
-
-    credential = AzureCliCredential()
-    credential.get_token("https://storage.azure.com/.default")  # says at once who is not signed in
-    return BlobServiceClient(f"https://{account}.blob.core.windows.net", credential)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ class Limits:
     """Of a recording sent there."""
     upload_url_ttl_s: int
     upload_retention_days: int | None
-    """Days until storage's rule deletes an upload; null: no rule. Results and feedback are kept."""
+    """Days until storage's rule deletes an upload; null: no rule."""
+    result_retention_days: int | None
+    """Days until storage's rule deletes results and feedback; null: they are kept until somebody deletes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         # At most a day: a leaked URL must not be valid for long. Azure's signing keys are valid for a week at most.
         upload_url_ttl_s=_whole_number(environment, "TONEARM_UPLOAD_URL_TTL_S", 900, most=86_400),
         upload_retention_days=_whole_number(environment, "TONEARM_UPLOAD_RETENTION_DAYS", None),
+        result_retention_days=_whole_number(environment, "TONEARM_RESULT_RETENTION_DAYS", None, least=0) or None,
     )
     return Settings(
         storage=_storage(environment),
@@ -130,13 +133,13 @@ def _origins(environment: Mapping[str, str], name: str) -> frozenset[str]:
 
 
 def _whole_number[Default: int | None](
-    environment: Mapping[str, str], name: str, default: Default, *, most: int | None = None
+    environment: Mapping[str, str], name: str, default: Default, *, least: int = 1, most: int | None = None
 ) -> int | Default:
     text = environment.get(name)
     if not text:
         return default
     # isascii + isdigit: int() would also take "1_000", " 7 " and Arabic digits.
-    if not (text.isascii() and text.isdigit() and int(text) >= 1 and (most is None or int(text) <= most)):
-        allowed = f"between 1 and {most}" if most is not None else "of at least 1"
+    if not (text.isascii() and text.isdigit() and int(text) >= least and (most is None or int(text) <= most)):
+        allowed = f"between {least} and {most}" if most is not None else f"of at least {least}"
         raise SettingsError(f"{name} is {text!r}; it must be a whole number {allowed}.")
     return int(text)

@@ -13,7 +13,7 @@ import azure.functions as func
 from annotated_types import MaxLen
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from functions import logs, storage
+from functions import logs, owners, storage
 from functions.json_http import JsonRequest, json_answer, operation, read_json
 from functions.settings import settings
 
@@ -52,18 +52,19 @@ class UploadUrl:
 
 @blueprint.function_name("create_upload")
 @blueprint.route("uploads", methods=["POST"])
-@operation(request=UploadRequest, request_required=False, answers={201: UploadUrl}, problems=_PROBLEMS)
+@operation(request=UploadRequest, request_required=False, answers={201: UploadUrl}, problems=_PROBLEMS, owned=True)
 def create_upload(req: func.HttpRequest) -> func.HttpResponse:
     """Get a signed URL to upload a recording."""
     body = req.get_body()
     request = read_json(body, UploadRequest) if body.strip() else UploadRequest()
+    owner = owners.asking(req)
     result_id = new_id(request.filename)
     url, expires_at = signed_upload_url(result_id)
     api_url = req.url.partition("?")[0].removesuffix("/").rpartition("/")[0]
     upload = UploadUrl(
         id=result_id,
         upload_url=url,
-        upload_headers={"x-ms-blob-type": "BlockBlob"},
+        upload_headers={"x-ms-blob-type": "BlockBlob"} | ({f"x-ms-meta-{owners.METADATA}": owner} if owner else {}),
         expires_at=expires_at,
         result_url=f"{api_url}/results/{quote(result_id)}",
         max_bytes=settings().limits.max_upload_bytes,

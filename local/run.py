@@ -157,6 +157,8 @@ def parts(app_dir: Path, state: Path, ports: Mapping[str, int]) -> tuple[Child, 
         log.unlink()
     *storage_ports, functions_port, web_port = ports.values()
     web_environment = {"TONEARM_API_URL": f"http://{ADDRESS}:{functions_port}"}
+    # Whoever uses this machine sees all that was dropped into storage, too.
+    web_environment["TONEARM_HISTORY"] = os.environ.get("TONEARM_HISTORY", "shared")
     if key := os.environ.get("TONEARM_REQUIRE_KEY"):
         web_environment["TONEARM_API_KEY"] = key
     host = ["-m", "local.host", "--app", str(app_dir), "--port", str(functions_port), "--state", str(state)]

@@ -10,6 +10,7 @@ from frontend.api_types import Model
 from frontend.model_charts import precision_recall
 from frontend.text import accepted, genre_name, listed, percent, retention
 from frontend.views import failed
+from frontend.visitor import shared, sign_in_required
 
 WEAKEST = 3
 # The protocol that says what to expect of artists the models have not heard.
@@ -44,10 +45,26 @@ PRIVACY = """
 - Recordings go through this page's server to the storage of this installation, and nowhere else. This page's server
   stores nothing.
 - {stored}
-- **Everybody who can open this page can see the history and play the recordings that are still stored.** Do not upload
-  what others must not hear.
-- There are no accounts, no advertisements and no third parties. The only cookies are those that Streamlit needs.
+- {seen}
+- *Delete*, in the history and below each result, deletes the recording, its result and the feedback on it.
+- There are no advertisements and no third parties. The cookies are those that Streamlit needs, and random secrets.
 """
+SHARED = (
+    "**Everybody who can open this page can see the history and play the recordings that are still stored.** Do not"
+    " upload what others must not hear."
+)
+OWN = "Only you see your history and play your recordings. The service knows a hash of your account, not your name."
+OWN_SESSION = (
+    "Only this browser sees what it has uploaded, until it is closed. After that nobody can open it from this page,"
+    " nor delete it."
+)
+
+
+def seen() -> str:
+    """Who sees what a visitor uploads."""
+    if shared():
+        return SHARED
+    return OWN if sign_in_required() else OWN_SESSION
 
 
 def page() -> None:
@@ -70,7 +87,7 @@ def page() -> None:
     st.subheader("How it works", anchor=False)
     st.markdown(WORKS)
     st.subheader("Where your audio goes", anchor=False)
-    st.markdown(PRIVACY.format(stored=stored))
+    st.markdown(PRIVACY.format(stored=stored, seen=seen()))
 
 
 def _accuracy(model: Model) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from frontend.batch import Action, Batch, Entry, State
 from frontend.screens import result_page
 from frontend.text import plain, retention
 from frontend.upload_queue import Task, UploadQueue
+from frontend.visitor import visitor
 
 VISIT = "visit"
 # The models use frequencies up to 11 kHz. A higher rate only takes more memory.
@@ -25,7 +26,7 @@ class Visit:
     """What this page stores for one visitor."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    queue: UploadQueue = field(default_factory=UploadQueue)
+    queue: UploadQueue = field(default_factory=lambda: UploadQueue(visitor()))
     limits: Task[Limits] = field(default_factory=lambda: Task(lambda: service().limits()))
     recording_id: str | None = None
     """Streamlit's id of the last microphone recording."""
@@ -44,6 +45,11 @@ class Visit:
     def clear(self) -> None:
         """Forget all files that have ended."""
         self.batch.clear()
+        self.opened = None
+
+    def forget(self, result_id: str) -> None:
+        """Forget a file whose recording was deleted."""
+        self.batch.entries = [entry for entry in self.batch.entries if entry.result_id != result_id]
         self.opened = None
 
     def open(self, entry: Entry | None) -> None:
@@ -67,9 +73,9 @@ def page() -> None:
     # It is a fragment in every state: Streamlit drops a click on a part that is just ceasing to be a fragment.
     st.fragment(_files, run_every=pause_s)(visit, outside)
     if only is not None:
-        result_page.show(only)
+        result_page.show(only, visit.forget)
     if opened is not None:
-        st.dialog("Result", width="large", on_dismiss=lambda: visit.open(None))(result_page.show)(opened)
+        st.dialog("Result", width="large", on_dismiss=lambda: visit.open(None))(result_page.show)(opened, visit.forget)
 
 
 def _outside(visit: Visit) -> Outside:
@@ -83,6 +89,8 @@ def _result_id(entry: Entry | None) -> str | None:
 
 def _files(visit: Visit, outside: Outside) -> None:
     """Draw the drop zone, the microphone and the files, and move the files forward."""
+    if visit.queue.visitor != visitor():  # a fragment runs without main.py, which forgets another visitor's files
+        st.rerun()
     left, right = st.columns([5, 3], gap="medium")
     with right:
         recording = st.audio_input("Or record with the microphone", sample_rate=RECORDING_RATE_HZ, key="microphone")

@@ -11,6 +11,7 @@ from frontend.api_types import Summary
 from frontend.screens import RESULT, result_page
 from frontend.text import clock, file_name, genre_name, moment, percent, plain, shortened
 from frontend.views import Kind, failed, kind_filter, swatch
+from frontend.visitor import visitor
 
 VISIT = "history-visit"
 PAGE_ROWS = 20
@@ -77,9 +78,9 @@ def _filters() -> dict[str, Any]:
 def _fetch(visit: Visit) -> list[Summary]:
     """The results of this page. Raises ApiError."""
     found: list[Summary] = []
-    cursor = visit.cursors[-1]
+    cursor, asking = visit.cursors[-1], service(visitor())
     for _ in range(MAX_REQUESTS):
-        results, cursor = service().results(cursor=cursor, limit=PAGE_ROWS - len(found), **visit.filters)
+        results, cursor = asking.results(cursor=cursor, limit=PAGE_ROWS - len(found), **visit.filters)
         found += results
         if cursor is None or len(found) >= PAGE_ROWS:
             break
@@ -97,6 +98,7 @@ def _row(summary: Summary) -> None:
                 query_params={"id": summary["id"]},
             )
             st.caption("&ensp;" + " · ".join(_facts(summary)))  # aligned with the link
+        result_page.delete_button(summary["id"])
 
 
 def _facts(summary: Summary) -> list[str]:

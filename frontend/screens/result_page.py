@@ -1,5 +1,6 @@
-"""One result, on its own page or below the files just classified: fetches it, draws it, and stores feedback."""
+"""One result, on its own page or below the files just classified: fetches it, draws it, stores feedback, deletes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
@@ -8,14 +9,15 @@ import streamlit as st
 from streamlit.url_util import make_url_path
 
 from frontend import charts, export
-from frontend.api import ApiError, Pending, service
+from frontend.api import ApiError, Pending, Visitor, service
 from frontend.api_types import Classification, PreviewSpectrogram, Result, model_answers
 from frontend.contributor import contributor
 from frontend.model_charts import MODELS
 from frontend.screens import RESULT
 from frontend.text import clock, file_name, genre_name, listed, moment, percent, plain
-from frontend.upload_proxy import audio_path
+from frontend.upload_proxy import audio_path, forget
 from frontend.views import Kind, chart, downloads, failed, still_trying, swatch, table
+from frontend.visitor import visitor
 
 OPENED = "opened-result"
 
@@ -37,6 +39,8 @@ REASONS = {
     "not_music": "Much of what is heard may be speech or noise rather than music.",
 }
 UNKNOWN_REASON = "No genre stands out, or the recording sounds unlike the training data, as speech and noise do."
+DELETE = "The recording, its result and all feedback on it are deleted for good."
+NOT_DELETED = "It was deleted before, or is not yours."
 UNKNOWN = "There is no result at this address. It may have been deleted, or the address is incomplete."
 
 
@@ -45,6 +49,7 @@ class Opened:
     """The result that is open in this session, with what belongs to it and the state of the feedback."""
 
     id: str
+    visitor: Visitor
     result: Result
     spectrogram: PreviewSpectrogram | None = None
     audio: str | None = None
@@ -68,8 +73,11 @@ def page() -> None:
         st.info("This address has no result id. Open a result from the history, or classify a recording.")
 
 
-def show(result_id: str) -> None:
-    """Fetch a result with all that belongs to it, unless it is open already, and draw it."""
+def show(result_id: str, on_deleted: Callable[[str], None] | None = None) -> None:
+    """Fetch a result with all that belongs to it, unless it is open already, and draw it.
+
+    ``on_deleted`` gets the id when the user has deleted it.
+    """
     try:
         with st.spinner("Fetching the result"):
             opened = _open(result_id)
@@ -103,22 +111,46 @@ def show(result_id: str) -> None:
         _details(result)
     if opened.error:
         st.warning(f"A part of this result could not be loaded. {plain(opened.error)}")
+    delete_button(opened.id, on_deleted)
+
+
+def delete_button(result_id: str, on_deleted: Callable[[str], None] | None = None) -> None:
+    """Draw a button that deletes a recording when the user confirms it, and what came of it."""
+    with st.popover("Delete", type="tertiary", icon=":material/delete:", key=f"delete-{result_id}"):
+        st.markdown(DELETE)
+        if not st.button("Delete for good", key=f"delete-for-good-{result_id}", type="primary"):
+            return
+        try:
+            deleted = service(visitor()).delete(result_id)
+        except ApiError as error:
+            st.error(plain(str(error)))
+            return
+        if not deleted:
+            st.error(NOT_DELETED)
+            return
+    forget(visitor(), result_id)
+    st.session_state.pop(OPENED, None)
+    if on_deleted is not None:
+        on_deleted(result_id)
+    st.rerun()
 
 
 def _open(result_id: str) -> Opened | Pending:
     """The result with all that belongs to it. Raises ApiError."""
     opened: Opened | None = st.session_state.get(OPENED)
-    if opened is not None and opened.id == result_id:
+    who = visitor()
+    if opened is not None and (opened.id, opened.visitor) == (result_id, who):
         return opened
-    result = service().result(result_id)
+    asking = service(who)
+    result = asking.result(result_id)
     if isinstance(result, Pending):
         return result
-    opened = Opened(result_id, result)
+    opened = Opened(result_id, who, result)
     if result["status"] == "done":
         try:
-            opened.spectrogram = service().preview_spectrogram(result_id)
-            opened.feedback = service().feedback(result_id, contributor())
-            opened.audio = audio_path(result_id)
+            opened.spectrogram = asking.preview_spectrogram(result_id)
+            opened.feedback = asking.feedback(result_id, contributor())
+            opened.audio = audio_path(who, result_id)
         except ApiError as error:  # the rest is shown without it
             opened.error = str(error)
     # Only now: a click meanwhile starts a new run, which would find it incomplete.
@@ -130,7 +162,7 @@ def _wait(result_id: str) -> None:
     """Draw that the result is not there yet, and look whether it is."""
     st.status("The recording is being classified. The result appears here.")
     try:
-        arrived = not isinstance(service().result(result_id), Pending)
+        arrived = not isinstance(service(visitor()).result(result_id), Pending)
     except ApiError as error:
         if error.temporary:
             still_trying(str(error))
@@ -329,7 +361,7 @@ def _store(opened: Opened, genre: str | None) -> None:
     opened.sent, opened.feedback_error = genre, None
     try:
         with st.spinner("Storing your feedback"):
-            service().give_feedback(opened.id, genre, contributor())
+            service(visitor()).give_feedback(opened.id, genre, contributor())
     except ApiError as error:
         opened.feedback_error = str(error)
     else:

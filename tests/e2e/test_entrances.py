@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -38,6 +39,21 @@ class TestSignedUrl:
         assert {key: listed[key] for key in ("id", "status", "genre", "confidence", "created_at")} == {
             key: result[key] for key in ("id", "status", "genre", "confidence", "created_at")
         }
+
+    def test_owners_and_erasure(self, client: Client) -> None:
+        alice, mallory = ({"X-Tonearm-Owner": name} for name in ("alice", "mallory"))
+        upload = client.http.post("/uploads", json={"filename": "Föhn #1.wav"}, headers=alice).json()
+        sound = encode("wav", music(4.0))
+        assert httpx.put(upload["upload_url"], content=sound, headers=upload["upload_headers"]).status_code == 201
+        result = urlsplit(upload["result_url"]).path.removeprefix("/api")
+        recording = quote(f"/recordings/{upload['id']}")
+        client.wait(upload["id"])
+        assert client.http.get(result, headers=mallory).status_code == 404
+        assert client.http.delete(recording, headers=mallory).status_code == 404
+        assert client.http.get(recording, headers=alice).status_code == 200
+        assert [client.http.delete(recording, headers=alice).status_code for _ in range(2)] == [204, 204]
+        assert client.http.get(result, headers=alice).status_code == 404
+        assert {"DELETE", "GET"} <= set(client.http.put(recording).headers["allow"].split(", "))
 
     def test_feedback_and_undo(self, client: Client, name: str) -> None:
         client.drop(name, encode("wav", music(3.0)))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import psutil
@@ -50,6 +51,20 @@ def test_the_same_file_again(client: Client, name: str) -> None:
     client.drop(name, sound)
     eventually(lambda: client.wait(name)["created_at"] > first["created_at"], "no new answer")
     assert client.wait(name)["probabilities"] == first["probabilities"]
+
+
+def test_erased_while_it_works(client: Client, name: str) -> None:
+    log = client.system.log_path
+    before = len(log.read_text())
+    client.drop(name, long_wav(music_s=120))
+    client.wait_for_event("upload_started", name)
+    assert client.http.delete(f"/recordings/{quote(name)}").status_code == 204
+    assert client.result(name).status_code == 404
+    # Its result is written meanwhile, and deleted; or it is not written.
+    ended = ('"event": "result_erased"', '"event": "upload_gone"')
+    eventually(lambda: any(event in log.read_text()[before:] for event in ended), "the end of the work")
+    assert client.result(name).status_code == 404
+    assert client.http.delete(f"/recordings/{quote(name)}").status_code == 204
 
 
 def test_killed_while_it_works(client: Client, name: str) -> None:

@@ -39,7 +39,8 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalogue]:
 
 def use(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONEARM_API_URL", service.url)
-    for name in ("TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S"):
+    monkeypatch.setenv("TONEARM_HISTORY", "shared")
+    for name in ("TONEARM_API_KEY", "TONEARM_RESULT_WAIT_S", "TONEARM_SIGN_IN", "WEBSITE_AUTH_ENABLED"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -73,6 +73,7 @@ LIMITS = {
     "max_request_duration_s": 900,
     "upload_url_ttl_s": 900,
     "upload_retention_days": 7,
+    "result_retention_days": None,
 }
 NOT_FOUND = problem(404, "not_found", "There is nothing here", "Nothing of this id.")
 PENDING = Answer(202, {"id": "some/id.wav", "status": "pending"}, {"Retry-After": "0"})
@@ -232,7 +233,7 @@ class Service:
                 self.end_headers()
                 self.wfile.write(answer.content)
 
-            do_GET = do_POST = do_PUT = handle_any  # noqa: N815 (http.server's names)
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 (http.server's names)
 
             def log_message(self, *args: Any) -> None:
                 """Keep the tests' output clean."""
@@ -329,6 +330,9 @@ class Catalogue(Service):
             return problem(500, "internal", "Error", "Error")
         if kind == "feedback":
             return self._feedback(asked, name)
+        if asked.method == "DELETE":
+            self.history = [each for each in self.history if each["id"] != name]
+            return Answer(204) if self.stored.pop(name, None) else NOT_FOUND
         known: dict[str, Any] = {
             "results": self.stored.get(name) if name else self._listed(asked.query),
             "pictures": self.spectrograms.get(name),

@@ -1,7 +1,7 @@
 import pytest
 
 from frontend import api_errors
-from tests.frontend.fakes import GENRES, VERSION, Catalogue, model, screen, words
+from tests.frontend.fakes import GENRES, LIMITS, VERSION, Catalogue, model, screen, words
 
 
 def test_the_figures_are_the_models(catalogue: Catalogue) -> None:
@@ -28,6 +28,16 @@ def test_the_figures_are_the_models(catalogue: Catalogue) -> None:
 def test_how_long_recordings_stay(catalogue: Catalogue, days: int | None, expected: str) -> None:
     catalogue.retention_days = days
     assert expected in words(screen("about").run())
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"), [(30, "are deleted after 30 days."), (None, "stay until someone deletes")]
+)
+def test_how_long_results_stay(
+    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, days: int | None, expected: str
+) -> None:
+    monkeypatch.setitem(LIMITS, "result_retention_days", days)
+    assert f"Results and feedback {expected}" in words(screen("about").run())
 
 
 def test_without_the_service(catalogue: Catalogue) -> None:

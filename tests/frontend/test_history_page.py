@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.screens import history_page
 from frontend.views import Kind
-from tests.frontend.fakes import Catalogue, failed_summary, screen, summary, words
+from tests.frontend.fakes import Catalogue, classification, failed_summary, screen, summary, words
 
 
 def links(page: AppTest) -> list[str]:
@@ -108,3 +108,15 @@ def test_nothing_like_that_so_far(full: Catalogue) -> None:
     page.button(key="history-older").click().run()
     page.button(key="history-older").click().run()
     assert links(page) == [":primary[waltz.mp3]"]
+
+
+def test_a_result_is_deleted_once_that_is_confirmed(catalogue: Catalogue) -> None:
+    kept, gone = summary("kept.mp3"), summary("gone.mp3")
+    catalogue.history = [kept, gone]
+    catalogue.stored |= {kept["id"]: None, gone["id"]: None}
+    catalogue.stored[gone["id"]] = classification(id=gone["id"])
+    page = screen("history").run()
+    assert not [each for each in catalogue.asked if each.method == "DELETE"]
+    page.button(key=f"delete-for-good-{gone['id']}").click().run()
+    assert [each.route for each in catalogue.asked if each.method == "DELETE"] == [f"/api/recordings/{gone['id']}"]
+    assert links(page) == [":primary[kept.mp3]"]

@@ -115,7 +115,7 @@ def test_charts_have_text_alternatives(catalogue: Catalogue) -> None:
 def test_a_rerun_while_it_opens_shows_all_of_it(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     """A click ends the running script, as ``st.stop`` does."""
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(result_page, "audio_path", lambda _: st.stop())
+        meanwhile.setattr(result_page, "audio_path", lambda *_: st.stop())
         page = opened()
     assert not page.header
     assert chart_texts(page.run())[1].startswith("Mel spectrogram")
@@ -179,7 +179,7 @@ def test_a_failed_result_shows_why(catalogue: Catalogue) -> None:
     assert error.proto.title == "The recording is too short"
     assert not page.header
     assert not chart_texts(page)
-    assert not page.button
+    assert [button.label for button in page.button] == ["Delete for good"]
     assert page.code
 
 
@@ -214,7 +214,7 @@ def test_right(catalogue: Catalogue) -> None:
     page.button(key="feedback-right").click().run()
     assert catalogue.feedback == {ID: "jazz"}
     assert "Your feedback: **Jazz**" in words(page)
-    assert [button.label for button in page.button] == ["Undo"]
+    assert [button.label for button in page.button] == ["Undo", "Delete for good"]
 
 
 def test_wrong(catalogue: Catalogue) -> None:

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from frontend import api_errors, upload_proxy
-from frontend.api import Upload
+from frontend.api import EVERYBODY, Upload
 from frontend.upload_proxy import Stage, UploadSession
 from tests.frontend.fakes import NOT_FOUND, SECRET, Answer, Service, Web
 from tests.local.conftest import wait_until
@@ -271,7 +271,7 @@ def player(server: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> Ca
             f"/api/recordings/{name}": Answer(200, recording(service, name, for_s=for_s)),
             f"/blobs/{name}": Answer(200, content, {key.replace("_", "-"): text for key, text in headers.items()}),
         }
-        path = upload_proxy.audio_path(name)
+        path = upload_proxy.audio_path(EVERYBODY, name)
         assert path is not None
         return server + path
 
@@ -373,7 +373,7 @@ class TestPlayer:
     def test_a_deleted_upload(self, player: Callable[..., str], server: str, service: Service) -> None:
         url = player(for_s=-1)
         service.others["/api/recordings/a.wav"] = NOT_FOUND
-        assert upload_proxy.audio_path("a.wav") is None
+        assert upload_proxy.audio_path(EVERYBODY, "a.wav") is None
         assert httpx.get(url).status_code == 404
 
     def test_the_storage_is_away(
@@ -382,7 +382,7 @@ class TestPlayer:
         service.others["/api/recordings/c.wav"] = Answer(
             200, recording(service, "c.wav") | {"url": f"{away_url}/c?sig={SECRET}"}
         )
-        answer = httpx.get(server + str(upload_proxy.audio_path("c.wav")))
+        answer = httpx.get(server + str(upload_proxy.audio_path(EVERYBODY, "c.wav")))
         assert (answer.status_code, answer.json()) == (502, {"error": api_errors.STORAGE_AWAY})
 
     def test_unknown(self, server: str, service: Service) -> None:
@@ -393,7 +393,7 @@ class TestPlayer:
     ) -> None:
         monkeypatch.setenv("TONEARM_API_URL", service.url)
         service.others["/api/recordings/a.wav"] = Answer(200, recording(service) | {"url": blobs.url})
-        path = upload_proxy.audio_path("a.wav")
+        path = upload_proxy.audio_path(EVERYBODY, "a.wav")
         with ThreadPoolExecutor() as pool, httpx.Client(timeout=30) as listener:
             opening = pool.submit(lambda: listener.send(listener.build_request("GET", f"{server}{path}"), stream=True))
             connection = blobs.connected()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from frontend import api_errors, upload_proxy, upload_queue
+from frontend.api import EVERYBODY
 from frontend.batch import Batch, BrowserFile, State
 from frontend.upload_proxy import Stage
 from frontend.upload_queue import UploadQueue
@@ -49,7 +50,7 @@ class Page(Browser):
 
 @pytest.fixture
 def queue() -> UploadQueue:
-    return UploadQueue(Batch())
+    return UploadQueue(EVERYBODY, Batch())
 
 
 @pytest.fixture

@@ -40,8 +40,13 @@ class Answer:
 class Client:
     """Requests by the function's name; routing is tested with the host."""
 
-    def __init__(self, worker: SyncWorker) -> None:
+    def __init__(self, worker: SyncWorker, owner: str | None = None) -> None:
         self.worker = worker
+        self.owner = owner
+
+    def of(self, owner: str) -> "Client":
+        """A client that asks for an owner."""
+        return Client(self.worker, owner)
 
     def call(
         self,
@@ -54,7 +59,8 @@ class Client:
         params: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
-        request = HttpRequest(method, f"{ORIGIN}/api/{path}", headers or {}, params or {}, query or {}, body)
+        headers = dict(headers or {}) | ({} if self.owner is None else {"x-tonearm-owner": self.owner})
+        request = HttpRequest(method, f"{ORIGIN}/api/{path}", headers, params or {}, query or {}, body)
         answer = self.worker.invoke_http(function, request)
         return Answer(answer.status_code, dict(answer.headers), bytes(answer.body))
 
@@ -75,6 +81,9 @@ class Client:
 
     def recording(self, result_id: str) -> Answer:
         return self.call("get_recording", "recordings/…", params={"id": result_id})
+
+    def delete(self, result_id: str) -> Answer:
+        return self.call("delete_recording", "recordings/…", method="DELETE", params={"id": result_id})
 
     def model(self, **query: str) -> Answer:
         return self.call("model", "model", query=query)

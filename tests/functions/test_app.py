@@ -19,6 +19,7 @@ HTTP_FUNCTIONS = {
     "list_results",
     "get_picture",
     "get_recording",
+    "delete_recording",
     "give_feedback",
     "get_feedback",
     "model",

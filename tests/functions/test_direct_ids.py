@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Start:
     """Forgets the key, as a new process."""
 
     def start() -> None:
-        direct_ids._key.cache_clear()
+        direct_ids.installation_key.cache_clear()
         for name, value in (("_reading", None), ("_first_s", 0.0), ("_latest_s", 0.0)):
             monkeypatch.setattr(direct_ids, name, value)
 
@@ -48,7 +48,7 @@ def test_ids_are_new_and_signed(client: Client, started: Start) -> None:
 
 @given(st.data())
 def test_no_changed_id_is_signed(client: Client, data: st.DataObject) -> None:
-    result_id = direct_ids.PREFIX + "0" * 16 + direct_ids._signature(direct_ids._key(), "0" * 16)
+    result_id = direct_ids.PREFIX + "0" * 16 + direct_ids._signature(direct_ids.installation_key(), "0" * 16)
     position = data.draw(st.integers(0, len(result_id) - 1))
     sign = data.draw(st.characters(codec="utf-8").filter(lambda sign: sign != result_id[position]))
     assert not direct_ids.is_signed(result_id[:position] + sign + result_id[position + 1 :])

@@ -29,11 +29,12 @@ FOREIGN = [
 def send(client: Client, name: str, path: str, **headers: str) -> Answer:
     """A body that no operation accepts, so that only its refusals differ."""
     names = {key.replace("_", "-"): text for key, text in headers.items()}
-    return client.call(name, path.strip("/"), method="POST", body=b"{]", headers=names)
+    method = "DELETE" if name.startswith("delete") else "POST"
+    return client.call(name, path.strip("/"), method=method, body=b"{]", headers=names)
 
 
 def test_all_writing_operations_are_looked_at() -> None:
-    assert {name for name, _ in WRITING} == {"classify", "create_upload", "give_feedback"}
+    assert {name for name, _ in WRITING} == {"classify", "create_upload", "give_feedback", "delete_recording"}
 
 
 @pytest.mark.parametrize("origin", FOREIGN)

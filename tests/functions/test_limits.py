@@ -8,7 +8,7 @@ from tonearm.constants import ENDINGS, FORMATS
 
 
 def test_the_limits_are_those_that_are_set(client: Client, configure: Configure) -> None:
-    configure(TONEARM_MAX_UPLOAD_BYTES=12, TONEARM_UPLOAD_RETENTION_DAYS=16)
+    configure(TONEARM_MAX_UPLOAD_BYTES=12, TONEARM_UPLOAD_RETENTION_DAYS=16, TONEARM_RESULT_RETENTION_DAYS=400)
     answer = client.limits()
     assert answer.status == 200
     assert answer.json == {
@@ -21,6 +21,7 @@ def test_the_limits_are_those_that_are_set(client: Client, configure: Configure)
         "max_request_duration_s": 900,
         "upload_url_ttl_s": 900,
         "upload_retention_days": 16,
+        "result_retention_days": 400,
     }
 
 

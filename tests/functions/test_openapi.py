@@ -131,7 +131,7 @@ class TestRoutes:
         }
         described = {(path, method, operation["operationId"]) for path, method, operation in operations()}
         assert registered == described
-        assert len(described) == 12
+        assert len(described) == 13
 
     def test_keys_are_asked_for_where_described(self, worker: SyncWorker) -> None:
         for _, _, operation in operations():
@@ -154,7 +154,7 @@ class TestIds:
             *(schema["properties"][name] for name in ("id", "result_id") for schema in with_property(components, name)),
             *(each["schema"] for _, _, of in operations() for each in of["parameters"] if each["in"] == "path"),
         ]
-        assert len(found) == 13
+        assert len(found) == 14
         assert all(result_store.ID_SCHEMA.items() <= each.items() for each in found)
 
     @given(st.text(ID_SIGNS, max_size=12) | st.text(st.characters(exclude_categories=["Cs"])))

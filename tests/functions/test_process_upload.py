@@ -41,7 +41,7 @@ class TestUpload:
         assert upload.result_blob.get_blob_properties().etag == first
         assert last_events(events) == ["upload_answered_elsewhere" if size == "small" else "upload_already_answered"]
 
-    def test_a_small_upload_takes_two_calls_to_storage(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_small_upload_takes_three_calls_to_storage(self, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
         upload.put(wav())
         calls = []
 
@@ -52,13 +52,13 @@ class TestUpload:
 
             return counting
 
-        for call in (obstore.get, obstore.put):
+        for call in (obstore.get, obstore.put, obstore.head):
             monkeypatch.setattr(obstore, call.__name__, counted(call))
         monkeypatch.setattr(RequestsTransport, "send", counted(RequestsTransport.send))
         storage._store(storage.RESULTS)
         calls.clear()
         upload.process()
-        assert calls == ["get", "put"]
+        assert calls == ["get", "put", "head"]
 
     def test_a_new_version_gets_a_new_result(self, upload: Upload) -> None:
         upload.put(wav())

@@ -163,7 +163,8 @@ class TestStorage:
 
 def test_a_result_after_too_many_tries_is_not_final() -> None:
     def stored(result: Result) -> result_store.StoredResult:
-        return result_store.StoredResult(result=json.loads(result.to_json()), preview=None, etag="e", source_etag="1")
+        document = json.loads(result.to_json())
+        return result_store.StoredResult(result=document, preview=None, etag="e", source_etag="1", owner=None)
 
     assert stored(classification("a")).is_final_for("1")
     assert not stored(classification("a")).is_final_for("2")

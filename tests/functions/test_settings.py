@@ -51,6 +51,17 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
         read_settings({**KEYED, "TONEARM_ALLOWED_ORIGINS": f"https://b.example,{text}"})
 
 
+@pytest.mark.parametrize(("text", "days"), [("0", None), ("", None), ("30", 30)])
+def test_results_may_be_kept_until_they_are_deleted(text: str, days: int | None) -> None:
+    assert read_settings({**KEYED, "TONEARM_RESULT_RETENTION_DAYS": text}).limits.result_retention_days == days
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "never"])
+def test_a_wrong_retention_of_results(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"TONEARM_RESULT_RETENTION_DAYS .* at least 0"):
+        read_settings({**KEYED, "TONEARM_RESULT_RETENTION_DAYS": text})
+
+
 def test_empty_is_unset() -> None:
     found = read_settings(
         {**KEYED, "TONEARM_MODEL": "", "TONEARM_MAX_DURATION_S": "", "TONEARM_UPLOAD_RETENTION_DAYS": ""}

@@ -286,7 +286,7 @@ class TestWebPackage:
         code = """
 import io, sys, time
 from streamlit.testing.v1 import AppTest
-from frontend.api import Pending, service
+from frontend.api import EVERYBODY, Pending, service
 
 def drawn(page):
     page.run()
@@ -294,7 +294,7 @@ def drawn(page):
     return page
 
 drawn(AppTest.from_file("frontend/main.py", default_timeout=60))
-api = service()
+api = service(EVERYBODY)
 upload = api.create_upload("clip.wav")
 api.put(upload, io.BytesIO(sys.stdin.buffer.read()))
 while isinstance(result := api.result(upload.id), Pending):
@@ -309,7 +309,8 @@ print(sys.modules["frontend.api"].__file__, result["status"], result["genre"], s
         done = subprocess.run(
             [BARE_PYTHON, "-S", "-c", code],
             cwd=package,
-            env=azure_environment(package) | {"TONEARM_API_URL": f"http://127.0.0.1:{functions[0]}"},
+            env=azure_environment(package)
+            | {"TONEARM_API_URL": f"http://127.0.0.1:{functions[0]}", "TONEARM_HISTORY": "shared"},
             input=clip.wav(),
             capture_output=True,
             check=False,
