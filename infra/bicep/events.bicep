@@ -14,14 +14,16 @@ param environmentName string
   'blue'
   'green'
 ])
-param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
+param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'blue')
+
+@description('Azure region of the logs, as in main.bicep.')
+param location string = resourceGroup().location
 
 // The same names as in main.bicep.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
 
 module subscription 'modules/event-subscription.bicep' = {
-  name: 'event-subscription'
   params: {
     topicName: 'evgt-tonearm-${environmentName}-${suffix}'
     storageAccountName: 'sttonearm${environmentName}${suffix}'
@@ -30,11 +32,26 @@ module subscription 'modules/event-subscription.bicep' = {
 }
 
 module functionKey 'modules/function-key.bicep' = {
-  name: 'function-key'
   params: {
     vaultName: 'kv-tonearm-${environmentName}-${suffix}'
     functionAppName: functionAppName
     colour: liveColour
+  }
+}
+
+// Here, so that it asks the colour that is live from a switch on.
+module availability 'modules/availability.bicep' = {
+  params: {
+    testName: 'available-tonearm-${environmentName}-api'
+    title: 'The live function app is not healthy.'
+    location: location
+    tags: {
+      system: 'tonearm'
+      environment: environmentName
+    }
+    url: 'https://${functionAppName}.azurewebsites.net/api/health'
+    applicationInsightsName: 'appi-tonearm-${environmentName}'
+    actionGroupName: 'ag-tonearm-${environmentName}'
   }
 }
 

@@ -59,7 +59,7 @@ def teardown(environment: str, confirm: str | None) -> None:
 
 
 def _run_main(command: str, environment: str, live: Colour) -> Any:
-    parameters = [f"@{BICEP / environment}.parameters.json", f"liveColour={live}"]
+    parameters = [f"{BICEP / environment}.bicepparam", f"liveColour={live}"]
     return az(command, resource_group=resource_group(environment), template_file=str(MAIN), parameters=parameters)
 
 

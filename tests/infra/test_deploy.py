@@ -242,7 +242,7 @@ def test_every_deployment_gets_the_environments_parameters(cloud: Cloud) -> None
         template = Path(call[call.index("--template-file") + 1])
         assert template.is_file()
         given = call[call.index("--parameters") + 1]
-        assert given.endswith("prod.parameters.json" if template.name == "main.bicep" else "environmentName=prod")
+        assert given.endswith("prod.bicepparam" if template.name == "main.bicep" else "environmentName=prod")
         assert not given.startswith("@") or Path(given[1:]).is_file()
 
 
