@@ -1,5 +1,5 @@
-// Everything except what needs running code (events.bicep). Deployed to one resource group per environment: at first,
-// for each release, and to change which colour is live.
+// Everything except what needs running code (events.bicep, modules/function-key.bicep) or an Owner (owner.bicep). Deployed
+// to one resource group per environment: at first, and for each release.
 targetScope = 'resourceGroup'
 
 import { resourceTags } from 'modules/shared.bicep'
@@ -14,19 +14,13 @@ param environmentName string
 @description('Azure region of all resources. Take one that offers Flex Consumption.')
 param location string = resourceGroup().location
 
-@description('The function app that serves: the web page asks it. Left out, what is live stays live.')
+@description('The function app that serves. It and the page\'s production slot stay as they are: the other app and the slot staging get this deployment\'s settings. none: both apps and slots do.')
 @allowed([
   'blue'
   'green'
+  'none'
 ])
-param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'blue')
-
-@description('The function app that the slot of the web page asks: the page takes it along when the slot is swapped in.')
-@allowed([
-  'blue'
-  'green'
-])
-param slotColour string = liveColour
+param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'none')
 
 @description('Model version to serve, a folder of models/ in the function package. Empty: its default version.')
 @maxLength(64)
@@ -193,6 +187,9 @@ type byColour = {
 // Unique in Azure, and fixed for this group.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 
+// The colour that this release is for.
+var idleColour = liveColour == 'blue' ? 'green' : 'blue'
+
 // Names are made here, not read from modules' outputs: then `what-if` knows them and looks into every module.
 var storageAccountName = 'sttonearm${environmentName}${suffix}'
 var packageAccountName = 'stpackages${environmentName}${suffix}'
@@ -231,12 +228,11 @@ var tags resourceTags = {
 // with the month of the first deployment.
 var firstBudgetStart = resourceGroup().?tags.?tonearmBudgetStart ?? budgetStart
 
-// infra/deploy keeps tags of its own there.
+// infra/deploy keeps tags of its own there, such as the live colour.
 resource groupTags 'Microsoft.Resources/tags@2025-04-01' = {
   name: 'default'
   properties: {
     tags: union(resourceGroup().?tags ?? {}, tags, {
-      tonearmLiveColour: liveColour
       tonearmBudgetStart: firstBudgetStart
     })
   }
@@ -398,7 +394,7 @@ module topic 'modules/event-topic.bicep' = {
   ]
 }
 
-module blue 'modules/function-app.bicep' = {
+module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
   params: {
     colour: 'blue'
     appName: blueName
@@ -433,7 +429,7 @@ module blue 'modules/function-app.bicep' = {
   ]
 }
 
-module green 'modules/function-app.bicep' = {
+module green 'modules/function-app.bicep' = if (liveColour != 'green') {
   params: {
     colour: 'green'
     appName: greenName
@@ -474,14 +470,9 @@ module web 'modules/web-app.bicep' = {
     location: location
     tags: tags
     identityName: webIdentityName
-    live: {
-      url: urls[liveColour]
-      keySecretUri: '${keyVault.properties.vaultUri}secrets/function-key-${liveColour}'
-    }
-    next: {
-      url: urls[slotColour]
-      keySecretUri: '${keyVault.properties.vaultUri}secrets/function-key-${slotColour}'
-    }
+    nothingLive: liveColour == 'none'
+    apiUrl: urls[idleColour]
+    apiKeySecretUri: '${keyVault.properties.vaultUri}secrets/function-key-${idleColour}'
     resultWaitS: resultWaitS
     hostNames: webHostNames
     signIn: webSignIn
@@ -560,9 +551,6 @@ module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
     monitoring
   ]
 }
-
-@description('The colour that is live after this deployment.')
-output liveColour string = liveColour
 
 @description('Name of each function app, by colour.')
 output functionAppNames byColour = {

@@ -1,6 +1,7 @@
 """``python -m infra.policy``, which is ``make check-infra``: all checks of the cloud part, on this repository.
 
 python -m infra.policy          check
+python -m infra.policy which    say whether the Bicep compiler takes part
 python -m infra.policy update   write the snapshots of infra/bicep/scenarios anew; say which API versions are old
 python -m infra.policy fetch    download the pinned Bicep CLI into .tools
 """
@@ -14,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from infra.policy.compiler import Compiler, CompilerError, fetch, find
-from infra.policy.deployment import BICEP, SCENARIOS, SOURCES_HASH, snapshot_path, sources_hash
+from infra.policy.deployment import BICEP, ROOT, SCENARIOS, SOURCES_HASH, snapshot_path, sources_hash
+
+TESTS = [f"tests/infra/test_{name}.py" for name in ("policies", "mutants", "pipelines", "containers", "scan")]
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return the exit code."""
     match arguments:
-        case []:
-            return pytest.main(
-                ["-q", "--no-cov", "-p", "no:cacheprovider", "--rootdir", str(BICEP.parents[1]), "infra/policy"]
-            )
+        case [] | ["which"]:
+            print(f"Bicep: {find()[1]}", flush=True)
+            return 0 if arguments else pytest.main(["-q", "--no-cov", "--rootdir", str(ROOT), *TESTS])
         case ["update"]:
             return update()
         case ["fetch"]:

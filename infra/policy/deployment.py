@@ -19,7 +19,8 @@ ENVIRONMENTS = {
     "dev": ("dev",),
     "open": ("open",),
     "private": ("private",),
-    "prod": ("prod", "events", "owner"),  # deployed one after the other
+    "prod": ("prod", "events", "key", "owner"),  # deployed one after the other
+    "release": ("release",),
 }
 """What is looked at together, and the snapshots of it."""
 

@@ -7,12 +7,9 @@ from infra.deploy.resources import SLOT
 from infra.policy.deployment import Deployment, Resource, identities, refers_to
 from infra.policy.values import ASSERTION
 
-BY_SLOT = {"TONEARM_API_URL", "TONEARM_API_KEY"}
-"""The only settings in which the slot may differ: a swap takes them along, with the code that was tried with them."""
-
 
 def there_is_a_slot(deployment: Deployment) -> Iterator[str]:
-    """One web app, with the slot that infra.deploy publishes to, alike in all but the function app that it asks."""
+    """One web app, with the slot that infra.deploy publishes to; a first deployment makes them alike."""
     names = [each.name for each in deployment.pages]
     if len(names) != 2 or names[1] != f"{names[0]}/{SLOT}":
         yield f"there must be one web app with one slot, {SLOT}, not {names}"
@@ -22,7 +19,7 @@ def there_is_a_slot(deployment: Deployment) -> Iterator[str]:
         yield f"{slot}: it differs from the app: a swap would change more than the code"
     for name in ("appsettings", "authsettingsV2"):
         one, other = (deployment.config(each, name) for each in (app, slot))
-        differing = {each for each in one.keys() | other.keys() if one.get(each) != other.get(each)} - BY_SLOT
+        differing = {each for each in one.keys() | other.keys() if one.get(each) != other.get(each)}
         if differing:
             yield f"{slot}: {name} {', '.join(sorted(differing))} differ from the app's"
 
@@ -56,16 +53,15 @@ def visitors_sign_in(deployment: Deployment) -> Iterator[str]:
 
 
 def page_asks_a_colour(deployment: Deployment) -> Iterator[str]:
-    """The page calls the live function app with that app's key out of the vault; the slot calls one of both."""
+    """The page calls a function app with that app's key out of the vault."""
     vault = next(iter(deployment.made("Microsoft.KeyVault/vaults")), None)
     for site in deployment.pages:
         settings = deployment.config(site, "appsettings")
         url, key = str(settings.get("TONEARM_API_URL")), str(settings.get("TONEARM_API_KEY"))
         asked = next((each for each in deployment.function_apps if refers_to(url, each, "defaultHostName")), None)
         colour = asked.at("tags.colour") if asked else None
-        of_slot = site.type.endswith("slots")
-        if asked is None or "https://" not in url or not (of_slot or colour == deployment.outputs.get("liveColour")):
-            yield f"{site}: TONEARM_API_URL must be the https address of the live function app, not {url}"
+        if asked is None or "https://" not in url:
+            yield f"{site}: TONEARM_API_URL must be the https address of a function app, not {url}"
         pattern = (
             rf".*@Microsoft\.KeyVault\(SecretUri=\{{0}}\)', .*secrets/function-key-\{{1}}', .*vaultUri, '{colour}'\).*"
         )

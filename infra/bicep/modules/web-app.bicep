@@ -15,11 +15,14 @@ param tags resourceTags
 @description('Name of the app\'s identity: it reads the vault, and is the app registration\'s credential.')
 param identityName string
 
-@description('The function app that the page asks, and the vault\'s secret with its key.')
-param live apiAccess
+@description('Whether nothing is live: only then does the production slot get its settings here.')
+param nothingLive bool
 
-@description('The same of the slot, which takes them along when it is swapped in.')
-param next apiAccess
+@description('Address of the function app that the slot staging calls.')
+param apiUrl string
+
+@description('Address of the vault\'s secret that holds this function app\'s key.')
+param apiKeySecretUri string
 
 @description('How long the page waits for a result before it offers to go on waiting, in seconds.')
 @minValue(1)
@@ -58,15 +61,6 @@ param subnetId string
 @description('Resource id of the Log Analytics workspace that takes the logs.')
 param workspaceId string
 
-@description('A function app and its key.')
-type apiAccess = {
-  @description('Address of the function app.')
-  url: string
-
-  @description('Address of the vault\'s secret that holds its key.')
-  keySecretUri: string
-}
-
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: identityName
 }
@@ -74,7 +68,11 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 // The managed identity stands in for a client secret: the app registration trusts it by a federated credential.
 var assertionSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
 
+// The settings of the slot staging. Once something is live, production gets them by a swap alone, with the code that they
+// belong to, and a swap back restores them: https://learn.microsoft.com/azure/app-service/deploy-staging-slots
 var settings = {
+  TONEARM_API_URL: apiUrl
+  TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
   TONEARM_RESULT_WAIT_S: string(resultWaitS)
   TONEARM_ALLOWED_HOSTS: join(concat([
     app.properties.defaultHostName
@@ -127,6 +125,11 @@ var authentication = {
   }
 }
 
+var runtime = 'PYTHON|3.13'
+
+// Nothing is installed at the start: the package brings its dependencies.
+var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
+
 var siteProperties = {
   serverFarmId: plan.id
   httpsOnly: true
@@ -138,9 +141,8 @@ var siteProperties = {
   siteConfig: {
     // Otherwise the vault would be read over the public network, where a private vault does not answer.
     vnetRouteAllEnabled: !empty(subnetId)
-    linuxFxVersion: 'PYTHON|3.13'
-    // Nothing is installed at the start: the package brings its dependencies.
-    appCommandLine: 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
+    linuxFxVersion: runtime
+    appCommandLine: startCommand
     alwaysOn: true
     webSocketsEnabled: true
     healthCheckPath: '/_stcore/health'
@@ -182,20 +184,26 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       '${identity.id}': {}
     }
   }
-  properties: siteProperties
-}
-
-resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
-  parent: app
-  name: 'appsettings'
   properties: {
-    TONEARM_API_URL: live.url
-    TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${live.keySecretUri})'
-    ...settings
+    ...siteProperties
+    siteConfig: {
+      ...siteProperties.siteConfig
+      // null leaves a property as it is.
+      linuxFxVersion: nothingLive ? runtime : null
+      appCommandLine: nothingLive ? startCommand : null
+    }
   }
 }
 
-resource appAuthentication 'Microsoft.Web/sites/config@2025-03-01' = {
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) {
+  parent: app
+  name: 'appsettings'
+  properties: settings
+}
+
+// Sign-in is switched on at once, and off by a swap alone: as long as the live page's settings say that it is required,
+// the page believes what App Service says of its visitors.
+resource appAuthentication 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive || signIn) {
   parent: app
   name: 'authsettingsV2'
   properties: authentication
@@ -246,11 +254,7 @@ resource staging 'Microsoft.Web/sites/slots@2025-03-01' = {
 resource stagingSettings 'Microsoft.Web/sites/slots/config@2025-03-01' = {
   parent: staging
   name: 'appsettings'
-  properties: {
-    TONEARM_API_URL: next.url
-    TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${next.keySecretUri})'
-    ...settings
-  }
+  properties: settings
 }
 
 resource stagingAuthentication 'Microsoft.Web/sites/slots/config@2025-03-01' = {

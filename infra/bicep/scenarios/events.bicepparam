@@ -1,4 +1,4 @@
-// The events' way to green in prod.
+// The events' way to green in prod, as a switch deploys it.
 using '../events.bicep'
 
 param environmentName = 'prod'

@@ -2,7 +2,7 @@
 using '../main.bicep'
 extends '../dev.bicepparam'
 
-param liveColour = 'blue'
+param liveColour = 'none'
 param webSignIn = false
 param webHistory = 'shared'
 param rollingUpdates = false

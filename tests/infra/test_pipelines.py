@@ -1,0 +1,82 @@
+"""The pipeline's files are what Azure's own language service takes, and their commands are there."""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+
+from infra.deploy.__main__ import parser
+from tests.conftest import REPOSITORY
+
+CHECKS = REPOSITORY / "infra" / "checks"
+FILES = [REPOSITORY / "azure-pipelines.yml", *sorted((REPOSITORY / "infra" / "pipelines").glob("*.yml"))]
+TARGETS = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+SCRIPTS = ("script", "bash", "inlineScript", "run")
+SCHEMA = "vendor.azure-pipelines"
+
+
+def commands() -> list[str]:
+    """All command lines of the pipeline, with something in place of what Azure fills in."""
+    found: list[str] = []
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            found.extend(text for name, text in node.items() if name in SCRIPTS and isinstance(text, str))
+        for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            walk(each)
+
+    for file in FILES:
+        walk(yaml.safe_load(file.read_text()))
+    lines = [line for text in found for line in text.splitlines() if line.strip()]
+    return [re.sub(r"\$\{\{ *parameters\.environment *\}\}", "prod", line) for line in lines]
+
+
+def faults(files: dict[str, str]) -> list[str]:
+    """What Azure Pipelines' language service says of files."""
+    request = {
+        "schema": get_builtin_schema(SCHEMA),
+        "files": [{"path": path, "text": text} for path, text in files.items()],
+    }
+    command = [shutil.which("node") or "node", str(CHECKS / "validate_pipelines.js")]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=120)
+    return [f"{each['path']}:{each['line']}: {each['message']}" for each in json.loads(done.stdout)]
+
+
+def test_the_language_service_finds_what_is_wrong_alone() -> None:
+    wrong = "stages:\n- stage: a\n  jobs:\n  - job: b\n    stepz: []\n"
+    found = faults({file.name: file.read_text() for file in FILES} | {"wrong.yml": wrong})
+    assert found
+    assert all(each.startswith("wrong.yml:") for each in found), found
+
+
+def test_templates_and_artifacts_are_there() -> None:
+    text = "\n".join(file.read_text() for file in FILES)
+    templates = {each.rpartition("/")[2] for each in re.findall(r"template: (\S+)", text)}
+    assert templates == {file.name for file in FILES[1:]}
+    assert set(re.findall(r"artifact: (\S+)", text)) >= {"functions", "web"}
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_step_runs_a_command_of_ours(line: str) -> None:
+    words = shlex.split(re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line))
+    match words:
+        case ["make", *targets]:
+            assert {each for each in targets if "=" not in each} <= TARGETS
+        case ["python", "-m", "infra.deploy", "x", *_]:  # a template's parameter: looked at where it is given
+            pass
+        case ["python", "-m", "infra.deploy", *arguments]:
+            with contextlib.redirect_stderr(io.StringIO()):
+                parser().parse_args(arguments)
+        case ["python" | ".venv/bin/python", "-m", module, *_]:
+            path = REPOSITORY.joinpath(*module.split("."))
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+        case _:  # what is given to step.yml
+            with contextlib.redirect_stderr(io.StringIO()):
+                parser().parse_args([*words, "--environment", "prod"])
