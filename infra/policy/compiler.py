@@ -70,8 +70,9 @@ def _version(program: Path) -> str:
 
 
 def _environment(home: str) -> dict[str, str]:
-    # It unpacks itself into a writable folder, and needs no ICU for anything that it says.
-    return {**os.environ, "DOTNET_BUNDLE_EXTRACT_BASE_DIR": home, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1"}
+    # It unpacks itself into a writable folder, needs no ICU, and takes half the time when it compiles itself once.
+    own = {"BUNDLE_EXTRACT_BASE_DIR": home, "SYSTEM_GLOBALIZATION_INVARIANT": "1", "TieredCompilation": "0"}
+    return {**os.environ, **{f"DOTNET_{name}": value for name, value in own.items()}}
 
 
 class Compiler:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,27 +37,26 @@ class Resource:
     @property
     def properties(self) -> dict[str, Any]:
         """The part of the body that is the resource type's own."""
-        found: dict[str, Any] = self.body.get("properties", {})
-        return found
+        return dict(self.body.get("properties", {}))
 
     def at(self, path: str) -> Any:
-        """The value at a path such as ``properties.sku.name``; None if there is none."""
+        """The value at a path such as ``sku.name``; None if there is none."""
         found: Any = self.body
         for step in path.split("."):
             found = found.get(step) if isinstance(found, dict) else None
         return found
 
     def __str__(self) -> str:
-        return f"{self.type} {self.name if not self.name.startswith('[') else self.id}"
+        return f"{self.type} {self.name}"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """An environment: all its resources, and the outputs of main.bicep."""
+    """An environment: all its resources, and the outputs of main.bicep. Capitals in ids and types do not matter."""
 
     name: str
     resources: list[Resource]
-    outputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any]
 
     @cached_property
     def _by_type(self) -> dict[str, list[Resource]]:
@@ -67,22 +66,21 @@ class Deployment:
         return found
 
     def made(self, *types: str) -> list[Resource]:
-        """All resources of these types, whose capitals do not matter."""
+        """All resources of these types."""
         return [each for type_ in types for each in self._by_type.get(type_.lower(), [])]
 
     def by_id(self, id_: object) -> Resource | None:
-        """The resource of this id, whose capitals do not matter."""
+        """The resource of this id."""
         return next((each for each in self.resources if each.id.lower() == str(id_).lower()), None)
 
     def below(self, parent: Resource, kind: str) -> list[Resource]:
         """Resources of type ``parent/kind``, of this parent only."""
-        return [
-            each for each in self.made(f"{parent.type}/{kind}") if each.id.lower().startswith(f"{parent.id}/".lower())
-        ]
+        start = f"{parent.id}/".lower()
+        return [each for each in self.made(f"{parent.type}/{kind}") if each.id.lower().startswith(start)]
 
     @property
     def sites(self) -> list[Resource]:
-        """All apps and slots."""
+        """All apps, then slots."""
         return self.made("Microsoft.Web/sites", "Microsoft.Web/sites/slots")
 
     @property
@@ -93,30 +91,25 @@ class Deployment:
     @property
     def pages(self) -> list[Resource]:
         """The web app and its slot."""
-        return [each for each in self.sites if "functionapp" not in str(each.body.get("kind"))]
+        return [each for each in self.sites if each not in self.function_apps]
 
     def config(self, site: Resource, name: str) -> dict[str, Any]:
         """A site's configuration of this name, such as its app settings; empty if it has none."""
-        wanted = f"{site.id}/config/{name}".lower()
-        return next((each.properties for each in self.below(site, "config") if each.id.lower() == wanted), {})
+        found = [each for each in self.below(site, "config") if each.id.endswith(f"/config/{name}")]
+        return found[0].properties if found else {}
 
     def account_of(self, container: str) -> Resource | None:
         """The storage account with this container."""
-        for account in self.made("Microsoft.Storage/storageAccounts"):
-            names = self.below(account, "blobServices/containers")
-            if any(each.name.rpartition("/")[2] == container for each in names):
-                return account
-        return None
+        containers = self.made("Microsoft.Storage/storageAccounts/blobServices/containers")
+        ids = [each.id.partition("/blobServices/")[0] for each in containers if each.id.endswith(f"/{container}")]
+        return self.by_id(ids[0]) if ids else None
 
 
 def parse(name: str, *texts: str) -> Deployment:
     """One deployment out of the texts of snapshots; the first is main.bicep's."""
     snapshots = [json.loads(text) for text in texts]
-    resources = [
-        Resource(each["type"], each["name"], each["id"], each)
-        for one in snapshots
-        for each in one["predictedResources"]
-    ]
+    bodies = [each for snapshot in snapshots for each in snapshot["predictedResources"]]
+    resources = [Resource(each["type"], each["name"], each["id"], each) for each in bodies]
     return Deployment(name, resources, snapshots[0]["outputs"])
 
 
@@ -140,9 +133,8 @@ def sources_hash() -> str:
 
 def refers_to(value: object, resource: Resource | None, property_: str) -> bool:
     """Whether a value is an expression that reads this property of this resource."""
-    if resource is None or not isinstance(value, str):
-        return False
-    return bool(re.search(rf"reference\('{re.escape(resource.id)}', [^)]*\)\.{property_}\b", value))
+    pattern = rf"reference\('{re.escape(resource.id)}', [^)]*\)\.{property_}\b" if resource else "$^"
+    return bool(re.search(pattern, str(value)))
 
 
 def identities(resource: Resource) -> list[str]:
@@ -151,12 +143,10 @@ def identities(resource: Resource) -> list[str]:
 
 
 def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """All texts in a value, each with its path."""
+    """All texts in a value, each with its path; the items of a list share one."""
     if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from strings(each, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for each in value:
-            yield from strings(each, f"{path}[]")
+        yield path.lstrip("."), value
+    for key, each in value.items() if isinstance(value, dict) else ():
+        yield from strings(each, f"{path}.{key}")
+    for each in value if isinstance(value, list) else ():
+        yield from strings(each, path)
