@@ -1,4 +1,4 @@
-// What needs the live colour's code to run: its host makes the keys that are read here, and answers Event Grid's
+// What needs the live colour's code to run: its host makes the key that is read here, and answers Event Grid's
 // handshake. Deploying this with the other colour moves the events to it.
 targetScope = 'resourceGroup'
 
@@ -9,7 +9,7 @@ targetScope = 'resourceGroup'
 ])
 param environmentName string
 
-@description('The function app that gets the uploads, and whose key the web page uses. Left out, the one that is live.')
+@description('The function app that gets the uploads. Left out, the one that is live.')
 @allowed([
   'blue'
   'green'
@@ -18,23 +18,13 @@ param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour'
 
 // The same names as in main.bicep.
 var suffix = take(uniqueString(resourceGroup().id), 6)
-var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
 
 module subscription 'modules/event-subscription.bicep' = {
   name: 'event-subscription'
   params: {
     topicName: 'evgt-tonearm-${environmentName}-${suffix}'
     storageAccountName: 'sttonearm${environmentName}${suffix}'
-    functionAppName: functionAppName
-  }
-}
-
-module functionKey 'modules/function-key.bicep' = {
-  name: 'function-key'
-  params: {
-    vaultName: 'kv-tonearm-${environmentName}-${suffix}'
-    functionAppName: functionAppName
-    colour: liveColour
+    functionAppName: 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
   }
 }
 
@@ -43,6 +33,3 @@ output liveColour string = liveColour
 
 @description('Name of the event subscription.')
 output eventSubscriptionName string = subscription.outputs.subscriptionName
-
-@description('Name of the vault\'s secret that holds the web page\'s function key.')
-output secretName string = functionKey.outputs.secretName

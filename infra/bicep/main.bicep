@@ -1,5 +1,5 @@
-// Everything except what needs running code (events.bicep). Deployed to one resource group per environment: at first,
-// for each release, and to change which colour is live.
+// Everything except what needs running code (events.bicep, modules/function-key.bicep). Deployed to one resource group
+// per environment: at first, and for each release.
 targetScope = 'resourceGroup'
 
 @description('Which environment this is. It is part of every name.')
@@ -12,12 +12,13 @@ param environmentName string
 @description('Azure region of all resources. Take one that offers Flex Consumption.')
 param location string = resourceGroup().location
 
-@description('The function app that serves: the web page asks it. Left out, what is live stays live.')
+@description('The function app that serves. It and the page\'s production slot stay as they are: the other app and the slot staging get this deployment\'s settings. none: both apps and slots do.')
 @allowed([
   'blue'
   'green'
+  'none'
 ])
-param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
+param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'none')
 
 @description('Model version to serve, a folder of models/ in the function package. Empty: its default version.')
 @maxLength(64)
@@ -43,12 +44,12 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 100
 
-@description('Instances of the live colour that always wait for uploads. Without one the listener never starts.')
+@description('Instances of each colour that always wait for uploads. Without one the listener never starts.')
 @minValue(1)
 @maxValue(20)
 param alwaysReadyBlob int = 1
 
-@description('Instances of the live colour that always wait for HTTP requests. 0: the first caller waits for a start.')
+@description('Instances of each colour that always wait for HTTP requests. 0: the first caller waits for a start.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyHttp int = 1
@@ -143,6 +144,14 @@ param containerRegistry bool = false
 // Unique in Azure, and fixed for this group.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 
+var functionAppNames = {
+  blue: 'func-tonearm-${environmentName}-blue-${suffix}'
+  green: 'func-tonearm-${environmentName}-green-${suffix}'
+}
+
+// The colour that this release is for.
+var idleColour = liveColour == 'blue' ? 'green' : 'blue'
+
 var tags = {
   system: 'tonearm'
   environment: environmentName
@@ -156,7 +165,6 @@ resource groupTags 'Microsoft.Resources/tags@2024-03-01' = {
   name: 'default'
   properties: {
     tags: union(resourceGroup().tags, tags, {
-      tonearmLiveColour: liveColour
       tonearmBudgetStart: firstBudgetStart
     })
   }
@@ -253,11 +261,11 @@ module topic 'modules/event-topic.bicep' = {
   }
 }
 
-module blue 'modules/function-app.bicep' = {
+module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
   name: 'function-app-blue'
   params: {
     colour: 'blue'
-    appName: 'func-tonearm-${environmentName}-blue-${suffix}'
+    appName: functionAppNames.blue
     location: location
     tags: tags
     identityId: identities.outputs.functionsIdentityId
@@ -268,8 +276,8 @@ module blue 'modules/function-app.bicep' = {
     subnetId: privateNetworking ? network!.outputs.functionsSubnetId : ''
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
-    alwaysReadyBlob: liveColour == 'blue' ? alwaysReadyBlob : 1
-    alwaysReadyHttp: liveColour == 'blue' ? alwaysReadyHttp : 0
+    alwaysReadyBlob: alwaysReadyBlob
+    alwaysReadyHttp: alwaysReadyHttp
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes
@@ -282,11 +290,11 @@ module blue 'modules/function-app.bicep' = {
   }
 }
 
-module green 'modules/function-app.bicep' = {
+module green 'modules/function-app.bicep' = if (liveColour != 'green') {
   name: 'function-app-green'
   params: {
     colour: 'green'
-    appName: 'func-tonearm-${environmentName}-green-${suffix}'
+    appName: functionAppNames.green
     location: location
     tags: tags
     identityId: identities.outputs.functionsIdentityId
@@ -297,8 +305,8 @@ module green 'modules/function-app.bicep' = {
     subnetId: privateNetworking ? network!.outputs.functionsSubnetId : ''
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
-    alwaysReadyBlob: liveColour == 'green' ? alwaysReadyBlob : 1
-    alwaysReadyHttp: liveColour == 'green' ? alwaysReadyHttp : 0
+    alwaysReadyBlob: alwaysReadyBlob
+    alwaysReadyHttp: alwaysReadyHttp
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes
@@ -318,8 +326,9 @@ module web 'modules/web-app.bicep' = {
     location: location
     tags: tags
     identityId: identities.outputs.webIdentityId
-    apiUrl: liveColour == 'blue' ? blue.outputs.appUrl : green.outputs.appUrl
-    apiKeySecretUri: '${vault.outputs.vaultUri}secrets/function-key-${liveColour}'
+    nothingLive: liveColour == 'none'
+    apiUrl: liveColour == 'blue' ? green!.outputs.appUrl : blue!.outputs.appUrl
+    apiKeySecretUri: '${vault.outputs.vaultUri}secrets/function-key-${idleColour}'
     resultWaitS: resultWaitS
     hostNames: webHostNames
     minimumInstances: webMinimumInstances
@@ -364,19 +373,22 @@ module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
   }
 }
 
-@description('The colour that is live after this deployment.')
-output liveColour string = liveColour
+// A live app is none of this deployment's resources.
+resource blueApp 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: functionAppNames.blue
+}
+
+resource greenApp 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: functionAppNames.green
+}
 
 @description('Name of each function app, by colour.')
-output functionAppNames object = {
-  blue: blue.outputs.appName
-  green: green.outputs.appName
-}
+output functionAppNames object = functionAppNames
 
 @description('Address of each function app, by colour.')
 output functionAppUrls object = {
-  blue: blue.outputs.appUrl
-  green: green.outputs.appUrl
+  blue: 'https://${blueApp.properties.defaultHostName}'
+  green: 'https://${greenApp.properties.defaultHostName}'
 }
 
 @description('Name of the web app; its slot is called staging.')

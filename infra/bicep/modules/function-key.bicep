@@ -1,5 +1,5 @@
-// Puts the live colour's function key into the vault, where the web page reads it. The host makes the key, so this is
-// deployed after the code.
+// Puts a colour's function key into the vault, where the web page reads it. The host makes the key, so this is deployed
+// after the code.
 
 @description('Name of the vault.')
 param vaultName string

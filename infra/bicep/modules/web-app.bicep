@@ -14,10 +14,13 @@ param tags object
 @description('Resource id of the app\'s identity.')
 param identityId string
 
-@description('Address of the live function app.')
+@description('Whether nothing is live: only then does the production slot get its settings here.')
+param nothingLive bool
+
+@description('Address of the function app that the slot staging calls.')
 param apiUrl string
 
-@description('Address of the vault\'s secret that holds the live function app\'s key.')
+@description('Address of the vault\'s secret that holds this function app\'s key.')
 param apiKeySecretUri string
 
 @description('How long the page waits for a result before it offers to go on waiting, in seconds.')
@@ -41,10 +44,13 @@ param subnetId string
 @description('Resource id of the Log Analytics workspace that takes the logs.')
 param workspaceId string
 
+var pythonVersion = 'PYTHON|3.13'
+
 // Nothing is installed at the start: the package brings its dependencies.
 var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
 
-// The slot has the same settings, so a swap changes only the code, and both follow the live colour.
+// The settings of the slot staging. Once something is live, production gets them by a swap alone, with the code that they
+// belong to, and a swap back restores them: https://learn.microsoft.com/azure/app-service/deploy-staging-slots
 var settings = {
   TONEARM_API_URL: apiUrl
   TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
@@ -100,8 +106,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: {
       // Otherwise the vault would be read over the public network, where a private vault does not answer.
       vnetRouteAllEnabled: !empty(subnetId)
-      linuxFxVersion: 'PYTHON|3.13'
-      appCommandLine: startCommand
+      // null leaves a property as it is.
+      linuxFxVersion: nothingLive ? pythonVersion : null
+      appCommandLine: nothingLive ? startCommand : null
       alwaysOn: true
       webSocketsEnabled: true
       healthCheckPath: '/_stcore/health'
@@ -116,7 +123,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) {
   // checkov:skip=CKV_AZURE_13:The page is for the public
   // checkov:skip=CKV_AZURE_63:These are app settings; the app has HTTP logging on
   // checkov:skip=CKV_AZURE_65:These are app settings; the app has detailed errors on
@@ -168,7 +175,7 @@ resource staging 'Microsoft.Web/sites/slots@2025-03-01' = {
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       vnetRouteAllEnabled: !empty(subnetId)
-      linuxFxVersion: 'PYTHON|3.13'
+      linuxFxVersion: pythonVersion
       appCommandLine: startCommand
       alwaysOn: true
       webSocketsEnabled: true
