@@ -5,8 +5,8 @@ from pathlib import Path
 
 from infra.checks.pipeline_tree import Branch, Node, Reader, branches, texts
 from infra.checks.problem import Problem
-from infra.deploy.__main__ import DIST, FUNCTIONS_PACKAGE, WEB_PACKAGE
 from infra.deploy.environments import ROOT
+from infra.deploy.publish import DIST, FUNCTIONS_PACKAGE, WEB_PACKAGE
 
 SONAR = "sonar-project.properties"
 REPORTS = {

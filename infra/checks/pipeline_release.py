@@ -1,4 +1,4 @@
-"""The order of a release: nothing is switched that was not tried, and prod is not touched before dev holds."""
+"""The order of a release: a what-if, the approval, then the change; and prod is not touched before dev holds."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,10 @@ from infra.checks.pipeline_tree import Branch, Items, Node, Reader, Text, branch
 from infra.deploy.environments import NAMES
 
 COMMAND = "python -m infra.deploy "
-PREPARED_BY = ["provision", "publish-functions", "publish-web", "smoke"]
-"""The steps that nobody notices, in this order."""
-SWITCHED_BY = ["switch", "rollback --unfinished"]
+PLANNED_BY = ["what-if"]
+BUILD = "--build $(Build.BuildId)"
+RELEASED_BY = [f"release {BUILD} --expect-live $(live)", f"rollback --unfinished {BUILD}"]
+"""In one stage, as the environment's lock is a stage's."""
 LOOK_ONLY = "tonearm-what-if"
 """The service connection that may only look: code that nobody has reviewed runs with it."""
 FORK = "variables['System.PullRequest.IsFork']"
@@ -22,6 +23,8 @@ def check_release(reader: Reader, whole: Branch) -> None:
             _check_connection(reader, where, step, environment)
         if "dependsOn" not in stage:
             _check_forks(reader, stage)
+    if whole.get("lockBehavior") != "sequential":
+        reader.note(whole, "Set lockBehavior: sequential; by default only the latest of the releases that wait runs.")
     before = ""
     for environment in NAMES:
         before = _check_environment(reader, whole, stages, environment, before)
@@ -29,31 +32,25 @@ def check_release(reader: Reader, whole: Branch) -> None:
 
 def _check_environment(reader: Reader, whole: Branch, stages: list[Branch], environment: str, before: str) -> str:
     """One environment's two stages; the name of the second, for which the next environment waits."""
-    own = {
-        kind: [stage for stage in stages if any(step == kind and to == environment for step, to, _ in _steps(stage))]
-        for kind in (PREPARED_BY[0], SWITCHED_BY[0])
-    }
-    if any(len(found) != 1 for found in own.values()):
-        reader.note(whole, f"{environment} must be provisioned in one stage, and switched in another.")
+    own = [stage for stage in stages if any(to == environment for _, to, _ in _steps(stage)) and "dependsOn" in stage]
+    if len(own) != 2:
+        reader.note(whole, f"{environment} must have two stages: its what-if, and its release.")
         return before
-    (prepare,), (switch,) = own.values()
-    for stage, wanted in ((prepare, PREPARED_BY), (switch, SWITCHED_BY)):
+    plan, release = own
+    for stage, wanted in ((plan, PLANNED_BY), (release, RELEASED_BY)):
         found = [step for step, _, _ in _steps(stage)]
         if found != wanted:
             reader.note(stage, f"{stage['stage']} must run {', '.join(wanted)}, in this order, not {', '.join(found)}.")
-    if switch.get("dependsOn") != prepare["stage"]:
-        reader.note(switch, f"{switch['stage']} must depend on {prepare['stage']}, which tries what is switched to.")
-    if before and prepare.get("dependsOn") != before:
-        reader.note(prepare, f"{prepare['stage']} must depend on {before}: what fails there must not come here.")
-    if any("environment" in each for each in branches(prepare)):
-        reader.note(prepare, f"{prepare['stage']} must use no environment: the approval is for the switch.")
-    if not any(
-        each.get("environment") == f"tonearm-{environment}" for each in branches(switch) if "deployment" in each
-    ):
-        reader.note(switch, f"Give the switch `environment: tonearm-{environment}`, which has the approval.")
-    if not any("failure" in each for each in branches(switch)):
-        reader.note(switch, "A switch that is cut off must be taken back: add `on: failure:`.")
-    return str(switch["stage"])
+    if release.get("dependsOn") != plan["stage"]:
+        reader.note(release, f"{release['stage']} must depend on {plan['stage']}, which says what it changes.")
+    if before and plan.get("dependsOn") != before:
+        reader.note(plan, f"{plan['stage']} must depend on {before}: what fails there must not come here.")
+    jobs = _branches_of(release.get("jobs"))
+    if [job.get("environment") for job in jobs if "deployment" in job] != [f"tonearm-{environment}"]:
+        reader.note(release, f"Release by a deployment of `environment: tonearm-{environment}`, which has the checks.")
+    if not any("'Failed', 'Canceled'" in (job.text("condition") or "") for job in jobs):
+        reader.note(release, "A release that is cut off must be undone, also when its run is cancelled.")
+    return str(release["stage"])
 
 
 def _check_connection(reader: Reader, where: Branch, step: str, environment: str) -> None:

@@ -171,7 +171,8 @@ class Commands:
 
 
 def _deploy_fault(arguments: list[str]) -> str | None:
-    """What infra.deploy's own command line has against these arguments."""
+    """What infra.deploy's own command line has against these arguments; a variable's value may be anything."""
+    arguments = [_MACRO.sub("1", argument) for argument in arguments]
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(io.StringIO()):

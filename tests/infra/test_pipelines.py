@@ -112,16 +112,16 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
     [
         # dependencies
         (PIPELINE, "dependsOn: check", "dependsOn: chekc", "the stage chekc"),
-        (PIPELINE, "after: switch_dev", "after: switch_test", "the stage switch_test"),
+        (PIPELINE, "after: release_dev", "after: release_test", "the stage release_test"),
         (
             RELEASE,
-            "dependsOn: prepare_${{ parameters.environment }}",
-            "dependsOn:\n      - build\n      - prepared_${{ parameters.environment }}",
-            "the stage prepared_dev",
+            "dependsOn: plan_${{ parameters.environment }}",
+            "dependsOn:\n      - build\n      - planned_${{ parameters.environment }}",
+            "the stage planned_dev",
         ),
         (PIPELINE, "      - job: bicep\n", "      - job: bicep\n        dependsOn: lint\n", "the job lint"),
         (PIPELINE, "      - job: bicep\n", "      - job: audit\n", "two jobs of the name audit"),
-        (RELEASE, "stage: switch_${{ parameters.environment }}", "stage: prepare_dev", "two stages of the name"),
+        (RELEASE, "stage: release_${{ parameters.environment }}", "stage: plan_dev", "two stages of the name"),
         # templates and their parameters
         (
             PIPELINE,
@@ -129,8 +129,8 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
             "x.yml\n        parameters:\n          environment: dev",
             "x.yml does not exist",
         ),
-        (RELEASE, "run: provision\n", "run: provision\n              speed: full\n", "has no parameter speed"),
-        (RELEASE, "              displayName: Deploy the infrastructure\n", "", "needs the parameter displayName"),
+        (RELEASE, "name: undo\n", "name: undo\n              speed: full\n", "has no parameter speed"),
+        (RELEASE, "                    displayName: Release\n", "", "needs the parameter displayName"),
         (
             PIPELINE,
             "environment: prod\n          after",
@@ -163,6 +163,8 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
         (PIPELINE, "python -m infra.packages --out dist", "python infra/build.py", "infra/build.py does not exist"),
         (PIPELINE, "python -m infra.deploy bicep", "python -m infra.deploy biceps", "invalid choice: 'biceps'"),
         (RELEASE, "run: rollback --unfinished", "run: rollback --unfinnished", "unrecognized arguments: --unfinnished"),
+        (RELEASE, "run: release --build $(Build.BuildId)", "run: release", "arguments are required: --build"),
+        (PIPELINE, "infra.deploy containers", "infra.deploy container", "invalid choice: 'container'"),
         (STEP, " --environment ${{ parameters.environment }}", "", "arguments are required: --environment"),
         (PIPELINE, "make audit", "curl https://example.com | sh", "call make or python -m infra"),
         (PIPELINE, "make audit", "make 'audit", "is no command line"),
@@ -173,29 +175,32 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
             "infra/step.sh does not exist",
         ),
         # the order of a release, and who signs in
-        (PIPELINE, "after: switch_dev", "after: build", "prepare_prod must depend on switch_dev"),
-        (PIPELINE, "after: switch_dev", "after: prepare_dev", "prepare_prod must depend on switch_dev"),
-        (RELEASE, "dependsOn: prepare_${{ parameters.environment }}", "dependsOn: build", "must depend on prepare_dev"),
-        (RELEASE, "              run: smoke\n", "              run: verify\n", "publish-web, smoke, in this order"),
-        (RELEASE, "run: switch\n", "run: verify\n", "dev must be provisioned in one stage, and switched in another"),
+        (PIPELINE, "after: release_dev", "after: build", "plan_prod must depend on release_dev"),
+        (PIPELINE, "after: release_dev", "after: plan_dev", "plan_prod must depend on release_dev"),
+        (PIPELINE, "lockBehavior: sequential", "lockBehavior: runLatest", "Set lockBehavior: sequential"),
+        (RELEASE, "dependsOn: plan_${{ parameters.environment }}", "dependsOn: build", "must depend on plan_dev"),
+        (WHAT_IF, "run: what-if\n", "run: verify\n", "plan_dev must run what-if, in this order, not verify"),
+        (RELEASE, "run: release --build", "run: prepare --build", "release_dev must run release --build"),
+        (RELEASE, " --expect-live $(live)", "", "release_dev must run release --build $(Build.BuildId) --expect-live"),
+        (RELEASE, "--unfinished --build $(Build.BuildId)", "--unfinished", "rollback --unfinished --build"),
+        (
+            RELEASE,
+            "      # `release` undoes its own switch",
+            "  - stage: undo_${{ parameters.environment }}\n    dependsOn: build\n    jobs:\n      # `release`",
+            "must have two stages",
+        ),
         (
             RELEASE,
             "        environment: tonearm-${{ parameters.environment }}\n",
             "",
             "environment: tonearm-dev`, which",
         ),
-        (RELEASE, "      - job: prepare\n", "      - deployment: prepare\n        environment: x\n", "for the switch"),
-        (
-            RELEASE,
-            "              failure:\n",
-            "              success:\n",
-            "A switch that is cut off must be taken back",
-        ),
+        (RELEASE, "'Failed', 'Canceled'", "'Failed'", "A release that is cut off must be undone"),
         (
             STEP,
             "${{ parameters.serviceConnection }}",
             "tonearm-dev",
-            "`provision` of prod must sign in by tonearm-prod",
+            "of prod must sign in by tonearm-prod",
         ),
         (
             WHAT_IF,
@@ -210,8 +215,8 @@ def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
         (PIPELINE, "publish: dist/web.zip", "publish: dist/page.zip", "Nothing builds dist/page.zip"),
         (
             RELEASE,
-            "artifact: web\n              path: dist",
-            "artifact: web\n              path: .",
+            "artifact: web\n                    path: dist",
+            "artifact: web\n                    path: .",
             "unpack them there",
         ),
         (PIPELINE, "Files: test-results/junit.xml", "Files: junit.xml", "junit.xml, which the tests do not write"),
@@ -228,8 +233,8 @@ def test_what_is_named_is_there(tree: Path, file: str, old: str, new: str, words
 
 
 def test_a_fault_in_a_template_is_told_where_it_stands(tree: Path) -> None:
-    line = seed(tree, RELEASE, "run: smoke\n", "run: smoker\n")
-    found = problem_with(pipelines.resolve(tree), "invalid choice: 'smoker'")
+    line = seed(tree, RELEASE, "run: rollback ", "run: roll-back ")
+    found = problem_with(pipelines.resolve(tree), "invalid choice: 'roll-back'")
     assert found.path == STEP  # where the command is put together
     line = seed(tree, RELEASE, "artifact: functions", "artifact: nothing")
     found = problem_with(pipelines.resolve(tree), "The artifact nothing")
