@@ -1,51 +1,17 @@
-{
-  "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#",
-  "contentVersion": "1.0.0.0",
-  "parameters": {
-    "environmentName": {
-      "value": "prod"
-    },
-    "instanceMemoryMB": {
-      "value": 2048
-    },
-    "maximumInstanceCount": {
-      "value": 100
-    },
-    "alwaysReadyBlob": {
-      "value": 1
-    },
-    "alwaysReadyHttp": {
-      "value": 1
-    },
-    "uploadRetentionDays": {
-      "value": 7
-    },
-    "storageSku": {
-      "value": "Standard_ZRS"
-    },
-    "webMinimumInstances": {
-      "value": 2
-    },
-    "webMaximumInstances": {
-      "value": 6
-    },
-    "alertEmail": {
-      "value": ""
-    },
-    "monthlyBudget": {
-      "value": 500
-    },
-    "logRetentionDays": {
-      "value": 90
-    },
-    "logDailyCapGB": {
-      "value": 5
-    },
-    "privateNetworking": {
-      "value": false
-    },
-    "containerRegistry": {
-      "value": false
-    }
-  }
-}
+using 'main.bicep'
+
+param environmentName = 'prod'
+param instanceMemoryMB = 2048
+param maximumInstanceCount = 100
+param alwaysReadyBlob = 1
+param alwaysReadyHttp = 1
+param uploadRetentionDays = 7
+param storageSku = 'Standard_ZRS'
+param webMinimumInstances = 2
+param webMaximumInstances = 6
+param alertEmail = ''
+param monthlyBudget = 500
+param logRetentionDays = 90
+param logDailyCapGB = 5
+param privateNetworking = false
+param containerRegistry = false

@@ -73,8 +73,9 @@ def teardown(environment: str, confirm: str | None) -> None:
 
 
 def _run_main(command: str, environment: str, live: Colour | None) -> Any:
-    parameters = [f"@{BICEP / environment}.parameters.json", f"liveColour={live or NONE}"]
-    return az(command, resource_group=resource_group(environment), template_file=str(MAIN), parameters=parameters)
+    # The file names its template, main.bicep.
+    parameters = [str(BICEP / f"{environment}.bicepparam"), f"liveColour={live or NONE}"]
+    return az(command, resource_group=resource_group(environment), parameters=parameters)
 
 
 def _report(answer: dict[str, Any]) -> Iterator[str]:

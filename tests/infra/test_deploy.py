@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from infra.deploy import __main__, azure, containers, http_client, publish, release, smoke
 from infra.deploy.errors import DeployError, PendingError
@@ -166,7 +167,7 @@ class Cloud:
             self.tags = (self.tags or {}) | dict(tag.split("=") for tag in call[call.index("--tags") + 1 :])
         if line.startswith("deployment group create"):
             given = call[call.index("--parameters") + 1 :]
-            parameters = dict(each.split("=", 1) for each in given if not each.startswith("@"))
+            parameters = dict(each.split("=", 1) for each in given if "=" in each)
             return self._deploy(name, parameters)
         if line.startswith("webapp deploy "):
             self._update(self.slots[options["--slot"]]).package = Path(options["--src-path"]).read_text()
@@ -458,14 +459,16 @@ def test_every_deployment_gets_the_environments_parameters(cloud: Cloud) -> None
     assert len(deployments) == 3
     for call in deployments:
         assert call[call.index("--resource-group") + 1] == "rg-tonearm-prod"
-        template = Path(call[call.index("--template-file") + 1])
-        assert template.is_file()
         given = call[call.index("--parameters") + 1 :]
-        wanted = {"main": "prod.parameters.json", "events": "environmentName=prod", "function-key": "colour=blue"}
-        assert any(each.endswith(wanted[template.stem]) for each in given)
+        if "--template-file" in call:
+            template, values = Path(call[call.index("--template-file") + 1]), given
+            assert {"environmentName=prod", "colour=blue"} & set(values)
+        else:
+            file, *values = given
+            assert Path(file).name == "prod.bicepparam"
+            template = Path(file).with_name(re.findall("^using '(.+)'$", Path(file).read_text(), re.MULTILINE)[0])
         declared = set(re.findall(r"^param (\w+)", template.read_text(), re.MULTILINE))
-        assert {each.partition("=")[0] for each in given if not each.startswith("@")} <= declared
-        assert all(Path(each[1:]).is_file() for each in given if each.startswith("@"))
+        assert {value.partition("=")[0] for value in values} <= declared
 
 
 @pytest.mark.parametrize(
@@ -902,6 +905,19 @@ def test_an_unreachable_address_is_reported_without_its_query() -> None:
     with pytest.raises(PendingError) as caught:
         http_client.send("GET", f"http://127.0.0.1:{free_ports(1)[0]}/x?sig=hush")
     assert "hush" not in str(caught.value)
+
+
+def test_azd_makes_the_same_release() -> None:
+    """Its schema: https://github.com/Azure/azure-dev/blob/main/schemas/v1.0/azure.yaml.json."""
+    azd = yaml.safe_load((REPOSITORY / "azure.yaml").read_text())
+    assert (REPOSITORY / azd["infra"]["path"] / f"{azd['infra']['module']}.bicepparam").is_file()
+    (step,) = azd["workflows"]["up"]["steps"]
+    assert step["azd"].partition("hooks run ")[2] in azd["hooks"]
+    command = re.findall(
+        r'^make deploy ENVIRONMENT=(\w+) ARGS="(.+)"$', azd["hooks"]["postprovision"]["run"], re.MULTILINE
+    )
+    assert [environment for environment, _ in command] == [azd["infra"]["module"]]
+    __main__.parser().parse_args(["all", "--environment", *" ".join(command[0]).split()])
 
 
 def test_the_steps_need_only_python() -> None:
