@@ -439,6 +439,9 @@ def test_what_was_approved_is_what_is_changed(cloud: Cloud) -> None:
     assert "Live in dev is the build old" in printed
     assert cloud.changes == ["acquire", "release"]
     assert cloud.run("release", *NEW, "--expect-live", "old")[0] == 0
+    # As a developer's release does not use what was seen before another one.
+    cloud.meanwhile["storage account list"] = lambda: cloud.live("blue")
+    assert "begin again with the what-if" in cloud.run("all", *DEV)[1]
 
 
 def test_prod_is_asked_for_before_it_is_changed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,7 +489,7 @@ def test_every_deployment_gets_the_environments_parameters(cloud: Cloud) -> None
     ],
 )
 def test_a_colour_that_fails_its_tests_cannot_go_live(cloud: Cloud, path: str, statuses: list[int], words: str) -> None:
-    cloud.live("blue")
+    cloud.live("blue", idle_build="older", previous="older")
     before = cloud.serving
     cloud.statuses[path] = statuses
     if path == "models":
@@ -501,6 +504,7 @@ def test_a_colour_that_fails_its_tests_cannot_go_live(cloud: Cloud, path: str, s
     assert cloud.changes == ["acquire", *prepared("blue")[:-1], "release"]
     assert cloud.serving == before
     assert "holds the build none, not new" in cloud.run("switch", *NEW)[1]
+    assert "nothing to go back to" in cloud.run("rollback", *DEV)[1]
 
 
 @pytest.mark.parametrize(
@@ -787,6 +791,14 @@ def test_a_page_that_cannot_read_its_key_fails(cloud: Cloud) -> None:
     assert code == 1
     assert "AccessToKeyVaultDenied" in printed
     assert "Key Vault Secrets User" in printed
+
+
+def test_a_page_that_calls_the_other_colour_fails(cloud: Cloud) -> None:
+    cloud.live("green")
+    cloud.slots["production"].calls = "blue"
+    code, printed = cloud.run("verify", *DEV)
+    assert code == 1
+    assert "calls blue instead of green" in printed
 
 
 def test_with_private_storage_the_upload_is_left_out(cloud: Cloud) -> None:
