@@ -4,6 +4,7 @@ Each environment has two function apps, blue and green: one serves users, the ot
 resource group record which is which. main.bicep's outputs cannot: a failed deployment has none.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +53,11 @@ class State:
 
 
 def resource_group(environment: str) -> str:
-    """The name of the resource group that holds everything of an environment."""
-    return f"rg-tonearm-{environment}"
+    """The name of the resource group that holds everything of an environment.
+
+    ``$TONEARM_RESOURCE_GROUP`` names another, as when a region has failed, and with it the group.
+    """
+    return os.environ.get("TONEARM_RESOURCE_GROUP") or f"rg-tonearm-{environment}"
 
 
 def read_state(environment: str) -> State:

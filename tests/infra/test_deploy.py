@@ -336,6 +336,7 @@ def cloud(dist: Callable[[str], None], capsys: pytest.CaptureFixture[str], monke
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(__main__.packages, "main", lambda _: 0)
     monkeypatch.setattr(__main__, "_own_build", lambda: "new")
+    monkeypatch.delenv("TONEARM_RESOURCE_GROUP", raising=False)
     return cloud
 
 
@@ -378,6 +379,13 @@ def test_a_first_deployment_creates_everything_and_blue_is_live(cloud: Cloud) ->
     assert cloud.uploaded == ["/uploads/blue.wav"]  # once: the smoke test before the switch uploads nothing
     assert not any("green" in request for request in cloud.requests)
     assert {"GET staging/_stcore/health", "GET web/_stcore/health"} <= set(cloud.requests)
+
+
+def test_another_group_takes_an_environments_place(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_RESOURCE_GROUP", "rg-elsewhere")
+    assert cloud.run("all", *DEV, "--location", "swedencentral")[0] == 0
+    assert "rg-tonearm-dev" not in json.dumps(cloud.calls)
+    assert ["group", "create", "--name", "rg-elsewhere", "--location", "swedencentral"] in [x[:6] for x in cloud.calls]
 
 
 def test_a_release_goes_to_the_idle_colour_under_one_lock(cloud: Cloud) -> None:
