@@ -15,12 +15,15 @@ from infra.deploy.azure import az
 from infra.deploy.environments import State, read_state, resource_group
 from infra.deploy.errors import DeployError
 
+CONTAINER = "uploads"
 _INFINITE = -1  # a release takes longer than the longest other lease, a minute
 
 
 def lockable(environment: str) -> bool:
-    """Whether the environment has the storage that holds the lock. Without it nothing can be live."""
-    return bool(az("group exists", name=resource_group(environment))) and _account(environment) is not None
+    """Whether the environment has the container that is leased. Without it nothing can be live."""
+    if not az("group exists", name=resource_group(environment)) or (account := _account(environment)) is None:
+        return False
+    return bool(az("storage container-rm exists", storage_account=account, name=CONTAINER)["exists"])
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def _lease(environment: str, **request: str | int) -> None:
     account = _account(environment)
     if account is None:
         raise DeployError(f"{resource_group(environment)} has no storage yet. `make deploy` deploys it.")
-    container = f"{account}/blobServices/default/containers/uploads"
+    container = f"{account}/blobServices/default/containers/{CONTAINER}"
     az("rest --method post", url=f"{container}/lease?api-version=2025-06-01", body=json.dumps(request))
 
 
