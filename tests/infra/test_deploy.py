@@ -939,6 +939,36 @@ def test_an_unreachable_address_is_reported_without_its_query() -> None:
     assert "hush" not in str(caught.value)
 
 
+def test_the_pipeline_looks_first_then_asks_then_changes_under_one_lock() -> None:
+    """Azure asks for an environment's approval before a stage that uses it, and holds its lock to the stage's end."""
+    pipeline = yaml.safe_load((REPOSITORY / "azure-pipelines.yml").read_text())
+    assert pipeline["lockBehavior"] == "sequential"
+    assert not pipeline["trigger"]["batch"]
+    groups = [items for stage in pipeline["stages"] for items in stage.values() if isinstance(items, list)]
+    template = "infra/pipelines/release.yml"
+    order = [each["parameters"] for items in groups for each in items if each.get("template") == template]
+    assert order == [{"environment": "dev", "after": "build"}, {"environment": "prod", "after": "release_dev"}]
+    text = (REPOSITORY / "infra/pipelines/release.yml").read_text().replace("${{ parameters.environment }}", "prod")
+    plan, change = yaml.safe_load(text)["stages"]
+    assert [job["template"] for job in plan["jobs"]] == ["what-if.yml"]
+    assert change["dependsOn"] == plan["stage"] == "plan_prod"
+    deployment, undo = change["jobs"]
+    assert deployment["environment"] == "tonearm-prod"
+    assert undo["condition"] == f"in(dependencies.{deployment['deployment']}.result, 'Failed', 'Canceled')"
+    steps = [*deployment["strategy"]["runOnce"]["deploy"]["steps"], *undo["steps"]]
+    ours = [each["parameters"] for each in steps if each.get("template") == "step.yml"]
+    assert [each["run"] for each in ours] == [
+        "release --build $(Build.BuildId) --expect-live $(live)",
+        "rollback --unfinished --build $(Build.BuildId)",
+    ]
+    live = deployment["variables"]["live"]
+    assert live == "$[ stageDependencies.plan_prod.what_if_prod.outputs['what_if.live'] ]"
+    for each in ours:
+        assert (each["environment"], each["serviceConnection"]) == ("prod", "tonearm-prod")
+        words = re.sub(r"\$\(.*?\)", "1", each["run"]).split()
+        __main__.parser().parse_args([*words, "--environment", "prod"])
+
+
 def test_azd_makes_the_same_release() -> None:
     """Its schema: https://github.com/Azure/azure-dev/blob/main/schemas/v1.0/azure.yaml.json."""
     azd = yaml.safe_load((REPOSITORY / "azure.yaml").read_text())
