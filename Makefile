@@ -97,10 +97,10 @@ packages:
 	@$(PYTHON) local/setup_env.py
 	@$(VENV)/python -m infra.packages
 
-# make deploy ENVIRONMENT=dev: the first deployment, or the next release; docs/deploy.md
+# make deploy ENVIRONMENT=dev [ARGS="--location norwayeast"]: the first deployment, or the next release; docs/deploy.md
 deploy:
 	@$(PYTHON) local/setup_env.py
-	@$(VENV)/python -m infra.deploy all --environment $(ENVIRONMENT)
+	@$(VENV)/python -m infra.deploy all --environment $(ENVIRONMENT) $(ARGS)
 
 # What Azure installs for the function app; a test fails when it is stale.
 requirements:

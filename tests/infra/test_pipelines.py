@@ -63,6 +63,29 @@ def test_templates_and_artifacts_are_there() -> None:
     assert set(re.findall(r"artifact: (\S+)", text)) >= {"functions", "web"}
 
 
+def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
+    pipeline, release, what_if = (
+        yaml.safe_load((REPOSITORY / each).read_text())
+        for each in ("azure-pipelines.yml", "infra/pipelines/release.yml", "infra/pipelines/what-if.yml")
+    )
+    templates = [
+        each for stage in pipeline["stages"] for stages in stage.values() for each in stages if "template" in each
+    ]
+    after = {each["parameters"]["environment"]: each["parameters"]["after"] for each in templates}
+    assert after == {"dev": "build", "prod": "release_dev"}
+    assert pipeline["lockBehavior"] == "sequential"
+    plan, deploy = release["stages"]
+    assert (plan["dependsOn"], deploy["dependsOn"]) == ("${{ parameters.after }}", plan["stage"])
+    assert [each["template"] for each in plan["jobs"]] == ["what-if.yml"]
+    # Azure asks for the approval, and takes the lock, before a stage that uses an environment.
+    work, undo = deploy["jobs"]
+    assert work["environment"] == "tonearm-${{ parameters.environment }}"
+    assert "in(dependencies.release.result, 'Failed', 'Canceled')" in undo["condition"]
+    assert "what-if" in str(what_if["jobs"])
+    assert "tonearm-what-if" in str(what_if["jobs"]), "code that nobody has reviewed may only look"
+    assert "variables['System.PullRequest.IsFork']" in what_if["jobs"][0]["condition"]
+
+
 @pytest.mark.parametrize("line", commands())
 def test_a_step_runs_a_command_of_ours(line: str) -> None:
     words = shlex.split(re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line))
