@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.policy.compiler import Compiler, CompilerError, fetch, find
+from infra.policy.compiler import Compiler, CompilerError, fetch, find, running
 from infra.policy.deployment import BICEP, ROOT, SCENARIOS, SOURCES_HASH, snapshot_path, sources_hash
 
 TESTS = [f"tests/infra/test_{name}.py" for name in ("policies", "mutants", "pipelines", "containers", "scan")]
@@ -41,7 +41,7 @@ def update() -> int:
     if program is None:
         print(said, file=sys.stderr)
         return 1
-    with Compiler(program) as compiler:
+    with running(program) as compiler:
         entries = sorted([*BICEP.glob("*.bicep"), *BICEP.rglob("*.bicepparam")])
         if findings := [each for file in entries for each in compiler.findings(file)]:
             print(*findings, sep="\n", file=sys.stderr)

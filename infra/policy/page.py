@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterator
 
 from infra.deploy.resources import SLOT
+from infra.packages import SITE_PACKAGES
 from infra.policy.deployment import Deployment, Resource, identities, refers_to
-from infra.policy.values import ASSERTION
+
+ASSERTION = "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"
+"""In place of a secret: https://learn.microsoft.com/azure/app-service/configure-authentication-provider-aad."""
 
 
 def there_is_a_slot(deployment: Deployment) -> Iterator[str]:
@@ -15,6 +18,8 @@ def there_is_a_slot(deployment: Deployment) -> Iterator[str]:
         yield f"there must be one web app with one slot, {SLOT}, not {names}"
         return
     app, slot = deployment.pages
+    if deployment.config(app, "appsettings").get("PYTHONPATH") != f"/home/site/wwwroot/{SITE_PACKAGES}":
+        yield f"{app}: PYTHONPATH must be where the package is unpacked"
     if slot.properties != app.properties:
         yield f"{slot}: it differs from the app: a swap would change more than the code"
     for name in ("appsettings", "authsettingsV2"):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.policy.compiler import Compiler, find
+from infra.policy.compiler import Compiler, find, running
 
 PROGRAM, SAID = find()
 needs_compiler = pytest.mark.skipif(PROGRAM is None, reason=SAID)
@@ -14,5 +14,5 @@ needs_compiler = pytest.mark.skipif(PROGRAM is None, reason=SAID)
 def compiler() -> Iterator[Compiler]:
     """A running compiler."""
     assert PROGRAM is not None
-    with Compiler(PROGRAM) as running:
-        yield running
+    with running(PROGRAM) as started:
+        yield started

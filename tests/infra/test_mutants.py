@@ -167,6 +167,8 @@ TAKEN = [
     ("prod", ALERTS, "name: 'log-cap'", "name: 'log'", "there is no alert log-cap"),
     ("owner", OWNER, "AND ${each.source}[Microsoft.Authorization/roleAssignments:PrincipalType]", "OR true //",
      "its condition says nothing of PrincipalType"),
+    ("owner", OWNER, "'b24988ac-6180-42a0-ab88-20f7382dd24c'", "'8e3af657-a8ff-443c-a75c-2fe8c4bcb635'",
+     "'8e3af657-a8ff-443c-a75c-2fe8c4bcb635' is no role that may be given"),
     ("owner", OWNER, "if (deleteLock)", "if (!deleteLock)", "prod needs a lock on it"),
     ("prod", "prod.bicepparam", "param maximumInstanceCount = 8", "param maximumInstanceCount = 100",
      "200 instances could cost"),
