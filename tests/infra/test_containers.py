@@ -25,8 +25,7 @@ COMPOSE = yaml.safe_load((CONTAINERS / "compose.yaml").read_text())
 HOST_SETTINGS = {"AzureWebJobsStorage", "AzureFunctionsWebHost__hostid", "AzureWebJobsSecretStorageType"}
 HOST_SETTINGS |= {"FUNCTIONS_SECRETS_PATH"}
 """Read by the Functions host itself, which is no code of ours."""
-PINNED = re.compile(r"\S+:\S*\d\S*")
-"""`4-python3.13` is as full as Microsoft's patched tags get; `latest`, `slim` or no tag say nothing of a version."""
+PINNED = re.compile(r"\S+:\S*\d\S*")  # `latest`, `slim` or no tag say nothing of a version
 
 
 def lint(text: str) -> list[str]:

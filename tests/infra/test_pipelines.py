@@ -18,32 +18,20 @@ from tests.conftest import REPOSITORY
 CHECKS = REPOSITORY / "infra" / "checks"
 FILES = [REPOSITORY / "azure-pipelines.yml", *sorted((REPOSITORY / "infra" / "pipelines").glob("*.yml"))]
 TARGETS = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-SCRIPTS = ("script", "bash", "inlineScript", "run")
-SCHEMA = "vendor.azure-pipelines"
+ENVIRONMENT = "${{ parameters.environment }}"
 
 
 def commands() -> list[str]:
     """All command lines of the pipeline, with something in place of what Azure fills in."""
-    found: list[str] = []
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            found.extend(text for name, text in node.items() if name in SCRIPTS and isinstance(text, str))
-        for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            walk(each)
-
-    for file in FILES:
-        walk(yaml.safe_load(file.read_text()))
-    lines = [line for text in found for line in text.splitlines() if line.strip()]
-    return [re.sub(r"\$\{\{ *parameters\.environment *\}\}", "prod", line) for line in lines]
+    text = "\n".join(file.read_text() for file in FILES)
+    lines = re.findall(r"^ *(?:- )?(?:script|bash|inlineScript|run): (.+)$", text, re.MULTILINE)
+    return [re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line.replace(ENVIRONMENT, "prod")) for line in lines]
 
 
 def faults(files: dict[str, str]) -> list[str]:
     """What Azure Pipelines' language service says of files."""
-    request = {
-        "schema": get_builtin_schema(SCHEMA),
-        "files": [{"path": path, "text": text} for path, text in files.items()],
-    }
+    texts = [{"path": path, "text": text} for path, text in files.items()]
+    request = {"schema": get_builtin_schema("vendor.azure-pipelines"), "files": texts}
     command = [shutil.which("node") or "node", str(CHECKS / "validate_pipelines.js")]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=120)
     return [f"{each['path']}:{each['line']}: {each['message']}" for each in json.loads(done.stdout)]
@@ -79,7 +67,7 @@ def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
     assert [each["template"] for each in plan["jobs"]] == ["what-if.yml"]
     # Azure asks for the approval, and takes the lock, before a stage that uses an environment.
     work, undo = deploy["jobs"]
-    assert work["environment"] == "tonearm-${{ parameters.environment }}"
+    assert work["environment"] == f"tonearm-{ENVIRONMENT}"
     assert "in(dependencies.release.result, 'Failed', 'Canceled')" in undo["condition"]
     assert "what-if" in str(what_if["jobs"])
     assert "tonearm-what-if" in str(what_if["jobs"]), "code that nobody has reviewed may only look"
@@ -88,8 +76,7 @@ def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
 
 @pytest.mark.parametrize("line", commands())
 def test_a_step_runs_a_command_of_ours(line: str) -> None:
-    words = shlex.split(re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line))
-    match words:
+    match words := shlex.split(line):
         case ["make", *targets]:
             assert {each for each in targets if "=" not in each} <= TARGETS
         case ["python", "-m", "infra.deploy", "x", *_]:  # a template's parameter: looked at where it is given

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.policy import deployment
 from infra.policy.compiler import Compiler, CompilerError
-from infra.policy.deployment import (
-    BICEP,
-    ENVIRONMENTS,
-    SCENARIOS,
-    SOURCES_HASH,
-    Deployment,
-    load,
-    snapshot_path,
-    sources_hash,
-)
+from infra.policy.deployment import BICEP, ENVIRONMENTS, SCENARIOS, Deployment, load, snapshot_path
 from infra.policy.everything import policies
 from tests.infra.conftest import needs_compiler
 
@@ -34,7 +26,7 @@ def test_it_holds(environment: str, policy: Callable[[Deployment], Iterator[str]
 
 
 def test_the_snapshots_are_of_these_sources() -> None:
-    assert SOURCES_HASH.read_text().strip() == sources_hash(), UPDATE
+    assert deployment.SOURCES_HASH.read_text().strip() == deployment.sources_hash(), UPDATE
     looked_at = {each for names in ENVIRONMENTS.values() for each in names}
     assert {file.stem for file in PARAMETERS} == looked_at
     assert {file.name for file in SCENARIOS.glob("*.json")} == {snapshot_path(each).name for each in looked_at}

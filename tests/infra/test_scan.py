@@ -17,7 +17,6 @@ from tests.conftest import REPOSITORY
 
 CHECKOV = REPOSITORY / ".tools" / "checkov" / ("Scripts" if os.name == "nt" else "bin") / "checkov"
 FRAMEWORKS = ("arm", "dockerfile", "azure_pipelines")
-NOWHERE = "http://127.0.0.1:9"
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 
 # A rule, the resource types and names that it is not for, and why.
@@ -44,7 +43,7 @@ NO_SITES = ("Microsoft.Web/sites/config", "Microsoft.Web/sites/slots/config")
 def scan(folder: Path) -> tuple[set[tuple[str, str]], set[str]]:
     """Findings, each a rule and a resource, and the frameworks that looked at something."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("BC_", "PRISMA_", "CKV_"))}
-    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     command = [CHECKOV, "--directory", ".", "--framework", *FRAMEWORKS, "--skip-download", "--output", "json"]
     done = subprocess.run(
         command, cwd=folder, env=environment | proxies, capture_output=True, text=True, check=False, timeout=280
