@@ -12,7 +12,6 @@ needs_compiler = pytest.mark.skipif(PROGRAM is None, reason=SAID)
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[Compiler]:
-    """A running compiler."""
     assert PROGRAM is not None
     with running(PROGRAM) as started:
         yield started

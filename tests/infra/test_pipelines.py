@@ -56,9 +56,7 @@ def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
         yaml.safe_load((REPOSITORY / each).read_text())
         for each in ("azure-pipelines.yml", "infra/pipelines/release.yml", "infra/pipelines/what-if.yml")
     )
-    templates = [
-        each for stage in pipeline["stages"] for stages in stage.values() for each in stages if "template" in each
-    ]
+    templates = [each for stage in pipeline["stages"] for jobs in stage.values() for each in jobs if "template" in each]
     after = {each["parameters"]["environment"]: each["parameters"]["after"] for each in templates}
     assert after == {"dev": "build", "prod": "release_dev"}
     assert pipeline["lockBehavior"] == "sequential"

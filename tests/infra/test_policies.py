@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.policy import compiler as compiler_module
 from infra.policy import deployment
 from infra.policy.compiler import Compiler, CompilerError
 from infra.policy.deployment import BICEP, ENVIRONMENTS, SCENARIOS, Deployment, load, snapshot_path
@@ -49,3 +50,22 @@ def test_the_compiler_finds_nothing(compiler: Compiler, file: Path) -> None:
 def test_what_a_person_fills_in_is_demanded(compiler: Compiler, environment: str) -> None:
     with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail is empty"):
         compiler.snapshot(BICEP / f"{environment}.bicepparam")
+
+
+def test_another_compiler_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = tmp_path / "bicep"
+    other.write_text("#!/bin/sh\necho Bicep CLI version 0.1.2\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("BICEP_CLI", str(other))
+    program, said = compiler_module.find()
+    assert program != other
+    assert program or f"{other} is 0.1.2" in said
+
+
+def test_another_download_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bicep").write_text("something else")
+    monkeypatch.setattr(compiler_module, "URL", (tmp_path / "bicep").as_uri())
+    monkeypatch.setattr(compiler_module, "FETCHED", tmp_path / "tools" / "bicep")
+    with pytest.raises(CompilerError, match="does not have the SHA-256"):
+        compiler_module.fetch()
+    assert not (tmp_path / "tools").exists()

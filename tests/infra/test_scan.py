@@ -36,8 +36,7 @@ ACCEPTED = {
         "Event Grid keeps events for a day; a plan's zones can be set before it is made only",
     ),
 }
-NO_SITES = ("Microsoft.Web/sites/config", "Microsoft.Web/sites/slots/config")
-"""Left out, as checkov takes them for sites."""
+NO_SITES = ("Microsoft.Web/sites/config", "Microsoft.Web/sites/slots/config")  # checkov takes them for sites
 
 
 def scan(folder: Path) -> tuple[set[tuple[str, str]], set[str]]:
