@@ -11,9 +11,10 @@ run:
 	@$(PYTHON) local/setup_env.py --group local --group frontend --azurite
 	@exec $(VENV)/python -m local
 
-# Types and infrastructure are checked beside the tests, which wait much.
+# Types are checked beside the tests, which wait much. The tests of the cloud part are among them.
 test: setup lint
-	@$(MAKE) --no-print-directory -j tests types infra-checks
+	@$(VENV)/python -m infra.policy which
+	@$(MAKE) --no-print-directory -j tests types
 
 # Three processes on two cores, as many tests wait. A file's tests stay together; tests/conftest.py orders the files.
 # A thread each for arithmetic: several in each process spend their time waiting for each other.
@@ -77,11 +78,11 @@ types:
 
 # What can be checked of the cloud part without a subscription; docs/deploy.md says what cannot.
 check-infra:
-	@$(PYTHON) local/setup_env.py --group infra --infra
+	@$(PYTHON) local/setup_env.py --group infra --group test --group local --infra
 	@$(MAKE) --no-print-directory infra-checks
 
 infra-checks:
-	@$(VENV)/python -m infra.checks
+	@$(VENV)/python -m infra.policy
 
 # Secrets in the tree, and advisories about what is locked: infra/audit.json. It asks the Internet, so it is no part of
 # `test`. A finding that is no secret is accepted into infra/checks/secrets.baseline with `detect-secrets audit`.
@@ -96,10 +97,10 @@ packages:
 	@$(PYTHON) local/setup_env.py
 	@$(VENV)/python -m infra.packages
 
-# make deploy ENVIRONMENT=dev: the first deployment, or the next release; docs/deploy.md
+# make deploy ENVIRONMENT=dev [ARGS="--location norwayeast"]: the first deployment, or the next release; docs/deploy.md
 deploy:
 	@$(PYTHON) local/setup_env.py
-	@$(VENV)/python -m infra.deploy all --environment $(ENVIRONMENT)
+	@$(VENV)/python -m infra.deploy all --environment $(ENVIRONMENT) $(ARGS)
 
 # What Azure installs for the function app; a test fails when it is stale.
 requirements:

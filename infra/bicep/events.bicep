@@ -1,4 +1,4 @@
-// What needs the live colour's code to run: its host makes the keys that are read here, and answers Event Grid's
+// What needs the live colour's code to run: its host makes the key that is read here, and answers Event Grid's
 // handshake. Deploying this with the other colour moves the events to it.
 targetScope = 'resourceGroup'
 
@@ -9,19 +9,21 @@ targetScope = 'resourceGroup'
 ])
 param environmentName string
 
-@description('The function app that gets the uploads, and whose key the web page uses. Left out, the one that is live.')
+@description('The function app that gets the uploads. Left out, the one that is live.')
 @allowed([
   'blue'
   'green'
 ])
-param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
+param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'blue')
+
+@description('Azure region of the logs, as in main.bicep.')
+param location string = resourceGroup().location
 
 // The same names as in main.bicep.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
 
 module subscription 'modules/event-subscription.bicep' = {
-  name: 'event-subscription'
   params: {
     topicName: 'evgt-tonearm-${environmentName}-${suffix}'
     storageAccountName: 'sttonearm${environmentName}${suffix}'
@@ -29,12 +31,19 @@ module subscription 'modules/event-subscription.bicep' = {
   }
 }
 
-module functionKey 'modules/function-key.bicep' = {
-  name: 'function-key'
+// Here, so that it asks the colour that is live from a switch on.
+module availability 'modules/availability.bicep' = {
   params: {
-    vaultName: 'kv-tonearm-${environmentName}-${suffix}'
-    functionAppName: functionAppName
-    colour: liveColour
+    testName: 'available-tonearm-${environmentName}-api'
+    title: 'The live function app is not healthy.'
+    location: location
+    tags: {
+      system: 'tonearm'
+      environment: environmentName
+    }
+    url: 'https://${functionAppName}.azurewebsites.net/api/health'
+    applicationInsightsName: 'appi-tonearm-${environmentName}'
+    actionGroupName: 'ag-tonearm-${environmentName}'
   }
 }
 
@@ -43,6 +52,3 @@ output liveColour string = liveColour
 
 @description('Name of the event subscription.')
 output eventSubscriptionName string = subscription.outputs.subscriptionName
-
-@description('Name of the vault\'s secret that holds the web page\'s function key.')
-output secretName string = functionKey.outputs.secretName

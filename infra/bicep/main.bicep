@@ -1,6 +1,8 @@
-// Everything except what needs running code (events.bicep). Deployed to one resource group per environment: at first,
-// for each release, and to change which colour is live.
+// Everything except what needs running code (events.bicep, modules/function-key.bicep) or an Owner (owner.bicep). Deployed
+// to one resource group per environment: at first, and for each release.
 targetScope = 'resourceGroup'
+
+import { resourceTags } from 'modules/shared.bicep'
 
 @description('Which environment this is. It is part of every name.')
 @allowed([
@@ -12,12 +14,13 @@ param environmentName string
 @description('Azure region of all resources. Take one that offers Flex Consumption.')
 param location string = resourceGroup().location
 
-@description('The function app that serves: the web page asks it. Left out, what is live stays live.')
+@description('The function app that serves. It and the page\'s production slot stay as they are: the other app and the slot staging get this deployment\'s settings. none: both apps and slots do.')
 @allowed([
   'blue'
   'green'
+  'none'
 ])
-param liveColour string = any(contains(resourceGroup().tags, 'tonearmLiveColour') ? resourceGroup().tags.tonearmLiveColour : 'blue')
+param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'none')
 
 @description('Model version to serve, a folder of models/ in the function package. Empty: its default version.')
 @maxLength(64)
@@ -38,25 +41,36 @@ param mode string = 'accurate'
 ])
 param instanceMemoryMB int = 2048
 
-@description('How many instances a function app may grow to. It bounds what a flood of uploads can cost.')
-@minValue(40)
+@description('How many instances each function app may grow to. It bounds what a flood of uploads can cost; docs/deploy.md.')
+@minValue(1)
 @maxValue(1000)
-param maximumInstanceCount int = 100
+param maximumInstanceCount int = 4
 
-@description('Instances of the live colour that always wait for uploads. Without one the listener never starts.')
+@description('Instances of each colour that always wait for uploads. Without one the listener never starts.')
 @minValue(1)
 @maxValue(20)
 param alwaysReadyBlob int = 1
 
-@description('Instances of the live colour that always wait for HTTP requests. 0: the first caller waits for a start.')
+@description('Instances of each colour that always wait for HTTP requests. 0: the first caller waits for a start.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyHttp int = 1
 
-@description('Days after which an upload is deleted. Results stay.')
+@description('Whether an update of a function app lets what runs finish. A preview: switch it off where Azure refuses it.')
+param rollingUpdates bool = true
+
+@description('Days after which an upload is deleted.')
 @minValue(1)
 @maxValue(365)
 param uploadRetentionDays int = 7
+
+@description('Days after which results and feedback are deleted. 0: they stay until somebody deletes them.')
+@minValue(0)
+@maxValue(3650)
+param resultRetentionDays int = 0
+
+@description('Whether blobs can be set back to a time in the last 6 days. What is deleted is then gone after 14 days, not 7.')
+param pointInTimeRestore bool = environmentName == 'prod'
 
 @description('Copies of stored data: LRS within a data centre, ZRS over a region\'s zones, GZRS in a second region too.')
 @allowed([
@@ -88,14 +102,33 @@ param maxDurationS int = 14400
 param uploadUrlTtlS int = 900
 
 @description('Origins of web pages elsewhere that may call the API from a browser, such as https://music.example.')
-param allowedOrigins array = []
+param allowedOrigins string[] = []
 
 @description('How long the web page waits for a result before it offers to go on waiting, in seconds.')
 @minValue(1)
 param resultWaitS int = 600
 
 @description('Names of the web page of your own, such as music.example. It answers to no others.')
-param webHostNames array = []
+param webHostNames string[] = []
+
+@description('Whether visitors of the page sign in with Entra ID. Without it anybody may use the page.')
+param webSignIn bool = true
+
+@description('Client id of the app registration by which they sign in; docs/deploy.md says how it is made.')
+@maxLength(36)
+param webClientId string = ''
+
+@description('The tenant whose people may sign in.')
+@minLength(36)
+@maxLength(36)
+param webAuthTenantId string = tenant().tenantId
+
+@description('Whose uploads a visitor sees: his own, or all.')
+@allowed([
+  'own'
+  'shared'
+])
+param webHistory string = 'own'
 
 @description('Fewest instances of the web page.')
 @minValue(1)
@@ -107,7 +140,7 @@ param webMinimumInstances int = 1
 @maxValue(10)
 param webMaximumInstances int = 3
 
-@description('Who gets alerts by mail. Empty: alerts show in the portal only.')
+@description('Who gets alerts by mail. prod demands it; in dev alerts show in the portal if it is empty.')
 @maxLength(254)
 param alertEmail string = ''
 
@@ -137,139 +170,267 @@ param logDailyCapGB int = 5
 @description('Storage and vault reachable by private endpoints only. Signed upload URLs then work inside the network only.')
 param privateNetworking bool = false
 
+@description('Who answers for these resources, as the tag owner. Empty: no such tag.')
+param owner string = ''
+
+@description('Who pays for them, as the tag cost-centre. Empty: no such tag.')
+param costCentre string = ''
+
 @description('Whether to have a registry for the container images.')
 param containerRegistry bool = false
+
+type byColour = {
+  blue: string
+  green: string
+}
 
 // Unique in Azure, and fixed for this group.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 
-var tags = {
+// The colour that this release is for.
+var idleColour = liveColour == 'blue' ? 'green' : 'blue'
+
+// Names are made here, not read from modules' outputs: then `what-if` knows them and looks into every module.
+var storageAccountName = 'sttonearm${environmentName}${suffix}'
+var packageAccountName = 'stpackages${environmentName}${suffix}'
+var vaultName = 'kv-tonearm-${environmentName}-${suffix}'
+var topicName = 'evgt-tonearm-${environmentName}-${suffix}'
+var blueName = 'func-tonearm-${environmentName}-blue-${suffix}'
+var greenName = 'func-tonearm-${environmentName}-green-${suffix}'
+var webName = 'app-tonearm-${environmentName}-${suffix}'
+var applicationInsightsName = 'appi-tonearm-${environmentName}'
+var workspaceName = 'log-tonearm-${environmentName}'
+var actionGroupName = 'ag-tonearm-${environmentName}'
+var networkName = 'vnet-tonearm-${environmentName}'
+var subnetType = 'Microsoft.Network/virtualNetworks/subnets'
+var workspaceId = resourceId('Microsoft.OperationalInsights/workspaces', workspaceName)
+var actionGroupId = resourceId('Microsoft.Insights/actionGroups', actionGroupName)
+var functionsIdentityName = 'id-tonearm-${environmentName}-functions'
+var webIdentityName = 'id-tonearm-${environmentName}-web'
+var deadLetterContainer = 'event-dead-letters'
+
+// What is missing ends the deployment before it changes anything.
+var checkedAlertEmail = environmentName == 'prod' && empty(alertEmail)
+  ? fail('alertEmail is empty: in prod somebody must get the alerts.')
+  : alertEmail
+var checkedClientId = webSignIn && length(webClientId) != 36
+  ? fail('webClientId must be an app registration\'s client id. Without sign-in anybody may use the page: webSignIn=false.')
+  : webClientId
+
+var tags resourceTags = {
   system: 'tonearm'
   environment: environmentName
+  ...(empty(owner) ? {} : { owner: owner })
+  ...(empty(costCentre) ? {} : { 'cost-centre': costCentre })
 }
 
 // A budget's start cannot be changed, and must be in the current month when the budget is made. So the group has a tag
 // with the month of the first deployment.
-var firstBudgetStart = contains(resourceGroup().tags, 'tonearmBudgetStart') ? resourceGroup().tags.tonearmBudgetStart : budgetStart
+var firstBudgetStart = resourceGroup().?tags.?tonearmBudgetStart ?? budgetStart
 
-resource groupTags 'Microsoft.Resources/tags@2024-03-01' = {
+// infra/deploy keeps tags of its own there, such as the live colour.
+resource groupTags 'Microsoft.Resources/tags@2025-04-01' = {
   name: 'default'
   properties: {
-    tags: union(resourceGroup().tags, tags, {
-      tonearmLiveColour: liveColour
+    tags: union(resourceGroup().?tags ?? {}, tags, {
       tonearmBudgetStart: firstBudgetStart
     })
   }
 }
 
 module identities 'modules/identities.bicep' = {
-  name: 'identities'
   params: {
-    environmentName: environmentName
     location: location
     tags: tags
+    functionsIdentityName: functionsIdentityName
+    webIdentityName: webIdentityName
   }
 }
 
+// Azure reads what is declared as existing at once, unless it depends on the module that makes it.
+resource blueApp 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: blueName
+  dependsOn: [
+    blue
+  ]
+}
+
+resource greenApp 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: greenName
+  dependsOn: [
+    green
+  ]
+}
+
+resource webApp 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: webName
+  dependsOn: [
+    web
+  ]
+
+  resource slot 'slots' existing = {
+    name: 'staging'
+    dependsOn: [
+      web
+    ]
+  }
+}
+
+resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
+  name: vaultName
+  dependsOn: [
+    vault
+  ]
+}
+
+var urls = {
+  blue: 'https://${blueApp.properties.defaultHostName}'
+  green: 'https://${greenApp.properties.defaultHostName}'
+}
+
+resource functionsIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: functionsIdentityName
+  dependsOn: [
+    identities
+  ]
+}
+
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   params: {
-    environmentName: environmentName
     location: location
     tags: tags
+    workspaceName: workspaceName
+    applicationInsightsName: applicationInsightsName
+    actionGroupName: actionGroupName
     retentionDays: logRetentionDays
     dailyCapGB: logDailyCapGB
-    alertEmail: alertEmail
+    alertEmail: checkedAlertEmail
   }
 }
 
 module storage 'modules/storage.bicep' = {
-  name: 'storage'
   params: {
-    accountName: 'sttonearm${environmentName}${suffix}'
+    accountName: storageAccountName
     location: location
     tags: tags
     sku: storageSku
     uploadRetentionDays: uploadRetentionDays
+    resultRetentionDays: resultRetentionDays
+    deadLetterContainer: deadLetterContainer
+    pointInTimeRestore: pointInTimeRestore
+    privateNetworking: privateNetworking
+  }
+}
+
+module packages 'modules/packages.bicep' = {
+  params: {
+    accountName: packageAccountName
+    location: location
+    tags: tags
+    containerNames: [
+      'deployments-blue'
+      'deployments-green'
+    ]
     privateNetworking: privateNetworking
   }
 }
 
 module vault 'modules/vault.bicep' = {
-  name: 'vault'
   params: {
-    vaultName: 'kv-tonearm-${environmentName}-${suffix}'
+    vaultName: vaultName
     location: location
     tags: tags
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: workspaceId
     publicNetworkAccess: privateNetworking ? 'Disabled' : 'Enabled'
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module network 'modules/network.bicep' = if (privateNetworking) {
-  name: 'network'
   params: {
     environmentName: environmentName
+    networkName: networkName
     location: location
     tags: tags
-    storageAccountName: storage.outputs.accountName
-    vaultName: vault.outputs.vaultName
+    storageAccountName: storageAccountName
+    packageAccountName: packageAccountName
+    vaultName: vaultName
   }
+  dependsOn: [
+    storage
+    packages
+    vault
+  ]
 }
 
 module registry 'modules/registry.bicep' = if (containerRegistry) {
-  name: 'registry'
   params: {
     registryName: 'crtonearm${environmentName}${suffix}'
     location: location
     tags: tags
-    pullerPrincipalIds: [
-      identities.outputs.functionsPrincipalId
-      identities.outputs.webPrincipalId
+    pullerIdentityNames: [
+      functionsIdentityName
+      webIdentityName
     ]
   }
+  dependsOn: [
+    identities
+  ]
 }
 
 module roles 'modules/roles.bicep' = {
-  name: 'roles'
   params: {
-    storageAccountName: storage.outputs.accountName
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    vaultName: vault.outputs.vaultName
-    functionsPrincipalId: identities.outputs.functionsPrincipalId
-    webPrincipalId: identities.outputs.webPrincipalId
+    storageAccountName: storageAccountName
+    packageAccountName: packageAccountName
+    applicationInsightsName: applicationInsightsName
+    vaultName: vaultName
+    functionsIdentityName: functionsIdentityName
+    webIdentityName: webIdentityName
   }
+  dependsOn: [
+    identities
+    storage
+    packages
+    monitoring
+    vault
+  ]
 }
 
 module topic 'modules/event-topic.bicep' = {
-  name: 'event-topic'
   params: {
-    topicName: 'evgt-tonearm-${environmentName}-${suffix}'
+    topicName: topicName
     location: location
     tags: tags
-    storageAccountName: storage.outputs.accountName
-    deadLetterContainer: storage.outputs.deadLetterContainer
-    workspaceId: monitoring.outputs.workspaceId
+    storageAccountName: storageAccountName
+    deadLetterContainer: deadLetterContainer
+    workspaceId: workspaceId
   }
+  dependsOn: [
+    monitoring
+    storage
+  ]
 }
 
-module blue 'modules/function-app.bicep' = {
-  name: 'function-app-blue'
+module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
   params: {
     colour: 'blue'
-    appName: 'func-tonearm-${environmentName}-blue-${suffix}'
+    appName: blueName
     location: location
     tags: tags
-    identityId: identities.outputs.functionsIdentityId
-    identityClientId: identities.outputs.functionsClientId
-    storageAccountName: storage.outputs.accountName
-    deploymentContainer: storage.outputs.blueDeploymentContainer
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    subnetId: privateNetworking ? network!.outputs.functionsSubnetId : ''
+    identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
+    identityClientId: functionsIdentity.properties.clientId
+    storageAccountName: storageAccountName
+    packageAccountName: packageAccountName
+    deploymentContainer: 'deployments-blue'
+    applicationInsightsName: applicationInsightsName
+    subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
-    alwaysReadyBlob: liveColour == 'blue' ? alwaysReadyBlob : 1
-    alwaysReadyHttp: liveColour == 'blue' ? alwaysReadyHttp : 0
+    alwaysReadyBlob: alwaysReadyBlob
+    alwaysReadyHttp: alwaysReadyHttp
+    rollingUpdates: rollingUpdates
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes
@@ -278,27 +439,33 @@ module blue 'modules/function-app.bicep' = {
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
     uploadRetentionDays: uploadRetentionDays
+    resultRetentionDays: resultRetentionDays
     allowedOrigins: allowedOrigins
   }
+  dependsOn: [
+    roles // and so storage, packages and logs
+    network
+  ]
 }
 
-module green 'modules/function-app.bicep' = {
-  name: 'function-app-green'
+module green 'modules/function-app.bicep' = if (liveColour != 'green') {
   params: {
     colour: 'green'
-    appName: 'func-tonearm-${environmentName}-green-${suffix}'
+    appName: greenName
     location: location
     tags: tags
-    identityId: identities.outputs.functionsIdentityId
-    identityClientId: identities.outputs.functionsClientId
-    storageAccountName: storage.outputs.accountName
-    deploymentContainer: storage.outputs.greenDeploymentContainer
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
-    subnetId: privateNetworking ? network!.outputs.functionsSubnetId : ''
+    identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
+    identityClientId: functionsIdentity.properties.clientId
+    storageAccountName: storageAccountName
+    packageAccountName: packageAccountName
+    deploymentContainer: 'deployments-green'
+    applicationInsightsName: applicationInsightsName
+    subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
-    alwaysReadyBlob: liveColour == 'green' ? alwaysReadyBlob : 1
-    alwaysReadyHttp: liveColour == 'green' ? alwaysReadyHttp : 0
+    alwaysReadyBlob: alwaysReadyBlob
+    alwaysReadyHttp: alwaysReadyHttp
+    rollingUpdates: rollingUpdates
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes
@@ -307,95 +474,132 @@ module green 'modules/function-app.bicep' = {
     maxDurationS: maxDurationS
     uploadUrlTtlS: uploadUrlTtlS
     uploadRetentionDays: uploadRetentionDays
+    resultRetentionDays: resultRetentionDays
     allowedOrigins: allowedOrigins
   }
+  dependsOn: [
+    roles // and so storage, packages and logs
+    network
+  ]
 }
 
 module web 'modules/web-app.bicep' = {
-  name: 'web-app'
   params: {
-    appName: 'app-tonearm-${environmentName}-${suffix}'
+    appName: webName
     location: location
     tags: tags
-    identityId: identities.outputs.webIdentityId
-    apiUrl: liveColour == 'blue' ? blue.outputs.appUrl : green.outputs.appUrl
-    apiKeySecretUri: '${vault.outputs.vaultUri}secrets/function-key-${liveColour}'
+    identityName: webIdentityName
+    nothingLive: liveColour == 'none'
+    apiUrl: urls[idleColour]
+    apiKeySecretUri: '${keyVault.properties.vaultUri}secrets/function-key-${idleColour}'
     resultWaitS: resultWaitS
     hostNames: webHostNames
+    signIn: webSignIn
+    clientId: checkedClientId
+    tenantId: webAuthTenantId
+    history: webHistory
     minimumInstances: webMinimumInstances
     maximumInstances: webMaximumInstances
-    subnetId: privateNetworking ? network!.outputs.webSubnetId : ''
-    workspaceId: monitoring.outputs.workspaceId
+    subnetId: privateNetworking ? resourceId(subnetType, networkName, 'web') : ''
+    workspaceId: workspaceId
   }
+  dependsOn: [
+    roles
+    network
+    blue
+    green
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
   params: {
     environmentName: environmentName
     location: location
     tags: tags
-    workspaceId: monitoring.outputs.workspaceId
-    actionGroupId: monitoring.outputs.actionGroupId
-    storageAccountName: storage.outputs.accountName
-    topicName: topic.outputs.topicName
-    webAppName: web.outputs.appName
+    workspaceId: workspaceId
+    actionGroupId: actionGroupId
+    storageAccountName: storageAccountName
+    topicName: topicName
+    webAppName: webName
     latencyLimitMs: latencyLimitMs
   }
+  dependsOn: [
+    monitoring
+    storage
+    topic
+    web
+  ]
+}
+
+module availability 'modules/availability.bicep' = {
+  params: {
+    testName: 'available-tonearm-${environmentName}-web'
+    title: 'The web page does not answer.'
+    location: location
+    tags: tags
+    url: 'https://${webApp.properties.defaultHostName}/_stcore/health'
+    applicationInsightsName: applicationInsightsName
+    actionGroupName: actionGroupName
+  }
+  dependsOn: [
+    monitoring
+    web
+  ]
 }
 
 module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
   params: {
     environmentName: environmentName
     location: location
     tags: tags
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: workspaceId
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
-  name: 'budget'
   params: {
     environmentName: environmentName
-    amount: monthlyBudget
+    amount: max(monthlyBudget, 1)
     startDate: firstBudgetStart
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: actionGroupId
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
-@description('The colour that is live after this deployment.')
-output liveColour string = liveColour
-
 @description('Name of each function app, by colour.')
-output functionAppNames object = {
-  blue: blue.outputs.appName
-  green: green.outputs.appName
+output functionAppNames byColour = {
+  blue: blueName
+  green: greenName
 }
 
 @description('Address of each function app, by colour.')
-output functionAppUrls object = {
-  blue: blue.outputs.appUrl
-  green: green.outputs.appUrl
+output functionAppUrls byColour = {
+  blue: urls.blue
+  green: urls.green
 }
 
 @description('Name of the web app; its slot is called staging.')
-output webAppName string = web.outputs.appName
+output webAppName string = webName
 
 @description('Address of the web page.')
-output webAppUrl string = web.outputs.appUrl
+output webAppUrl string = 'https://${webApp.properties.defaultHostName}'
 
 @description('Address of the staging slot.')
-output webAppStagingUrl string = web.outputs.stagingUrl
+output webAppStagingUrl string = 'https://${webApp::slot.properties.defaultHostName}'
 
 @description('Name of the storage account.')
-output storageAccountName string = storage.outputs.accountName
+output storageAccountName string = storageAccountName
 
 @description('Name of the key vault.')
-output vaultName string = vault.outputs.vaultName
+output vaultName string = vaultName
 
 @description('Name of the Event Grid system topic.')
-output systemTopicName string = topic.outputs.topicName
+output systemTopicName string = topicName
 
 @description('Address of the image registry, empty without one.')
 output registryServer string = containerRegistry ? registry!.outputs.loginServer : ''

@@ -60,7 +60,7 @@ function withMoreTasks(schema) {
 
 // The schema wants names without expressions in them, though Azure fills those in before it looks.
 function withPlainNames(content) {
-  const name = /^(\s*- (?:stage|job|deployment): .*)$/;
+  const name = /^(\s*(?:- (?:stage|job|deployment)|name): .*)$/;
   return content
     .split('\n')
     .map((line) => (name.test(line) ? line.replace(/\$\{\{[^}]*\}\}/g, 'x') : line))

@@ -1,42 +1,50 @@
-"""Publish the packages to the idle colour and the staging slot, and build the container images."""
+"""Publish the packages to the idle colour and the page's slot."""
 
-import shlex
-import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from infra.deploy import http_client
 from infra.deploy.azure import az
-from infra.deploy.environments import ROOT, Colour, read_settled_state, resource_group, write_state
+from infra.deploy.environments import ROOT, Colour, resource_group
 from infra.deploy.errors import DeployError, PendingError
-from infra.deploy.resources import SLOT, deployed, deployment_service_url
+from infra.deploy.provision import FUNCTION_KEY
+from infra.deploy.resources import SLOT, Resources, deployment_service_url, refresh_key_reference
+
+DIST = ROOT / "dist"
+FUNCTIONS_PACKAGE = DIST / "functions.zip"
+WEB_PACKAGE = DIST / "web.zip"
 
 ATTEMPTS = 3  # a first deployment's roles may not be in effect yet
 RETRY_DELAY_S = 60.0
 TIMEOUT_S = 900.0
 
-IMAGES = {"tonearm-functions": "function-app", "tonearm-web": "web"}  # name → folder of the Dockerfile
 # Kudu's deployment statuses.
 _SUCCEEDED = 4
 _FAILED = {-1: "was cancelled", 3: "failed", 5: "conflicted with another deployment", 6: "succeeded in part"}
 
 
-def publish_functions(environment: str, package: Path) -> None:
-    """Put the function package into the idle colour's app.
+def read_package(package: Path) -> bytes:
+    """The package's bytes. Raises DeployError if there is none."""
+    try:
+        return package.read_bytes()
+    except OSError:
+        raise DeployError(f"{package} cannot be read. `make packages` builds it.") from None
+
+
+def publish_functions(environment: str, resources: Resources, colour: Colour, content: bytes) -> None:
+    """Put the function package into a colour's app, and its key into the vault, where the page reads it.
 
     It goes to the deployment service directly: `az functionapp deployment` has Azure build Python packages anew, so
     another build than the tested one would run. Raises DeployError if every attempt fails.
     """
-    content = _read(package)
-    colour = _use_idle(environment)
-    app = deployed(environment).function_apps[colour]
+    app = resources.function_apps[colour]
     service = deployment_service_url(environment, app)
     token = az("account get-access-token", query="accessToken")
-    print(f"Publishing {package.name} ({len(content) / 2**20:.1f} MiB) to {app}, which is {colour}.", flush=True)
+    print(f"Publishing the functions ({len(content) / 2**20:.1f} MiB) to {app}, which is {colour}.", flush=True)
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
             _publish(service, {"Authorization": f"Bearer {token}"}, content)
+            break
         except DeployError as error:
             if not attempts_left:
                 raise DeployError(
@@ -45,52 +53,31 @@ def publish_functions(environment: str, package: Path) -> None:
                 ) from None
             print(f"{error}\nTrying again in {RETRY_DELAY_S:.0f} s.", flush=True)
             time.sleep(RETRY_DELAY_S)
-        else:
-            return
+    store_key(environment, resources, colour)
 
 
-def publish_web(environment: str, package: Path) -> None:
-    """Put the web package into the staging slot. Raises DeployError if the page does not start."""
-    _read(package)
-    _use_idle(environment)
-    resources = deployed(environment)
+def store_key(environment: str, resources: Resources, colour: Colour) -> None:
+    """Put a colour's function key, which its host has made, into the vault."""
+    az(
+        "deployment group create",
+        resource_group=resource_group(environment),
+        name="function-key",
+        template_file=str(FUNCTION_KEY),
+        parameters=[
+            f"vaultName={resources.vault}",
+            f"functionAppName={resources.function_apps[colour]}",
+            f"colour={colour}",
+        ],
+        attempts=ATTEMPTS,  # the host may still be starting
+    )
+
+
+def publish_web(environment: str, resources: Resources, package: Path) -> None:
+    """Put the web package into the slot, and have the slot read its function key."""
     command = f"webapp deploy --slot {SLOT} --type zip --clean true --restart true"
     group, app = resource_group(environment), resources.web_app
     az(command, resource_group=group, name=app, src_path=str(package), attempts=ATTEMPTS)
-    http_client.wait_until_up(
-        f"{resources.staging_url}/_stcore/health",
-        hint=f"Look at the slot's log: az webapp log tail -g {group} -n {app} --slot {SLOT}",
-    )
-    print(f"The web page is ready in the slot {SLOT}.", flush=True)
-
-
-def images(tag: str, registry: str | None) -> None:
-    """Build both images as ``tag``; push them if an Azure container registry is named. Raises DeployError."""
-    prefix = ""
-    if registry is not None:
-        az("acr login", name=registry)
-        prefix = f"{registry}.azurecr.io/"
-    for name, folder in IMAGES.items():
-        dockerfile = ROOT / "infra" / "containers" / folder / "Dockerfile"
-        _docker("build", "--file", str(dockerfile), "--tag", f"{prefix}{name}:{tag}", str(ROOT))
-    if registry is not None:
-        for name in IMAGES:
-            _docker("push", f"{prefix}{name}:{tag}")
-
-
-def _use_idle(environment: str) -> Colour:
-    """The idle colour; from now on it no longer holds the release that was live before."""
-    state = read_settled_state(environment)
-    if state.previous is not None:
-        write_state(environment, replace(state, previous=None))
-    return state.idle
-
-
-def _read(package: Path) -> bytes:
-    try:
-        return package.read_bytes()
-    except OSError:
-        raise DeployError(f"{package} cannot be read. `make packages` builds it.") from None
+    refresh_key_reference(environment, app, SLOT)
 
 
 def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
@@ -113,14 +100,3 @@ def _publish(service: str, headers: dict[str, str], content: bytes) -> None:
             raise PendingError("The deployment has not ended.")
 
     http_client.wait_for(check, timeout_s=TIMEOUT_S)
-
-
-def _docker(*arguments: str) -> None:
-    command = shlex.join(["docker", *arguments])
-    print(f"$ {command}", flush=True)
-    try:
-        subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, check=True)
-    except FileNotFoundError:
-        raise DeployError("Docker is not on PATH. Install it, or podman with its `docker` command.") from None
-    except subprocess.CalledProcessError:
-        raise DeployError(f"`{command}` failed; see its output above.") from None

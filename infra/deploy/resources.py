@@ -26,6 +26,7 @@ class Resources:
     web_url: str
     staging_url: str
     storage_account: str
+    vault: str
 
     @classmethod
     def of(cls, outputs: Mapping[str, Any] | None) -> Self:
@@ -37,8 +38,8 @@ class Resources:
                 found = (found or {}).get(key)
             if not found:
                 raise DeployError(
-                    f"The deployment {DEPLOYMENT!r} has no output {'.'.join((name, *colour))}. Run `python -m"
-                    " infra.deploy provision` again; if that does not help, compare infra/bicep/main.bicep."
+                    f"The deployment {DEPLOYMENT!r} has no output {'.'.join((name, *colour))}. Run `make deploy`"
+                    " again; if that does not help, compare infra/bicep/main.bicep."
                 )
             return found
 
@@ -49,6 +50,7 @@ class Resources:
             web_url=value("webAppUrl"),
             staging_url=value("webAppStagingUrl"),
             storage_account=value("storageAccountName"),
+            vault=value("vaultName"),
         )
 
 
@@ -77,20 +79,28 @@ def function_key(environment: str, app: str) -> str:
     return key
 
 
-def refresh_key_reference(environment: str, web_app: str) -> None:
-    """Make the web app and its slot read the key from Key Vault now; by themselves they do so once a day."""
-    for slot in ("", f"/slots/{SLOT}"):
-        az("rest", method="post", url=f"{_site(environment, web_app)}{slot}{_REFERENCES}/refresh?{_REFERENCES_API}")
+def refresh_key_reference(environment: str, web_app: str, slot: str) -> None:
+    """Make a slot of the page read its key from Key Vault now; by itself it does so once a day."""
+    url = f"{_site(environment, web_app, slot)}{_REFERENCES}/refresh?{_REFERENCES_API}"
+    az("rest", method="post", url=url)
 
 
-def check_key_reference(environment: str, web_app: str) -> None:
-    """Raise PendingError unless the web app can read its key from Key Vault."""
-    url = f"{_site(environment, web_app)}{_REFERENCES}/TONEARM_API_KEY?{_REFERENCES_API}"
+def check_key_reference(environment: str, web_app: str, slot: str | None) -> None:
+    """Raise PendingError unless the page, or a slot of it, can read its key from Key Vault."""
+    url = f"{_site(environment, web_app, slot)}{_REFERENCES}/TONEARM_API_KEY?{_REFERENCES_API}"
     if (status := az("rest", method="get", url=url)["properties"]["status"]) != "Resolved":
-        raise PendingError(f"The web app cannot read its function key from Key Vault ({status}).")
+        raise PendingError(f"The page cannot read its function key from Key Vault ({status}).")
 
 
-def _site(environment: str, name: str) -> str:
+def page_colour(environment: str, resources: Resources, slot: str | None = None) -> Colour | None:
+    """The colour that the page, or a slot of it, calls."""
+    command = "webapp config appsettings list" + (f" --slot {slot}" if slot else "")
+    query = "[?name=='TONEARM_API_URL'].value | [0]"
+    url = az(command, resource_group=resource_group(environment), name=resources.web_app, query=query)
+    return next((colour for colour in COLOURS if resources.function_urls[colour] == url), None)
+
+
+def _site(environment: str, name: str, slot: str | None = None) -> str:
     """A site's path for `az rest`, which fills in the subscription."""
     group = f"/subscriptions/{{subscriptionId}}/resourceGroups/{resource_group(environment)}"
-    return f"{group}/providers/Microsoft.Web/sites/{name}"
+    return f"{group}/providers/Microsoft.Web/sites/{name}" + (f"/slots/{slot}" if slot else "")

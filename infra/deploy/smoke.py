@@ -11,7 +11,7 @@ from infra.deploy import http_client
 from infra.deploy.azure import az
 from infra.deploy.environments import Colour, read_state, resource_group
 from infra.deploy.errors import DeployError
-from infra.deploy.resources import Resources, check_key_reference, deployed, function_key
+from infra.deploy.resources import Resources, check_key_reference, deployed, function_key, page_colour
 from tonearm import sample_clip
 
 clip = cache(partial(sample_clip.wav, channels=2))
@@ -60,7 +60,7 @@ def smoke(service: Service, model_version: str | None) -> None:
 
 
 def verify(environment: str, model_version: str | None, colour: Colour | None = None) -> None:
-    """Check :func:`smoke` on a colour, by default the live one, an upload and its result, the page and its key.
+    """Check :func:`smoke` on a colour, by default the live one, an upload and its result, and :func:`page`.
 
     Raises DeployError for the first thing that is wrong, and if nothing is live.
     """
@@ -75,21 +75,34 @@ def verify(environment: str, model_version: str | None, colour: Colour | None = 
         print("Storage is private: an upload can be tested from inside its network only, so this check is left out.")
     else:
         upload(service)
-    http_client.wait_until_up(
-        f"{resources.web_url}/_stcore/health",
-        hint=f"Look at the page's log: az webapp log tail -g {group} -n {resources.web_app}",
-    )
+    page(environment, resources, colour)
+
+
+def page(environment: str, resources: Resources, colour: Colour, slot: str | None = None) -> None:
+    """Check that the page, or the one in a slot, is up, calls ``colour`` and has its key. Raises DeployError."""
+    url = resources.staging_url if slot else resources.web_url
+    group, app = resource_group(environment), resources.web_app
+    log = f"az webapp log tail -g {group} -n {app}" + (f" --slot {slot}" if slot else "")
+    http_client.wait_until_up(f"{url}/_stcore/health", hint=f"Look at the page's log: {log}")
+    if (found := page_colour(environment, resources, slot)) != colour:
+        raise DeployError(f"The page at {url} calls {found or 'none of the function apps'} instead of {colour}.")
     http_client.wait_for(
-        lambda: check_key_reference(environment, resources.web_app),
+        lambda: check_key_reference(environment, app, slot),
         hint="Its identity needs the role Key Vault Secrets User on the vault, and the vault needs the key's secret.",
     )
-    print(f"The page is up at {resources.web_url} and has its key.", flush=True)
+    print(f"The page is up at {url}, calls {colour} and has its key.", flush=True)
 
 
-def upload(service: Service) -> None:
-    """Upload a clip by an upload URL and wait for its result. Raises DeployError if there is none in time."""
+def upload(service: Service, storage: tuple[str, str] = ("", "")) -> None:
+    """Upload a clip by an upload URL and wait for its result. Raises DeployError if there is none in time.
+
+    Args:
+        service: which Tonearm.
+        storage: how its upload URLs begin, and how they must begin from here.
+    """
     new = _new_upload(service)
-    http_client.send("PUT", new["upload_url"], headers=new["upload_headers"], body=clip()).expect(201)
+    url = new["upload_url"].replace(*storage, 1)
+    http_client.send("PUT", url, headers=new["upload_headers"], body=clip()).expect(201)
     started_s = time.monotonic()
     result = http_client.wait_for(
         lambda: service.request("GET", f"results/{quote(new['id'])}").expect(200, pending=_PENDING),

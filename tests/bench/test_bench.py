@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,13 +16,13 @@ import httpx
 import numpy as np
 import onnx
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from bench import answers, baselines, load
 from bench.measure import alternately, ratio, summary, timed
-from bench.users import unique
 from tests.audio_samples import encode, music
 from tests.conftest import REPOSITORY, System
-from tonearm import manifest
+from tonearm import manifest, sample_clip
 from tonearm.decoding.audio import AudioReader
 from tonearm.models import VGG19_FILE, OnnxModel
 
@@ -69,7 +70,13 @@ def test_the_whole_network_is_vgg19() -> None:
 @pytest.mark.parametrize("kind", ["wav", "mp3"])
 def test_every_request_has_unique_bytes_and_the_same_sound(kind: str) -> None:
     content = encode(kind, music(3, 44_100), 44_100)
-    sent = [unique(content, number) for number in range(300)]
+    # Locust replaces the standard library's sockets, so it runs elsewhere.
+    program = "import sys; from bench.locustfile import unique; content = sys.stdin.buffer.read()\n"
+    program += "for number in range(300): sys.stdout.buffer.write(unique(content, number))"
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, cwd=REPOSITORY, input=content, check=True, capture_output=True).stdout
+    size = len(output) // 300
+    sent = [output[start : start + size] for start in range(0, len(output), size)]
     assert len(set(sent)) == 300
     changed = np.abs(answers.first_window(sent[299]) - answers.first_window(content)) > 1e-3
     assert changed.sum() < 100
@@ -87,6 +94,7 @@ class _Host(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         hashes: list[str] = []
+        keys = set[str | None]()
         lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
@@ -95,6 +103,7 @@ class _Host(ThreadingHTTPServer):
             def do_POST(self) -> None:
                 clip = self.rfile.read(int(self.headers["Content-Length"]))
                 with lock:
+                    keys.add(self.headers["x-functions-key"])
                     hashes.append(hashlib.sha256(clip).hexdigest())
                     status = 503 if len(hashes) == 10 else 200
                 time.sleep(0.05)
@@ -108,6 +117,7 @@ class _Host(ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.hashes = hashes
+        self.keys = keys
 
 
 @pytest.fixture
@@ -139,6 +149,23 @@ def test_paced_users_keep_their_interval_and_closed_loop_users_do_not_wait(host:
     run(0)
     assert len(host.hashes) - requests > 8 * 4
     assert len(set(host.hashes[:requests])) == requests
+
+
+def test_azure_load_testing_runs_the_same_users(host: _Host, tmp_path: Path) -> None:
+    """Its engine has the script and its files in one folder, and nothing else of this repository."""
+    definition = yaml.safe_load((REPOSITORY / "bench/azure-load-test.yaml").read_text())
+    assert definition["configurationFiles"] == ["clip.wav"]
+    shutil.copy(REPOSITORY / "bench" / definition["testPlan"], tmp_path)
+    (tmp_path / "clip.wav").write_bytes(sample_clip.wav(1))
+    env = {each["name"]: each["value"] for each in definition["env"]}
+    assert env["LOCUST_RUN_TIME"].isdecimal()  # the service refuses units
+    address = f"http://127.0.0.1:{host.server_port}"
+    env |= {"LOCUST_HOST": address, "LOCUST_USERS": "4", "LOCUST_RUN_TIME": "2", "TONEARM_EVERY_S": "0.5"}
+    command = [sys.executable, "-Im", "locust", "--headless", "--locustfile", definition["testPlan"]]
+    subprocess.run(command, cwd=tmp_path, env={**env, "TONEARM_API_KEY": "hush"}, check=False, capture_output=True)
+    assert 4 < len(host.hashes) <= 4 * 8
+    assert len(set(host.hashes)) == len(host.hashes)
+    assert host.keys == {"hush"}
 
 
 @pytest.mark.slow

@@ -1,192 +1,87 @@
-"""The containers' check finds nothing in the repository, and reports each fault that is put into a copy."""
+"""Dockerfiles as hadolint wants them, the compose file as its schema has it, and both in agreement with the code."""
 
+import json
 import re
-import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema import Draft202012Validator
 
-from infra.checks import containers
+from infra.packages import CONTENTS, PYTHON_VERSION
+from infra.policy import code
 from local.azurite import ACCOUNT, ACCOUNT_KEY
 from tests.conftest import REPOSITORY
-from tests.infra.conftest import Copy
+from tests.infra.dockerfile import stages
 
-FUNCTIONS = "infra/containers/function-app/Dockerfile"
-WEB = "infra/containers/web/Dockerfile"
-COMPOSE = "infra/containers/compose.yaml"
-IGNORE = ".dockerignore"
-DIGEST = "sha256:3dd7cc108ec1493442514f5c2a871af6af0ec31d768ff6e378a93340c3b3db5f"
-
-
-@pytest.fixture(scope="module")
-def containers_copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    names = ["infra/containers", "functions", "frontend", ".streamlit", "tonearm", "infra/__init__.py"]
-    names += [
-        "infra/packages.py",
-        "infra/sbom.py",
-        "models/default.txt",
-        "function_app.py",
-        "host.json",
-        "pyproject.toml",
-    ]
-    return Copy(tmp_path_factory.mktemp("containers"), *names, "requirements.txt", "uv.lock", "NOTICE", IGNORE)
+CONTAINERS = REPOSITORY / "infra" / "containers"
+DOCKERFILES = sorted(CONTAINERS.glob("*/Dockerfile"))
+HADOLINT = Path(sys.executable).with_name("hadolint")
+COMPOSE = yaml.safe_load((CONTAINERS / "compose.yaml").read_text())
+HOST_SETTINGS = {"AzureWebJobsStorage", "AzureFunctionsWebHost__hostid", "AzureWebJobsSecretStorageType"}
+HOST_SETTINGS |= {"FUNCTIONS_SECRETS_PATH"}
+"""Read by the Functions host itself, which is no code of ours."""
+PINNED = re.compile(r"\S+:\S*\d\S*")  # `latest`, `slim` or no tag say nothing of a version
 
 
-@pytest.fixture
-def tree(containers_copy: Copy) -> Iterator[Path]:
-    """The files that the check reads."""
-    yield containers_copy.root
-    containers_copy.restore()
+def lint(text: str) -> list[str]:
+    command = [str(HADOLINT), "--no-fail", "--format", "json", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    return [f"{each['line']}: {each['code']} {each['message']}" for each in json.loads(done.stdout)]
 
 
-def test_nothing_is_wrong(tree: Path) -> None:
-    assert containers.check(tree) == []
-    assert containers.check(REPOSITORY) == []
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_a_dockerfile(file: Path) -> None:
+    assert lint(file.read_text()) == []
+    *_, last = parsed = stages(file)
+    images = [stage[0].arguments[0] for stage in parsed]
+    assert len(parsed) == 2, "what builds the package must not stay in the image"
+    assert all(PINNED.fullmatch(image) and f"python{PYTHON_VERSION}" in image.replace(":", "") for image in images)
+    words = {each.word: each.arguments for each in last}
+    assert not re.match(r"root\b|0+\b", words["USER"][0])
+    package = next(name for name in CONTENTS if f"-m infra.packages {name}" in file.read_text())
+    asked = re.search(r"http://127\.0\.0\.1:(\d+)(/[^'\"]*)", " ".join(words["HEALTHCHECK"]))
+    assert asked
+    assert words["EXPOSE"] == [asked[1]]
+    assert asked[2] in (code.routes() if package == "functions" else {"/_stcore/health"})
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "expected"),
-    [
-        # images
-        (WEB, f"@{DIGEST}\n", "\n", None),  # a tag of a version is a pin too
-        (WEB, f":3.13-slim-trixie@{DIGEST}\n", "\n", "python names no version; pin it"),
-        (WEB, f":3.13-slim-trixie@{DIGEST}\n", ":latest\n", "python:latest names no version"),
-        (WEB, DIGEST + "\n", DIGEST[:-1] + "\n", "has a digest that is none"),
-        (COMPOSE, "azurite:3.37.0@sha256:830430c1", "azurite:latest@sha256:830430c", "has a digest that is none"),
-        (COMPOSE, re.compile(r"azurite:3\.37\.0@\w+:\w+"), "azurite", "azurite: mcr.microsoft.com/azure-storage/az"),
-        # how they run
-        (FUNCTIONS, "USER 1654:1654\n", "", "the image runs as root"),
-        (FUNCTIONS, "USER 1654:1654\n", "USER 1654:1654\nUSER root\n", "the image runs as root"),
-        (WEB, "USER 10001:10001", "USER 0:10001", "the image runs as root"),
-        (WEB, re.compile(r"HEALTHCHECK.*\\\n.*\n"), "", "has no HEALTHCHECK"),
-        (WEB, re.compile(r"HEALTHCHECK.*\\\n.*\n"), "HEALTHCHECK NONE\n", "has no HEALTHCHECK"),
-        (WEB, "USER 10001:10001", "USER 00", "the image runs as root"),
-        (FUNCTIONS, "4-python3.13", "4-python3.12", "is not of Python 3.13"),
-        (
-            FUNCTIONS,
-            "    PYTHONPATH=/home/site/wwwroot/",
-            "    PYTHONPATH=/home/site/",
-            "where no dependencies are copied to",
-        ),
-        (FUNCTIONS, "http://+:8080", "http://+:8081", "port 8081 is not the one that is exposed"),
-        (WEB, "--server.port=8501", "--server.port=8502", "port 8502 is not the one that is exposed"),
-        (WEB, "EXPOSE 8501\n", "", "EXPOSE the one port"),
-        (WEB, '"run", "frontend/app.py"', '"run", "frontend/page.py"', "there is no frontend/page.py to run"),
-        (FUNCTIONS, "/api/health'", "/api/healthy'", "HEALTHCHECK asks for /api/healthy, which nobody answers"),
-        (WEB, "/_stcore/health'", "/health'", "HEALTHCHECK asks for /health, which nobody answers"),
-        # what hadolint finds
-        (WEB, "WORKDIR /app", "WORKDIR app", "hadolint DL3000"),
-        (WEB, "WORKDIR /app", "RUN apt-get update && apt-get install -y curl\nWORKDIR /app", "hadolint DL3008"),
-        (WEB, "WORKDIR /app", "# hadolint ignore=DL3000\nWORKDIR app", "say why in a comment"),
-        (WEB, "WORKDIR /app", "# As it is.\n# hadolint ignore=DL3000\nWORKDIR app", None),
-        (WEB, "EXPOSE 8501", "EXPOSES 8501", "hadolint DL1000"),
-        # what is copied
-        (FUNCTIONS, "COPY tonearm tonearm", "COPY tonarm tonarm", "there is no tonarm to copy"),
-        (FUNCTIONS, "COPY tonearm tonearm\n", "", "tonearm belongs to the package; COPY it into the stage"),
-        (FUNCTIONS, re.compile(r"COPY --from=package /dist/functions/models.*\n"), "", "models belongs to the package"),
-        (FUNCTIONS, "/dist/functions/*.json ", "", "host.json belongs to the package; COPY it into the image"),
-        (WEB, re.compile(r"COPY --from=package \S+/\.python_packages.*\n"), "", ".python_packages belongs to the pack"),
-        (WEB, "--from=package /dist/web/frontend", "--from=builder /dist/web/frontend", "no stage called builder"),
-        (WEB, "-m infra.packages web", "-m infra.package web", "no stage runs `python -m infra.packages`"),
-        (IGNORE, "!uv.lock\n", "", "uv.lock is kept out by .dockerignore"),
-        (IGNORE, "!models\n", "!models\nmodels\n", "models is kept out by .dockerignore"),
-        # the compose file
-        (COMPOSE, "    mem_limit: 2g # a", "    memory: 2g # a", "not as the compose schema has it"),
-        (COMPOSE, "condition: service_healthy", "condition: healthy", "not as the compose schema has it"),
-        (COMPOSE, "services:\n", "services: [\n", "cannot be read"),
-        (COMPOSE, "web/Dockerfile", "page/Dockerfile", "web: there is no Dockerfile infra/containers/page/Dockerfile"),
-        (COMPOSE, "context: ../..", "context: ..", "functions: images are built from the repository's root"),
-        (COMPOSE, re.compile(r"    healthcheck:\n(      .*\n)+"), "", "azurite: nothing says when it is healthy"),
-        (COMPOSE, "TONEARM_API_URL:", "TONEARM_URL:", "web: nothing in its image reads TONEARM_URL"),
-        (COMPOSE, "TONEARM_BLOB_SOURCE:", "TONEARM_API_URL:", "functions: nothing in its image reads TONEARM_API_URL"),
-        (
-            COMPOSE,
-            "FUNCTIONS_SECRETS_PATH:",
-            "FUNCTIONS_SECRET_PATH:",
-            "nothing in its image reads FUNCTIONS_SECRET_PA",
-        ),
-        (COMPOSE, "127.0.0.1:10000:10000", "10000:10000", "azurite: 10000:10000 is open to other machines"),
-        (COMPOSE, "127.0.0.1:8501:8501", "127.0.0.1:8501:80", "web: its image listens on 8501, not on 80"),
-        (COMPOSE, "      azurite:\n", "      storage:\n", "functions: there is no service called storage"),
-        (COMPOSE, "http://functions:8080", "http://function:8080", "web: there is no service called function"),
-        (COMPOSE, "http://functions:8080", "http://functions:80", "web: functions listens on 8080, not on 80"),
-        (COMPOSE, "LogsAndContainerScan", "EventGrid", "functions: nobody sends events here"),
-        (COMPOSE, "wwwroot/models", "wwwroot/model", "functions: its image has nothing at /home/site/wwwroot/model"),
-        (
-            COMPOSE,
-            '"value": "${TONEARM_FUNCTION_KEY}"',
-            '"value": "${TONEARM_MASTER_KEY}"',
-            "no function key is TONEARM_F",
-        ),
-        (COMPOSE, '"systemKeys": []', '"systemKeys": [', "must be the JSON of a host's keys"),
-        (COMPOSE, "source: function_keys", "source: keys", "functions: there is no config called keys"),
-        (COMPOSE, "- storage:/data", "- data:/data", "azurite: there is no volume called data"),
-        (COMPOSE, "source: ../../models", "source: ../../model", "functions: there is no ../../model to mount"),
-        (
-            COMPOSE,
-            re.compile(r"\$\{TONEARM_MASTER_KEY.*\}"),
-            "${TONEARM_MASTER_KEY}",
-            "TONEARM_MASTER_KEY may be missing",
-        ),
-    ],
-)
-def test_each_fault_is_named(tree: Path, file: str, old: str | re.Pattern[str], new: str, expected: str | None) -> None:
-    text = (tree / file).read_text()
-    broken = text.replace(old, new, 1) if isinstance(old, str) else old.sub(lambda _: new, text, count=1)
-    assert broken != text
-    (tree / file).write_text(broken)
-    problems = containers.check(tree)
-    if expected is None:
-        assert problems == []
+def test_hadolint_runs() -> None:
+    assert lint("FROM python\nRUN cd /tmp\n")
+
+
+def test_the_compose_file_is_as_its_schema_has_it() -> None:
+    validator = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
+    assert list(validator.iter_errors(COMPOSE)) == []
+    assert not validator.is_valid({**COMPOSE, "services": {"web": {"memory": "1g"}}})
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_service(name: str) -> None:
+    service: dict[str, Any] = COMPOSE["services"][name]
+    assert all(str(port).startswith("127.0.0.1:") for port in service["ports"]), "open to other machines"
+    if "build" not in service:
+        assert re.fullmatch(r"\S+:\S*\d\S*@sha256:[0-9a-f]{64}", service["image"])
+        assert service["healthcheck"]
         return
-    assert [problem for problem in problems if expected in problem.text], problems
-    for problem in problems:
-        assert problem.path in {FUNCTIONS, WEB, COMPOSE}
-        assert 0 <= problem.line <= len((tree / problem.path).read_text().splitlines())
+    file = REPOSITORY / service["build"]["dockerfile"]
+    assert (CONTAINERS / service["build"]["context"]).resolve() == REPOSITORY
+    exposed = {each.word: each.arguments for each in stages(file)[-1]}["EXPOSE"]
+    assert [port.rpartition(":")[2] for port in service["ports"]] == exposed
+    known = code.settings_read("frontend") if name == "web" else code.settings_read("functions") | HOST_SETTINGS
+    assert service["environment"].keys() <= known
+    addresses = re.findall(r"http://([\w.]+):\d+", str(service["environment"]))
+    assert {*addresses, *service["depends_on"]} <= COMPOSE["services"].keys()
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "line_of"),
-    [
-        (COMPOSE, "127.0.0.1:8501:8501", "8501:8501", "- 8501:8501"),
-        (COMPOSE, "TONEARM_API_URL:", "TONEARM_URL:", "TONEARM_URL:"),
-        (COMPOSE, "condition: service_healthy", "condition: healthy", "condition: healthy"),
-        (WEB, "USER 10001:10001", "USER root", "USER root"),
-        (WEB, f"@{DIGEST}\nLABEL", "@sha256:1\nLABEL", "@sha256:1"),
-    ],
-)
-def test_where_it_is(tree: Path, file: str, old: str, new: str, line_of: str) -> None:
-    text = (tree / file).read_text().replace(old, new, 1)
-    (tree / file).write_text(text)
-    (line,) = {problem.line for problem in containers.check(tree) if not problem.text.startswith("hadolint")}
-    assert line_of in text.splitlines()[line - 1]
-
-
-def test_nothing_to_check_is_a_fault(tree: Path) -> None:
-    shutil.rmtree(tree / "infra" / "containers")
-    first, second = containers.check(tree)
-    assert (first.path, first.text) == (
-        "infra/containers",
-        "there is no Dockerfile in its folders: nothing was checked",
-    )
-    assert (second.path, second.text.partition(":")[0]) == (COMPOSE, "cannot be read")
-
-
-def test_one_stage_is_a_fault(tree: Path) -> None:
-    file = tree / WEB
-    lines = file.read_text().splitlines(keepends=True)
-    start = next(number for number, line in enumerate(lines) if line.startswith("FROM"))
-    end = next(number for number, line in enumerate(lines) if line.startswith("RUN"))
-    file.write_text("".join(lines[:start] + lines[end + 1 :]))
-    assert [problem for problem in containers.check(tree) if "the image is built in one stage" in problem.text]
-
-
-def test_the_storage_key_is_the_public_one() -> None:
-    environment = yaml.safe_load((REPOSITORY / COMPOSE).read_text())["services"]["functions"]["environment"]
-    parts = dict(part.split("=", 1) for part in environment["AzureWebJobsStorage"].strip(";").split(";"))
-    assert (parts["AccountName"], parts["AccountKey"]) == (ACCOUNT, ACCOUNT_KEY)
-    assert {parts[f"{name}Endpoint"] for name in ("Blob", "Queue", "Table")} == {
-        f"http://azurite:{port}/{ACCOUNT}" for port in (10000, 10001, 10002)
-    }
+def test_the_page_has_the_key_that_the_functions_are_given() -> None:
+    functions, web = (COMPOSE["services"][name]["environment"] for name in ("functions", "web"))
+    keys = COMPOSE["configs"]["function_keys"]["content"]
+    assert "TONEARM_FUNCTION_KEY" in web["TONEARM_API_KEY"]
+    assert '"functionKeys": [{"name": "web", "value": "${TONEARM_FUNCTION_KEY}"' in keys
+    assert functions["TONEARM_BLOB_SOURCE"] == "LogsAndContainerScan", "nobody sends events here"
+    assert f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};" in functions["AzureWebJobsStorage"]

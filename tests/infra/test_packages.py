@@ -21,10 +21,10 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from infra import packages
-from infra.checks import dockerfiles
 from local.processes import Child
 from local.setup_env import find_uv
 from tests.conftest import REPOSITORY, Storage, free_ports
+from tests.infra import dockerfile
 from tests.local.conftest import wait_until
 from tonearm import sample_clip as clip
 
@@ -327,7 +327,7 @@ class TestImages:
 
     @staticmethod
     def copy(
-        stage: list[dockerfiles.Instruction],
+        stage: list[dockerfile.Instruction],
         context: Path,
         target: Path,
         copy_file: Callable[[Path, Path], object] = shutil.copyfile,
@@ -344,8 +344,8 @@ class TestImages:
                         copy_file(source, folder / source.name)
 
     @staticmethod
-    def stages(name: str) -> list[list[dockerfiles.Instruction]]:
-        return dockerfiles.parse(REPOSITORY / "infra" / "containers" / name / "Dockerfile", REPOSITORY).stages
+    def stages(name: str) -> list[list[dockerfile.Instruction]]:
+        return dockerfile.stages(REPOSITORY / "infra" / "containers" / name / "Dockerfile")
 
     def test_the_build_stage_makes_the_same_package(self, built: Path, scratch: Path) -> None:
         # only of the larger image, for the time it takes

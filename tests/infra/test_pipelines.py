@@ -1,261 +1,90 @@
-"""The pipeline's check finds nothing in the repository, and reports each fault that is put into a copy."""
+"""The pipeline's files are what Azure's own language service takes, and their commands are there."""
 
+import contextlib
+import io
+import json
+import re
+import shlex
 import shutil
-from pathlib import Path
+import subprocess
 
 import pytest
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
 
-from infra.checks import pipelines
-from infra.checks.problem import Problem
+from infra.deploy.__main__ import parser
 from tests.conftest import REPOSITORY
 
-PIPELINE = "azure-pipelines.yml"
-RELEASE = "infra/pipelines/release.yml"
-SETUP = "infra/pipelines/setup.yml"
-STEP = "infra/pipelines/step.yml"
-WHAT_IF = "infra/pipelines/what-if.yml"
-SONAR = "sonar-project.properties"
-NAMED = ("tonearm", "functions", "frontend", "local", "training", "infra", "tests")
+CHECKS = REPOSITORY / "infra" / "checks"
+FILES = [REPOSITORY / "azure-pipelines.yml", *sorted((REPOSITORY / "infra" / "pipelines").glob("*.yml"))]
+TARGETS = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+ENVIRONMENT = "${{ parameters.environment }}"
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of the pipeline and of all that it names."""
-    for file in (PIPELINE, SONAR, "Makefile", "function_app.py", "infra/packages.py"):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / file, tmp_path / file)
-    shutil.copytree(REPOSITORY / "infra/pipelines", tmp_path / "infra/pipelines")
-    for folder in NAMED:
-        (tmp_path / folder).mkdir(exist_ok=True)
-    (tmp_path / "infra/checks").mkdir()
-    for file in (pipelines.VALIDATOR, pipelines.KNOWN_BAD):
-        shutil.copy(REPOSITORY / file, tmp_path / file)
-    (tmp_path / pipelines.MODULES).symlink_to(REPOSITORY / pipelines.MODULES)
-    return tmp_path
+def commands() -> list[str]:
+    """All command lines of the pipeline, with something in place of what Azure fills in."""
+    text = "\n".join(file.read_text() for file in FILES)
+    lines = re.findall(r"^ *(?:- )?(?:script|bash|inlineScript|run): (.+)$", text, re.MULTILINE)
+    return [re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line.replace(ENVIRONMENT, "prod")) for line in lines]
 
 
-def seed(tree: Path, file: str, old: str, new: str) -> int:
-    """Put one fault in, where ``old`` stands once; its line."""
-    text = (tree / file).read_text()
-    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
-    (tree / file).write_text(text.replace(old, new))
-    return text[: text.index(old)].count("\n") + 1
+def faults(files: dict[str, str]) -> list[str]:
+    """What Azure Pipelines' language service says of files."""
+    texts = [{"path": path, "text": text} for path, text in files.items()]
+    request = {"schema": get_builtin_schema("vendor.azure-pipelines"), "files": texts}
+    command = [shutil.which("node") or "node", str(CHECKS / "validate_pipelines.js")]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True, timeout=120)
+    return [f"{each['path']}:{each['line']}: {each['message']}" for each in json.loads(done.stdout)]
 
 
-def problem_with(problems: list[Problem], words: str) -> Problem:
-    found = [problem for problem in problems if words in problem.text]
-    assert found, f"{words!r} is in none of {problems}"
-    return found[0]
+def test_the_language_service_finds_what_is_wrong_alone() -> None:
+    wrong = "stages:\n- stage: a\n  jobs:\n  - job: b\n    stepz: []\n"
+    found = faults({file.name: file.read_text() for file in FILES} | {"wrong.yml": wrong})
+    assert found
+    assert all(each.startswith("wrong.yml:") for each in found), found
 
 
-def test_the_pipeline_is_in_order() -> None:
-    assert pipelines.check(REPOSITORY) == []
+def test_templates_and_artifacts_are_there() -> None:
+    text = "\n".join(file.read_text() for file in FILES)
+    templates = {each.rpartition("/")[2] for each in re.findall(r"template: (\S+)", text)}
+    assert templates == {file.name for file in FILES[1:]}
+    assert set(re.findall(r"artifact: (\S+)", text)) >= {"functions", "web"}
 
 
-def test_a_copy_of_it_is_in_order_too(tree: Path) -> None:
-    assert pipelines.check(tree) == []
+def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
+    pipeline, release, what_if = (
+        yaml.safe_load((REPOSITORY / each).read_text())
+        for each in ("azure-pipelines.yml", "infra/pipelines/release.yml", "infra/pipelines/what-if.yml")
+    )
+    templates = [each for stage in pipeline["stages"] for jobs in stage.values() for each in jobs if "template" in each]
+    after = {each["parameters"]["environment"]: each["parameters"]["after"] for each in templates}
+    assert after == {"dev": "build", "prod": "release_dev"}
+    assert pipeline["lockBehavior"] == "sequential"
+    plan, deploy = release["stages"]
+    assert (plan["dependsOn"], deploy["dependsOn"]) == ("${{ parameters.after }}", plan["stage"])
+    assert [each["template"] for each in plan["jobs"]] == ["what-if.yml"]
+    # Azure asks for the approval, and takes the lock, before a stage that uses an environment.
+    work, undo = deploy["jobs"]
+    assert work["environment"] == f"tonearm-{ENVIRONMENT}"
+    assert "in(dependencies.release.result, 'Failed', 'Canceled')" in undo["condition"]
+    assert "what-if" in str(what_if["jobs"])
+    assert "tonearm-what-if" in str(what_if["jobs"]), "code that nobody has reviewed may only look"
+    assert "variables['System.PullRequest.IsFork']" in what_if["jobs"][0]["condition"]
 
 
-def test_the_schema_is_asked(tree: Path) -> None:
-    faults = [
-        (PIPELINE, "fetchDepth: 0", "fetchdeep: 0", "Unexpected property fetchdeep"),
-        (PIPELINE, "trigger:\n", "triger:\n", "Unexpected property triger"),
-        (PIPELINE, "testResultsFormat: JUnit", "testResultsFormat: JUnit6", "Value is not accepted"),
-        (PIPELINE, "scannerMode: cli", "scannerMode: cmd", "Value is not accepted"),
-        (PIPELINE, "SonarQubeAnalyze@8", "SonarQubeAnalyze@99", "Value is not accepted"),
-        (PIPELINE, "summaryFileLocation:", "summaryFile:", "Unexpected property summaryFile"),
-        (SETUP, "versionSpec:", "version:", "Unexpected property version"),
-        (STEP, "scriptType: bash", "scriptType: fish", "Value is not accepted"),
-        (RELEASE, "          runOnce:", "          runTwice:", "Unexpected property runTwice"),
-        (PIPELINE, "      - job: audit\n", "      - jobb: audit\n", "Unexpected property jobb"),
-    ]
-    lines = [seed(tree, file, old, new) for file, old, new, _ in faults]
-    problems = pipelines.validate(tree)
-    for (file, _, _, words), line in zip(faults, lines, strict=True):
-        assert any((problem.path, problem.line) == (file, line) and words in problem.text for problem in problems)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "line"), [("stepz:", "steps:", 6), ("bogusInput: 300", "pollingTimeoutSec: '300'", 12)]
-)
-def test_a_bad_file_that_is_not_caught_is_noticed(tree: Path, old: str, new: str, line: int) -> None:
-    seed(tree, pipelines.KNOWN_BAD, f"{old}\n", f"{new}\n")
-    problem = problem_with(pipelines.validate(tree), "schema did not load")
-    assert (problem.path, problem.line) == (pipelines.KNOWN_BAD, line)
-
-
-def test_a_schema_that_does_not_load_is_noticed(tree: Path) -> None:
-    """The service itself says "clean" then, of any file."""
-    seed(tree, pipelines.VALIDATOR, "async () => schema,", "async () => JSON.stringify(schema),")
-    seed(tree, PIPELINE, "trigger:\n", "triger:\n")
-    assert {problem.text for problem in pipelines.validate(tree)} == {
-        "This is wrong on purpose and was not found: the schema did not load."
-    }
-
-
-def test_a_validator_that_fails_is_a_problem(tree: Path) -> None:
-    seed(tree, pipelines.VALIDATOR, "async function main() {", "async function main() { throw new Error('worn out');")
-    assert "worn out" in pipelines.validate(tree)[0].text
-
-
-def test_missing_modules_are_a_problem_that_says_what_to_run(tree: Path) -> None:
-    (tree / pipelines.MODULES).unlink()
-    assert "python3 local/setup_env.py --infra" in problem_with(pipelines.check(tree), "not installed").text
-
-
-def test_a_missing_pipeline_is_a_problem(tmp_path: Path) -> None:
-    assert "no pipeline" in pipelines.check(tmp_path)[0].text
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "words"),
-    [
-        # dependencies
-        (PIPELINE, "dependsOn: check", "dependsOn: chekc", "the stage chekc"),
-        (PIPELINE, "after: switch_dev", "after: switch_test", "the stage switch_test"),
-        (
-            RELEASE,
-            "dependsOn: prepare_${{ parameters.environment }}",
-            "dependsOn:\n      - build\n      - prepared_${{ parameters.environment }}",
-            "the stage prepared_dev",
-        ),
-        (PIPELINE, "      - job: bicep\n", "      - job: bicep\n        dependsOn: lint\n", "the job lint"),
-        (PIPELINE, "      - job: bicep\n", "      - job: audit\n", "two jobs of the name audit"),
-        (RELEASE, "stage: switch_${{ parameters.environment }}", "stage: prepare_dev", "two stages of the name"),
-        # templates and their parameters
-        (
-            PIPELINE,
-            "infra/pipelines/release.yml\n        parameters:\n          environment: dev",
-            "x.yml\n        parameters:\n          environment: dev",
-            "x.yml does not exist",
-        ),
-        (RELEASE, "run: provision\n", "run: provision\n              speed: full\n", "has no parameter speed"),
-        (RELEASE, "              displayName: Deploy the infrastructure\n", "", "needs the parameter displayName"),
-        (
-            PIPELINE,
-            "environment: prod\n          after",
-            "environment: production\n          after",
-            "may be dev, prod",
-        ),
-        (SETUP, "default: true", "default: perhaps", "is a boolean"),
-        (WHAT_IF, "run: what-if", "run: [what-if]", "is a string"),
-        (STEP, "${{ parameters.run }}", "${{ parameters.walk }}", "The parameter walk is not declared"),
-        (STEP, "${{ parameters.displayName }}", "A step", "displayName is declared and not used"),
-        (SETUP, "if eq(parameters.packages, true)", "if eq(parameters.package, true)", "The parameter package is not"),
-        # variables
-        (PIPELINE, "$(containerRegistry)", "$(registry)", "The variable registry is declared nowhere"),
-        (PIPELINE, "ne(variables['containerRegistry'], '')", "ne(variables['registry'], '')", "The variable registry"),
-        (PIPELINE, "$(Build.SourcesDirectory)", "$(Build.SourceDirectory)", "The variable Build.SourceDirectory"),
-        (PIPELINE, "variables['Build.SourceBranch']", "variables['Build.Branch']", "The variable Build.Branch"),
-        (SETUP, "path: $(UV_CACHE_DIR)", "path: $(UV_CACHE)", "The variable UV_CACHE "),
-        (WHAT_IF, "System.PullRequest.IsFork", "System.PullRequest.Fork", "The variable System.PullRequest.Fork"),
-        (PIPELINE, "  # holds: containerRegistry", "", "which variables it has"),
-        (
-            PIPELINE,
-            "# holds: containerRegistry",
-            "# holds: other",
-            "The variable containerRegistry is declared nowhere",
-        ),
-        # commands
-        (PIPELINE, "make lint types", "make lint typos", "no target typos"),
-        (PIPELINE, "make audit", "make -C .. audits", "no target"),
-        (PIPELINE, "python -m infra.packages --out dist", "python -m infra.package", "no module infra.package to run"),
-        (PIPELINE, "python -m infra.packages --out dist", "python infra/build.py", "infra/build.py does not exist"),
-        (PIPELINE, "python -m infra.deploy bicep", "python -m infra.deploy biceps", "invalid choice: 'biceps'"),
-        (RELEASE, "run: rollback --unfinished", "run: rollback --unfinnished", "unrecognized arguments: --unfinnished"),
-        (STEP, " --environment ${{ parameters.environment }}", "", "arguments are required: --environment"),
-        (PIPELINE, "make audit", "curl https://example.com | sh", "call make or python -m infra"),
-        (PIPELINE, "make audit", "make 'audit", "is no command line"),
-        (
-            STEP,
-            "inlineScript: python",
-            "scriptPath: infra/step.sh\n      inlineScript: python",
-            "infra/step.sh does not exist",
-        ),
-        # the order of a release, and who signs in
-        (PIPELINE, "after: switch_dev", "after: build", "prepare_prod must depend on switch_dev"),
-        (PIPELINE, "after: switch_dev", "after: prepare_dev", "prepare_prod must depend on switch_dev"),
-        (RELEASE, "dependsOn: prepare_${{ parameters.environment }}", "dependsOn: build", "must depend on prepare_dev"),
-        (RELEASE, "              run: smoke\n", "              run: verify\n", "publish-web, smoke, in this order"),
-        (RELEASE, "run: switch\n", "run: verify\n", "dev must be provisioned in one stage, and switched in another"),
-        (
-            RELEASE,
-            "        environment: tonearm-${{ parameters.environment }}\n",
-            "",
-            "environment: tonearm-dev`, which",
-        ),
-        (RELEASE, "      - job: prepare\n", "      - deployment: prepare\n        environment: x\n", "for the switch"),
-        (
-            RELEASE,
-            "              failure:\n",
-            "              success:\n",
-            "A switch that is cut off must be taken back",
-        ),
-        (
-            STEP,
-            "${{ parameters.serviceConnection }}",
-            "tonearm-dev",
-            "`provision` of prod must sign in by tonearm-prod",
-        ),
-        (
-            WHAT_IF,
-            "serviceConnection: tonearm-what-if",
-            "serviceConnection: tonearm-prod",
-            "sign in by tonearm-what-if",
-        ),
-        (WHAT_IF, "ne(variables['System.PullRequest.IsFork'], 'True')", "always()", "signs in to Azure for a fork's"),
-        # triggers
-        (PIPELINE, "pr:\n  branches:\n    include: [main]", "pr: none", "pr must include the branch main"),
-        # artifacts, reports, SonarQube, the YAML itself
-        (PIPELINE, "publish: dist/web.zip", "publish: dist/page.zip", "Nothing builds dist/page.zip"),
-        (
-            RELEASE,
-            "artifact: web\n              path: dist",
-            "artifact: web\n              path: .",
-            "unpack them there",
-        ),
-        (PIPELINE, "Files: test-results/junit.xml", "Files: junit.xml", "junit.xml, which the tests do not write"),
-        (SONAR, "=test-results/coverage.xml", "=coverage.xml", "coverage.xml, which the pipeline's tests do not write"),
-        (RELEASE, "artifact: web", "artifact: webb", "The artifact webb is published nowhere"),
-        (SONAR, "frontend,local", "front,local", "names front, which does not exist"),
-        (PIPELINE, "    displayName: Check\n", "    displayName: Check\n    displayName: Check\n", "stands here twice"),
-        (WHAT_IF, "    timeoutInMinutes: 20\n", "    timeoutInMinutes: [20\n", "This is no YAML"),
-    ],
-)
-def test_what_is_named_is_there(tree: Path, file: str, old: str, new: str, words: str) -> None:
-    seed(tree, file, old, new)
-    assert problem_with(pipelines.resolve(tree), words).line > 0
-
-
-def test_a_fault_in_a_template_is_told_where_it_stands(tree: Path) -> None:
-    line = seed(tree, RELEASE, "run: smoke\n", "run: smoker\n")
-    found = problem_with(pipelines.resolve(tree), "invalid choice: 'smoker'")
-    assert found.path == STEP  # where the command is put together
-    line = seed(tree, RELEASE, "artifact: functions", "artifact: nothing")
-    found = problem_with(pipelines.resolve(tree), "The artifact nothing")
-    assert (found.path, found.line) == (RELEASE, line)
-
-
-def test_a_template_that_nobody_uses_is_a_problem(tree: Path) -> None:
-    (tree / "infra/pipelines/old.yml").write_text("steps:\n  - script: make test\n")
-    assert problem_with(pipelines.resolve(tree), "No pipeline uses this").path == "infra/pipelines/old.yml"
-
-
-def test_a_template_without_content_is_a_problem(tree: Path) -> None:
-    (tree / STEP).write_text("parameters: []\n")
-    assert "no stages, jobs or steps" in problem_with(pipelines.resolve(tree), "no stages").text
-
-
-def test_a_file_that_is_no_mapping_is_a_problem(tree: Path) -> None:
-    (tree / PIPELINE).write_text("- script: make test\n")
-    assert "a mapping" in problem_with(pipelines.resolve(tree), "a mapping").text
-
-
-def test_a_gate_that_nobody_waits_for_is_a_problem(tree: Path) -> None:
-    seed(tree, SONAR, "sonar.qualitygate.wait=true", "sonar.qualitygate.wait=false")
-    assert problem_with(pipelines.resolve(tree), "sonar.qualitygate.wait=true").path == SONAR
-
-
-def test_missing_sonar_settings_are_a_problem(tree: Path) -> None:
-    (tree / SONAR).unlink()
-    assert problem_with(pipelines.resolve(tree), "settings are missing").path == SONAR
+@pytest.mark.parametrize("line", commands())
+def test_a_step_runs_a_command_of_ours(line: str) -> None:
+    match words := shlex.split(line):
+        case ["make", *targets]:
+            assert {each for each in targets if "=" not in each} <= TARGETS
+        case ["python", "-m", "infra.deploy", "x", *_]:  # a template's parameter: looked at where it is given
+            pass
+        case ["python", "-m", "infra.deploy", *arguments]:
+            with contextlib.redirect_stderr(io.StringIO()):
+                parser().parse_args(arguments)
+        case ["python" | ".venv/bin/python", "-m", module, *_]:
+            path = REPOSITORY.joinpath(*module.split("."))
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+        case _:  # what is given to step.yml
+            with contextlib.redirect_stderr(io.StringIO()):
+                parser().parse_args([*words, "--environment", "prod"])

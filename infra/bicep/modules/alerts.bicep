@@ -1,4 +1,5 @@
 // The alerts. docs/deploy.md says what to do for each.
+import { resourceTags } from 'shared.bicep'
 
 @description('Which environment this is.')
 param environmentName string
@@ -7,7 +8,7 @@ param environmentName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Resource id of the Log Analytics workspace.')
 param workspaceId string
@@ -60,6 +61,16 @@ AppRequests
 '''
   }
   {
+    name: 'log-cap'
+    title: 'The daily cap of logs is reached: nothing more is logged today'
+    severity: 2
+    threshold: 0
+    query: '''
+_LogOperation
+| where Category =~ 'Ingestion' and Detail contains 'OverQuota'
+'''
+  }
+  {
     name: 'latency'
     title: 'Classifications are slow'
     severity: 3
@@ -90,7 +101,60 @@ resource webApp 'Microsoft.Web/sites@2025-03-01' existing = {
   name: webAppName
 }
 
-resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in queryRules: {
+var metricRules = [
+  {
+    // The poison queue and the host's queues together: storage counts messages per account and hour only. The rule
+    // `given-up` reports poison sooner; this one reports that messages are not processed.
+    name: 'queue-length'
+    description: 'Messages wait in the queues: uploads or poison messages are not processed.'
+    severity: 2
+    scope: queueService.id
+    namespace: 'Microsoft.Storage/storageAccounts/queueServices'
+    metric: 'QueueMessageCount'
+    aggregation: 'Average'
+    threshold: 100
+    frequency: 'PT1H'
+    window: 'PT6H'
+  }
+  {
+    name: 'dead-letters'
+    description: 'The function app never got some uploads\' events: they are in event-dead-letters.'
+    severity: 1
+    scope: topic.id
+    namespace: 'Microsoft.EventGrid/systemTopics'
+    metric: 'DeadLetteredCount'
+    aggregation: 'Total'
+    threshold: 0
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'deliveries'
+    description: 'Event Grid tries in vain to reach the live function app: uploads wait.'
+    severity: 2
+    scope: topic.id
+    namespace: 'Microsoft.EventGrid/systemTopics'
+    metric: 'DeliveryAttemptFailCount'
+    aggregation: 'Total'
+    threshold: 10
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+  {
+    name: 'web'
+    description: 'The web page answers with server errors (5xx).'
+    severity: 2
+    scope: webApp.id
+    namespace: 'Microsoft.Web/sites'
+    metric: 'Http5xx'
+    aggregation: 'Total'
+    threshold: 5
+    frequency: 'PT5M'
+    window: 'PT15M'
+  }
+]
+
+resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [for rule in queryRules: {
   name: 'alert-tonearm-${environmentName}-${rule.name}'
   location: location
   tags: tags
@@ -129,33 +193,31 @@ resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for 
   }
 }]
 
-// The poison queue and the host's queues together: storage counts messages per account and hour only. The rule
-// `given-up` reports poison sooner; this one reports that messages are not processed.
-resource queueLength 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-tonearm-${environmentName}-queue-length'
+resource metricAlerts 'Microsoft.Insights/metricAlerts@2026-01-01' = [for rule in metricRules: {
+  name: 'alert-tonearm-${environmentName}-${rule.name}'
   location: 'global'
   tags: tags
   properties: {
-    description: 'Messages wait in the queues: uploads or poison messages are not processed.'
+    description: rule.description
     enabled: true
-    severity: 2
+    severity: rule.severity
     scopes: [
-      queueService.id
+      rule.scope
     ]
-    evaluationFrequency: 'PT1H'
-    windowSize: 'PT6H'
+    evaluationFrequency: rule.frequency
+    windowSize: rule.window
     autoMitigate: true
     criteria: {
       'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
       allOf: [
         {
           criterionType: 'StaticThresholdCriterion'
-          name: 'messages'
-          metricNamespace: 'Microsoft.Storage/storageAccounts/queueServices'
-          metricName: 'QueueMessageCount'
-          timeAggregation: 'Average'
+          name: rule.name
+          metricNamespace: rule.namespace
+          metricName: rule.metric
+          timeAggregation: rule.aggregation
           operator: 'GreaterThan'
-          threshold: 100
+          threshold: rule.threshold
           skipMetricValidation: true
         }
       ]
@@ -166,78 +228,4 @@ resource queueLength 'Microsoft.Insights/metricAlerts@2018-03-01' = {
       }
     ]
   }
-}
-
-resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-tonearm-${environmentName}-dead-letters'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'The function app never got some uploads\' events: they are in event-dead-letters.'
-    enabled: true
-    severity: 1
-    scopes: [
-      topic.id
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'events'
-          metricNamespace: 'Microsoft.EventGrid/systemTopics'
-          metricName: 'DeadLetteredCount'
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 0
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: [
-      {
-        actionGroupId: actionGroupId
-      }
-    ]
-  }
-}
-
-resource webFaults 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-tonearm-${environmentName}-web'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'The web page answers with server errors (5xx).'
-    enabled: true
-    severity: 2
-    scopes: [
-      webApp.id
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT15M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'faults'
-          metricNamespace: 'Microsoft.Web/sites'
-          metricName: 'Http5xx'
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 5
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: [
-      {
-        actionGroupId: actionGroupId
-      }
-    ]
-  }
-}
+}]

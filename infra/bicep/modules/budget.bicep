@@ -13,7 +13,7 @@ param startDate string
 @description('Resource id of the action group that is notified.')
 param actionGroupId string
 
-resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
+resource budget 'Microsoft.Consumption/budgets@2026-06-01' = {
   name: 'budget-tonearm-${environmentName}'
   properties: {
     category: 'Cost'

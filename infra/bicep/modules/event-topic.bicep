@@ -1,4 +1,5 @@
 // The system topic: the storage account's events. event-subscription.bicep says who receives them.
+import { resourceTags, roleIds } from 'shared.bicep'
 
 @description('Name of the topic.')
 param topicName string
@@ -7,7 +8,7 @@ param topicName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Name of the storage account whose events these are.')
 param storageAccountName string
@@ -17,9 +18,6 @@ param deadLetterContainer string
 
 @description('Resource id of the Log Analytics workspace that takes the log of failed deliveries.')
 param workspaceId string
-
-// Storage Blob Data Contributor: write blobs. Event Grid has no narrower role for dead letters.
-var storageBlobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
@@ -51,9 +49,9 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
 
 resource topicDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: deadLetters
-  name: guid(deadLetters.id, topic.id, storageBlobDataContributor)
+  name: guid(deadLetters.id, topic.id, roleIds.storageBlobDataContributor)
   properties: {
-    roleDefinitionId: storageBlobDataContributor
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds.storageBlobDataContributor)
     principalId: topic.identity.principalId
     principalType: 'ServicePrincipal'
   }
@@ -72,6 +70,3 @@ resource failures 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
     ]
   }
 }
-
-@description('Name of the topic.')
-output topicName string = topic.name

@@ -1,4 +1,5 @@
 // One colour of the function app, on its own Flex Consumption plan: such a plan takes one app, and no slots.
+import { resourceTags } from 'shared.bicep'
 
 @description('Which of the two this is.')
 @allowed([
@@ -16,7 +17,7 @@ param appName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Resource id of the app\'s identity.')
 param identityId string
@@ -24,8 +25,11 @@ param identityId string
 @description('Client id of that identity.')
 param identityClientId string
 
-@description('Name of the storage account.')
+@description('Name of the storage account of people\'s data and of the host\'s state.')
 param storageAccountName string
+
+@description('Name of the storage account of packages.')
+param packageAccountName string
 
 @description('Container that the app\'s package is deployed to.')
 param deploymentContainer string
@@ -45,7 +49,7 @@ param subnetId string
 param instanceMemoryMB int
 
 @description('How many instances there may be.')
-@minValue(40)
+@minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int
 
@@ -56,6 +60,9 @@ param alwaysReadyBlob int
 @description('Instances that always wait for HTTP requests.')
 @minValue(0)
 param alwaysReadyHttp int
+
+@description('Whether an update lets what runs finish, and replaces instances in batches, instead of ending all at once.')
+param rollingUpdates bool
 
 @description('Model version to serve. Empty: the package\'s default.')
 param modelVersion string
@@ -85,11 +92,18 @@ param uploadUrlTtlS int
 @description('Days after which an upload is deleted; GET /api/limits reports them.')
 param uploadRetentionDays int
 
+@description('Days after which results and feedback are deleted. 0: never.')
+param resultRetentionDays int
+
 @description('Origins of web pages that may call the API from a browser.')
-param allowedOrigins array
+param allowedOrigins string[]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
+}
+
+resource packages 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: packageAccountName
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
@@ -97,7 +111,6 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
 }
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_225:Event Grid keeps events for a day and the other colour stands by; zones would take two always-ready instances a group
   name: 'plan-${appName}'
   location: location
   tags: tags
@@ -112,10 +125,6 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_17:Callers have a function key, and Event Grid its own; neither has a certificate
-  // checkov:skip=CKV_AZURE_212:Flex Consumption counts instances by functionAppConfig, where the always-ready ones are
-  // checkov:skip=CKV_AZURE_213:Flex Consumption replaces instances by itself; /api/health is asked by the smoke test
-  // checkov:skip=CKV_AZURE_222:Event Grid and API callers come from the public network, and need a key
   name: appName
   location: location
   tags: union(tags, {
@@ -133,11 +142,14 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     httpsOnly: true
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    // siteUpdateStrategy is in Azure since 2024-11-01, as a preview, and not in Bicep's types:
+    // https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+    #disable-next-line BCP037
     functionAppConfig: {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${account.properties.primaryEndpoints.blob}${deploymentContainer}'
+          value: '${packages.properties.primaryEndpoints.blob}${deploymentContainer}'
           authentication: {
             type: 'UserAssignedIdentity'
             userAssignedIdentityResourceId: identityId
@@ -151,8 +163,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstanceCount
-        // The idle colour has one for uploads too: its key and webhook exist before the switch, and it processes what
-        // was queued before the last switch.
+        // Of both colours alike, so that a switch changes no app. The idle one's webhook and key exist before the
+        // switch, and it processes what was queued before the last one.
         alwaysReady: concat([
           {
             name: 'blob'
@@ -172,13 +184,17 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           }
         }
       }
+      ...(rollingUpdates ? {
+        siteUpdateStrategy: {
+          type: 'RollingUpdate'
+        }
+      } : {})
     }
+    // No ftpsState, which Flex Consumption refuses, and nothing else that it does not have; docs/deploy.md.
     siteConfig: {
-      ftpsState: 'Disabled'
       http20Enabled: true
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      remoteDebuggingEnabled: false
       cors: {
         allowedOrigins: allowedOrigins
       }
@@ -189,13 +205,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 // Identities instead of keys. Flex Consumption takes runtime, version, package and build settings from
 // functionAppConfig and refuses them here.
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_13:Callers bring a function key; health and the API's description are for all
-  // checkov:skip=CKV_AZURE_63:These are app settings; each run is logged to Application Insights
-  // checkov:skip=CKV_AZURE_65:These are app settings; errors are logged to Application Insights
-  // checkov:skip=CKV_AZURE_66:Failed request tracing is of Windows; the app runs on Linux
-  // checkov:skip=CKV_AZURE_80:No .NET; the app runs on Python
-  // checkov:skip=CKV_AZURE_88:Nothing is kept in files; data is in blobs
-  // checkov:skip=CKV_AZURE_222:The app settings have no such property; the app has it
   parent: app
   name: 'appsettings'
   properties: {
@@ -215,11 +224,12 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     TONEARM_MAX_DURATION_S: string(maxDurationS)
     TONEARM_UPLOAD_URL_TTL_S: string(uploadUrlTtlS)
     TONEARM_UPLOAD_RETENTION_DAYS: string(uploadRetentionDays)
+    TONEARM_RESULT_RETENTION_DAYS: string(resultRetentionDays)
     TONEARM_ALLOWED_ORIGINS: join(allowedOrigins, ',')
   }
 }
 
-// Deployment uses the identity too.
+// Packages are published with a token, not a password. There is no FTP to close.
 resource scmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'
@@ -227,17 +237,3 @@ resource scmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@20
     allow: false
   }
 }
-
-resource ftpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
-  parent: app
-  name: 'ftp'
-  properties: {
-    allow: false
-  }
-}
-
-@description('Name of the app.')
-output appName string = app.name
-
-@description('Address of the app.')
-output appUrl string = 'https://${app.properties.defaultHostName}'

@@ -1,5 +1,5 @@
-// Puts the live colour's function key into the vault, where the web page reads it. The host makes the key, so this is
-// deployed after the code.
+// Puts a colour's function key into the vault, where the web page reads it. The host makes the key, so this is deployed
+// after the code.
 
 @description('Name of the vault.')
 param vaultName string
@@ -23,7 +23,6 @@ resource functionApp 'Microsoft.Web/sites@2025-03-01' existing = {
 }
 
 resource secret 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = {
-  // checkov:skip=CKV_AZURE_41:A function key has no end; docs/deploy.md says how it is changed
   parent: vault
   name: 'function-key-${colour}'
   properties: {

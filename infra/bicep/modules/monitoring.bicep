@@ -1,13 +1,20 @@
 // Logs, and the action group that alerts notify. The alerts are in alerts.bicep.
-
-@description('Which environment this is.')
-param environmentName string
+import { resourceTags } from 'shared.bicep'
 
 @description('Azure region.')
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
+
+@description('Name of the Log Analytics workspace.')
+param workspaceName string
+
+@description('Name of the Application Insights component.')
+param applicationInsightsName string
+
+@description('Name of the action group.')
+param actionGroupName string
 
 @description('Retention of logs, in days.')
 @minValue(30)
@@ -22,7 +29,7 @@ param dailyCapGB int
 param alertEmail string
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
-  name: 'log-tonearm-${environmentName}'
+  name: workspaceName
   location: location
   tags: tags
   properties: {
@@ -41,7 +48,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
-  name: 'appi-tonearm-${environmentName}'
+  name: applicationInsightsName
   location: location
   tags: tags
   kind: 'web'
@@ -55,7 +62,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: 'ag-tonearm-${environmentName}'
+  name: actionGroupName
   location: 'global'
   tags: tags
   properties: {
@@ -70,12 +77,3 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
     ]
   }
 }
-
-@description('Resource id of the Log Analytics workspace.')
-output workspaceId string = workspace.id
-
-@description('Name of the Application Insights component.')
-output applicationInsightsName string = applicationInsights.name
-
-@description('Resource id of the action group.')
-output actionGroupId string = actionGroup.id

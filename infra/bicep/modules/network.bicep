@@ -1,31 +1,45 @@
 // Private networking: a network for the apps, with private endpoints to storage and vault.
+import { resourceTags } from 'shared.bicep'
 
 @description('Which environment this is.')
 param environmentName string
+
+@description('Name of the network.')
+param networkName string
 
 @description('Azure region.')
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
-@description('Name of the storage account to reach.')
+@description('Name of the storage account of people\'s data.')
 param storageAccountName string
 
-@description('Name of the vault to reach.')
+@description('Name of the storage account of packages.')
+param packageAccountName string
+
+@description('Name of the vault.')
 param vaultName string
-
-resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: storageAccountName
-}
-
-resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
-  name: vaultName
-}
 
 // Subnets are referenced by name: Azure may list them in another order.
 var subnetType = 'Microsoft.Network/virtualNetworks/subnets'
-var networkName = 'vnet-tonearm-${environmentName}'
+
+// The zones that the services' public names are aliases into.
+var zoneNames = [
+  'privatelink.blob.${environment().suffixes.storage}'
+  'privatelink.queue.${environment().suffixes.storage}'
+  'privatelink.table.${environment().suffixes.storage}'
+  'privatelink.vaultcore.azure.net'
+]
+var storageType = 'Microsoft.Storage/storageAccounts'
+var endpoints = [
+  { name: 'blob', group: 'blob', type: storageType, target: storageAccountName, zone: 0 }
+  { name: 'queue', group: 'queue', type: storageType, target: storageAccountName, zone: 1 }
+  { name: 'table', group: 'table', type: storageType, target: storageAccountName, zone: 2 }
+  { name: 'vault', group: 'vault', type: 'Microsoft.KeyVault/vaults', target: vaultName, zone: 3 }
+  { name: 'packages', group: 'blob', type: storageType, target: packageAccountName, zone: 0 }
+]
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: networkName
@@ -78,64 +92,58 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   }
 }
 
-module blob 'private-endpoint.bicep' = {
-  name: 'private-endpoint-blob'
-  params: {
-    endpointName: 'pe-tonearm-${environmentName}-blob'
-    location: location
-    tags: tags
-    networkId: network.id
-    subnetId: resourceId(subnetType, network.name, 'endpoints')
-    targetId: account.id
-    groupId: 'blob'
-    zoneName: 'privatelink.blob.${environment().suffixes.storage}'
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for zoneName in zoneNames: {
+  name: zoneName
+  location: 'global'
+  tags: tags
+}]
+
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for (zoneName, index) in zoneNames: {
+  parent: zones[index]
+  name: 'tonearm'
+  location: 'global'
+  tags: tags
+  properties: {
+    registrationEnabled: false
+    virtualNetwork: {
+      id: network.id
+    }
   }
-}
+}]
 
-module queue 'private-endpoint.bicep' = {
-  name: 'private-endpoint-queue'
-  params: {
-    endpointName: 'pe-tonearm-${environmentName}-queue'
-    location: location
-    tags: tags
-    networkId: network.id
-    subnetId: resourceId(subnetType, network.name, 'endpoints')
-    targetId: account.id
-    groupId: 'queue'
-    zoneName: 'privatelink.queue.${environment().suffixes.storage}'
+resource privateEndpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [for endpoint in endpoints: {
+  name: 'pe-tonearm-${environmentName}-${endpoint.name}'
+  location: location
+  tags: tags
+  properties: {
+    subnet: {
+      id: resourceId(subnetType, network.name, 'endpoints')
+    }
+    privateLinkServiceConnections: [
+      {
+        name: endpoint.name
+        properties: {
+          privateLinkServiceId: resourceId(endpoint.type, endpoint.target)
+          groupIds: [
+            endpoint.group
+          ]
+        }
+      }
+    ]
   }
-}
+}]
 
-module table 'private-endpoint.bicep' = {
-  name: 'private-endpoint-table'
-  params: {
-    endpointName: 'pe-tonearm-${environmentName}-table'
-    location: location
-    tags: tags
-    networkId: network.id
-    subnetId: resourceId(subnetType, network.name, 'endpoints')
-    targetId: account.id
-    groupId: 'table'
-    zoneName: 'privatelink.table.${environment().suffixes.storage}'
+resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [for (endpoint, index) in endpoints: {
+  parent: privateEndpoints[index]
+  name: 'default'
+  properties: {
+    privateDnsZoneConfigs: [
+      {
+        name: endpoint.group
+        properties: {
+          privateDnsZoneId: zones[endpoint.zone].id
+        }
+      }
+    ]
   }
-}
-
-module secrets 'private-endpoint.bicep' = {
-  name: 'private-endpoint-vault'
-  params: {
-    endpointName: 'pe-tonearm-${environmentName}-vault'
-    location: location
-    tags: tags
-    networkId: network.id
-    subnetId: resourceId(subnetType, network.name, 'endpoints')
-    targetId: vault.id
-    groupId: 'vault'
-    zoneName: 'privatelink.vaultcore.azure.net'
-  }
-}
-
-@description('Resource id of the function apps\' subnet.')
-output functionsSubnetId string = resourceId(subnetType, network.name, 'functions')
-
-@description('Resource id of the web app\'s subnet.')
-output webSubnetId string = resourceId(subnetType, network.name, 'web')
+}]

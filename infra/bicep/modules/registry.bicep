@@ -1,4 +1,5 @@
 // A registry for the container images, for running them elsewhere. This deployment runs from packages.
+import { resourceTags, roleIds } from 'shared.bicep'
 
 @description('Name of the registry.')
 @minLength(5)
@@ -9,19 +10,12 @@ param registryName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
-@description('Who may pull images, by principal id.')
-param pullerPrincipalIds array
-
-// AcrPull: pull only.
-var acrPull = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '7f951dda-4ed3-4680-a7ca-43fe172d538d')
+@description('Names of the identities that may pull images.')
+param pullerIdentityNames string[]
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
-  // checkov:skip=CKV_AZURE_139:Private access takes the Premium tier; pulling takes an identity with AcrPull
-  // checkov:skip=CKV_AZURE_163:Scanning is a subscription-wide plan of Defender, not this registry's to switch on
-  // checkov:skip=CKV_AZURE_166:Quarantine takes the Premium tier
-  // checkov:skip=CKV_AZURE_233:Zone redundancy takes the Premium tier, and nothing served runs from here
   name: registryName
   location: location
   tags: tags
@@ -34,12 +28,16 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
   }
 }
 
-resource pullers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for principalId in pullerPrincipalIds: {
+resource pullers 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = [for name in pullerIdentityNames: {
+  name: name
+}]
+
+resource pulls 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (name, index) in pullerIdentityNames: {
   scope: registry
-  name: guid(registry.id, principalId, acrPull)
+  name: guid(registry.id, name, roleIds.acrPull)
   properties: {
-    roleDefinitionId: acrPull
-    principalId: principalId
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds.acrPull)
+    principalId: pullers[index].properties.principalId
     principalType: 'ServicePrincipal'
   }
 }]

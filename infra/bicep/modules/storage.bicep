@@ -1,4 +1,6 @@
-// The storage account: uploads, results, feedback, the Functions host's state, and the deployed packages.
+// The storage account of people's data: uploads, results and feedback. The Functions host keeps its state here too, as
+// the blob trigger and the host share one connection.
+import { resourceTags } from 'shared.bicep'
 
 @description('Name of the account.')
 @minLength(3)
@@ -9,42 +11,101 @@ param accountName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Redundancy of the stored data.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GZRS'
+])
 param sku string
 
 @description('Days after which an upload is deleted.')
 @minValue(1)
 param uploadRetentionDays int
 
+@description('Days after which results and feedback are deleted. 0: never.')
+@minValue(0)
+param resultRetentionDays int
+
+@description('Container of events that could not be delivered.')
+param deadLetterContainer string
+
+@description('Whether all blobs can be set back to a time in the last days. Older versions are then kept as long.')
+param pointInTimeRestore bool
+
 @description('Whether the account is reachable by private endpoints only.')
 param privateNetworking bool
 
-// One per colour for the packages: a deployment writes released-package.zip and must not overwrite the other's.
-var blueDeploymentContainer = 'deployments-blue'
-var greenDeploymentContainer = 'deployments-green'
-var deadLetterContainer = 'event-dead-letters'
 var containerNames = [
   'uploads'
   'results'
   'feedback'
   'keys'
   'models'
-  blueDeploymentContainer
-  greenDeploymentContainer
   deadLetterContainer
 ]
 
 // Deleted recordings can be restored for a week, and are gone after it.
 var softDeleteDays = 7
+// Azure demands fewer days than those of soft delete.
+var restoreDays = 6
 var deadLetterRetentionDays = 30
 
+// An upload URL can also create empty append blobs, and snapshots, which keep their blob from being deleted.
+var retention = concat([
+  { name: 'uploads', days: uploadRetentionDays, blobTypes: ['blockBlob', 'appendBlob'] }
+  { name: deadLetterContainer, days: deadLetterRetentionDays, blobTypes: ['blockBlob'] }
+], resultRetentionDays == 0 ? [] : [
+  { name: 'results', days: resultRetentionDays, blobTypes: ['blockBlob'] }
+  { name: 'feedback', days: resultRetentionDays, blobTypes: ['blockBlob'] }
+])
+var retentionRules = [for each in retention: {
+  name: 'delete-${each.name}'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: each.blobTypes
+      prefixMatch: [
+        '${each.name}/'
+      ]
+    }
+    actions: {
+      baseBlob: {
+        delete: {
+          daysAfterModificationGreaterThan: each.days
+        }
+      }
+      snapshot: {
+        delete: {
+          daysAfterCreationGreaterThan: each.days
+        }
+      }
+    }
+  }
+}]
+// What was deleted or overwritten stays as a version, which nothing else deletes.
+var versionRule = {
+  name: 'delete-versions'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: {
+      blobTypes: ['blockBlob']
+    }
+    actions: {
+      version: {
+        delete: {
+          daysAfterCreationGreaterThan: softDeleteDays
+        }
+      }
+    }
+  }
+}
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
-  // checkov:skip=CKV_AZURE_43:main.bicep makes the name, of lower-case letters and digits, 18 or 19 of them
-  // checkov:skip=CKV_AZURE_35:Uploaders put files here by signed URL from anywhere; privateNetworking denies it
-  // checkov:skip=CKV_AZURE_59:Uploaders put files here by signed URL from anywhere; privateNetworking denies it
-  // checkov:skip=CKV_AZURE_206:How many copies are worth their price is the parameter storageSku; prod keeps them over three zones
   name: accountName
   location: location
   tags: tags
@@ -64,6 +125,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     networkAcls: {
       // Event Grid writes its dead letters as a trusted service.
       bypass: 'AzureServices'
+      // Uploaders put files here by signed URL from anywhere.
       defaultAction: privateNetworking ? 'Deny' : 'Allow'
     }
   }
@@ -81,12 +143,15 @@ resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01'
       enabled: true
       days: softDeleteDays
     }
+    isVersioningEnabled: pointInTimeRestore
+    changeFeed: pointInTimeRestore ? { enabled: true, retentionInDays: softDeleteDays } : { enabled: false }
+    restorePolicy: pointInTimeRestore ? { enabled: true, days: restoreDays } : { enabled: false }
   }
 }
 
-resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = [for containerName in containerNames: {
+resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = [for name in containerNames: {
   parent: blobService
-  name: containerName
+  name: name
   properties: {
     publicAccess: 'None'
   }
@@ -108,74 +173,10 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
   name: 'default'
   properties: {
     policy: {
-      rules: [
-        {
-          name: 'delete-uploads'
-          enabled: true
-          type: 'Lifecycle'
-          definition: {
-            filters: {
-              // An upload URL can also create empty append blobs, and snapshots, which keep their blob from being deleted.
-              blobTypes: [
-                'blockBlob'
-                'appendBlob'
-              ]
-              prefixMatch: [
-                'uploads/'
-              ]
-            }
-            actions: {
-              baseBlob: {
-                delete: {
-                  daysAfterModificationGreaterThan: uploadRetentionDays
-                }
-              }
-              snapshot: {
-                delete: {
-                  daysAfterCreationGreaterThan: uploadRetentionDays
-                }
-              }
-            }
-          }
-        }
-        {
-          name: 'delete-dead-letters'
-          enabled: true
-          type: 'Lifecycle'
-          definition: {
-            filters: {
-              blobTypes: [
-                'blockBlob'
-              ]
-              prefixMatch: [
-                '${deadLetterContainer}/'
-              ]
-            }
-            actions: {
-              baseBlob: {
-                delete: {
-                  daysAfterModificationGreaterThan: deadLetterRetentionDays
-                }
-              }
-            }
-          }
-        }
-      ]
+      rules: pointInTimeRestore ? concat(retentionRules, [versionRule]) : retentionRules
     }
   }
   dependsOn: [
     containers
   ]
 }
-
-@description('Name of the account.')
-output accountName string = account.name
-
-@description('Container of the blue app\'s package.')
-output blueDeploymentContainer string = blueDeploymentContainer
-
-@description('Container of the green app\'s package.')
-output greenDeploymentContainer string = greenDeploymentContainer
-
-@description('Container of events that could not be delivered.')
-output deadLetterContainer string = deadLetterContainer

@@ -1,4 +1,5 @@
 // The vault for the only secret: the function key with which the web page calls the API.
+import { resourceTags } from 'shared.bicep'
 
 @description('Name of the vault.')
 @minLength(3)
@@ -9,7 +10,7 @@ param vaultName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Resource id of the Log Analytics workspace that takes the audit log.')
 param workspaceId string
@@ -22,8 +23,6 @@ param workspaceId string
 param publicNetworkAccess string
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
-  // checkov:skip=CKV_AZURE_109:Without a network of its own the web app asks from addresses it shares with others; access is by identity, and privateNetworking denies the rest
-  // checkov:skip=CKV_AZURE_189:Without a network of its own the web app asks from addresses it shares with others; access is by identity, and privateNetworking denies the rest
   name: vaultName
   location: location
   tags: tags
@@ -59,9 +58,3 @@ resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
     ]
   }
 }
-
-@description('Name of the vault.')
-output vaultName string = vault.name
-
-@description('Address of the vault, with a slash at its end.')
-output vaultUri string = vault.properties.vaultUri

@@ -1,4 +1,5 @@
 // The web page: Streamlit on App Service, with a slot where a new version starts before it is swapped in.
+import { resourceTags } from 'shared.bicep'
 
 @description('Name of the app.')
 @minLength(2)
@@ -9,15 +10,18 @@ param appName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
-@description('Resource id of the app\'s identity.')
-param identityId string
+@description('Name of the app\'s identity: it reads the vault, and is the app registration\'s credential.')
+param identityName string
 
-@description('Address of the live function app.')
+@description('Whether nothing is live: only then does the production slot get its settings here.')
+param nothingLive bool
+
+@description('Address of the function app that the slot staging calls.')
 param apiUrl string
 
-@description('Address of the vault\'s secret that holds the live function app\'s key.')
+@description('Address of the vault\'s secret that holds this function app\'s key.')
 param apiKeySecretUri string
 
 @description('How long the page waits for a result before it offers to go on waiting, in seconds.')
@@ -25,7 +29,23 @@ param apiKeySecretUri string
 param resultWaitS int
 
 @description('Names of the page besides those that App Service gives it.')
-param hostNames array
+param hostNames string[]
+
+@description('Whether visitors sign in with Entra ID.')
+param signIn bool
+
+@description('The app registration by which they do.')
+param clientId string
+
+@description('The tenant whose people may sign in.')
+param tenantId string
+
+@description('Whose uploads a visitor sees.')
+@allowed([
+  'own'
+  'shared'
+])
+param history string
 
 @description('Fewest instances.')
 @minValue(1)
@@ -41,10 +61,15 @@ param subnetId string
 @description('Resource id of the Log Analytics workspace that takes the logs.')
 param workspaceId string
 
-// Nothing is installed at the start: the package brings its dependencies.
-var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: identityName
+}
 
-// The slot has the same settings, so a swap changes only the code, and both follow the live colour.
+// The managed identity stands in for a client secret: the app registration trusts it by a federated credential.
+var assertionSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+
+// The settings of the slot staging. Once something is live, production gets them by a swap alone, with the code that they
+// belong to, and a swap back restores them: https://learn.microsoft.com/azure/app-service/deploy-staging-slots
 var settings = {
   TONEARM_API_URL: apiUrl
   TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
@@ -53,12 +78,85 @@ var settings = {
     app.properties.defaultHostName
     staging.properties.defaultHostName
   ], hostNames), ',')
+  // The page may trust X-MS-CLIENT-PRINCIPAL-… only where App Service sets it, which is where sign-in is required.
+  TONEARM_SIGN_IN: signIn ? 'required' : 'off'
+  TONEARM_HISTORY: history
   PYTHONPATH: '/home/site/wwwroot/.python_packages/lib/site-packages'
   SCM_DO_BUILD_DURING_DEPLOYMENT: 'false'
+  ...(signIn ? { '${assertionSetting}': identity.properties.clientId } : {})
+}
+
+var authentication = {
+  platform: {
+    enabled: signIn
+  }
+  globalValidation: {
+    requireAuthentication: signIn
+    unauthenticatedClientAction: signIn ? 'RedirectToLoginPage' : 'AllowAnonymous'
+    redirectToProvider: 'azureactivedirectory'
+    // It says "ok" and nothing else. The deployment and the availability test ask it.
+    excludedPaths: [
+      '/_stcore/health'
+    ]
+  }
+  httpSettings: {
+    requireHttps: true
+  }
+  identityProviders: {
+    azureActiveDirectory: {
+      enabled: signIn
+      registration: {
+        openIdIssuer: '${environment().authentication.loginEndpoint}${tenantId}/v2.0'
+        clientId: clientId
+        clientSecretSettingName: assertionSetting
+      }
+      validation: {
+        allowedAudiences: [
+          clientId
+        ]
+      }
+    }
+  }
+  login: {
+    // The page needs to know who asks, and asks nobody else in their name.
+    tokenStore: {
+      enabled: false
+    }
+  }
+}
+
+var runtime = 'PYTHON|3.13'
+
+// Nothing is installed at the start: the package brings its dependencies.
+var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
+
+var siteProperties = {
+  serverFarmId: plan.id
+  httpsOnly: true
+  // A session lives in one instance's memory.
+  clientAffinityEnabled: true
+  keyVaultReferenceIdentity: identity.id
+  publicNetworkAccess: 'Enabled'
+  virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+  siteConfig: {
+    // Otherwise the vault would be read over the public network, where a private vault does not answer.
+    vnetRouteAllEnabled: !empty(subnetId)
+    linuxFxVersion: runtime
+    appCommandLine: startCommand
+    alwaysOn: true
+    webSocketsEnabled: true
+    healthCheckPath: '/_stcore/health'
+    ftpsState: 'Disabled'
+    http20Enabled: true
+    minTlsVersion: '1.2'
+    scmMinTlsVersion: '1.2'
+    remoteDebuggingEnabled: false
+    httpLoggingEnabled: true
+    detailedErrorLoggingEnabled: true
+  }
 }
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_225:The page keeps nothing and is back within minutes; a plan cannot be made zone-redundant later, so whoever wants it sets it before the first deployment
   name: 'plan-${appName}'
   location: location
   tags: tags
@@ -76,9 +174,6 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_17:The page is for browsers, which have no certificates
-  // checkov:skip=CKV_AZURE_212:The autoscale setting below counts instances, from the parameter webMinimumInstances
-  // checkov:skip=CKV_AZURE_222:The page is for the public
   name: appName
   location: location
   tags: tags
@@ -86,47 +181,43 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${identityId}': {}
+      '${identity.id}': {}
     }
   }
   properties: {
-    serverFarmId: plan.id
-    httpsOnly: true
-    // A session lives in one instance's memory.
-    clientAffinityEnabled: true
-    keyVaultReferenceIdentity: identityId
-    publicNetworkAccess: 'Enabled'
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    ...siteProperties
     siteConfig: {
-      // Otherwise the vault would be read over the public network, where a private vault does not answer.
-      vnetRouteAllEnabled: !empty(subnetId)
-      linuxFxVersion: 'PYTHON|3.13'
-      appCommandLine: startCommand
-      alwaysOn: true
-      webSocketsEnabled: true
-      healthCheckPath: '/_stcore/health'
-      ftpsState: 'Disabled'
-      http20Enabled: true
-      minTlsVersion: '1.2'
-      scmMinTlsVersion: '1.2'
-      remoteDebuggingEnabled: false
-      httpLoggingEnabled: true
-      detailedErrorLoggingEnabled: true
+      ...siteProperties.siteConfig
+      // null leaves a property as it is.
+      linuxFxVersion: nothingLive ? runtime : null
+      appCommandLine: nothingLive ? startCommand : null
     }
   }
 }
 
-resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_13:The page is for the public
-  // checkov:skip=CKV_AZURE_63:These are app settings; the app has HTTP logging on
-  // checkov:skip=CKV_AZURE_65:These are app settings; the app has detailed errors on
-  // checkov:skip=CKV_AZURE_66:Failed request tracing is of Windows; the app runs on Linux
-  // checkov:skip=CKV_AZURE_80:No .NET; the app runs on Python
-  // checkov:skip=CKV_AZURE_88:Nothing is kept in files
-  // checkov:skip=CKV_AZURE_222:The app settings have no such property; the app has it
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) {
   parent: app
   name: 'appsettings'
   properties: settings
+}
+
+// Sign-in is switched on at once, and off by a swap alone: as long as the live page's settings say that it is required,
+// the page believes what App Service says of its visitors.
+resource appAuthentication 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive || signIn) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: authentication
+}
+
+// App Service asks that this setting is not swapped.
+resource stickySettings 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: app
+  name: 'slotConfigNames'
+  properties: {
+    appSettingNames: [
+      assertionSetting
+    ]
+  }
 }
 
 resource appScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
@@ -146,8 +237,6 @@ resource appFtpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies
 }
 
 resource staging 'Microsoft.Web/sites/slots@2025-03-01' = {
-  // checkov:skip=CKV_AZURE_212:The slot runs on the plan's instances, as many as the app
-  // checkov:skip=CKV_AZURE_222:The slot is asked by the smoke test before each swap
   parent: app
   name: 'staging'
   location: location
@@ -156,38 +245,22 @@ resource staging 'Microsoft.Web/sites/slots@2025-03-01' = {
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
-      '${identityId}': {}
+      '${identity.id}': {}
     }
   }
-  properties: {
-    serverFarmId: plan.id
-    httpsOnly: true
-    clientAffinityEnabled: true
-    keyVaultReferenceIdentity: identityId
-    publicNetworkAccess: 'Enabled'
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
-    siteConfig: {
-      vnetRouteAllEnabled: !empty(subnetId)
-      linuxFxVersion: 'PYTHON|3.13'
-      appCommandLine: startCommand
-      alwaysOn: true
-      webSocketsEnabled: true
-      healthCheckPath: '/_stcore/health'
-      ftpsState: 'Disabled'
-      http20Enabled: true
-      minTlsVersion: '1.2'
-      scmMinTlsVersion: '1.2'
-      remoteDebuggingEnabled: false
-      httpLoggingEnabled: true
-      detailedErrorLoggingEnabled: true
-    }
-  }
+  properties: siteProperties
 }
 
 resource stagingSettings 'Microsoft.Web/sites/slots/config@2025-03-01' = {
   parent: staging
   name: 'appsettings'
   properties: settings
+}
+
+resource stagingAuthentication 'Microsoft.Web/sites/slots/config@2025-03-01' = {
+  parent: staging
+  name: 'authsettingsV2'
+  properties: authentication
 }
 
 resource stagingScmPasswords 'Microsoft.Web/sites/slots/basicPublishingCredentialsPolicies@2025-03-01' = {
@@ -286,12 +359,3 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
     ]
   }
 }
-
-@description('Name of the app.')
-output appName string = app.name
-
-@description('Address of the page.')
-output appUrl string = 'https://${app.properties.defaultHostName}'
-
-@description('Address of the staging slot.')
-output stagingUrl string = 'https://${staging.properties.defaultHostName}'

@@ -1,4 +1,5 @@
 // A page of charts in the portal: requests, durations and failures.
+import { resourceTags } from 'shared.bicep'
 
 @description('Which environment this is.')
 param environmentName string
@@ -7,7 +8,7 @@ param environmentName string
 param location string
 
 @description('Tags of every resource.')
-param tags object
+param tags resourceTags
 
 @description('Resource id of the Log Analytics workspace that the charts ask.')
 param workspaceId string
@@ -25,6 +26,3 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     serializedData: replace(loadTextContent('workbook.json'), 'WORKSPACE_ID', workspaceId)
   }
 }
-
-@description('Resource id of the workbook.')
-output workbookId string = workbook.id

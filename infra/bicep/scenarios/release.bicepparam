@@ -1,0 +1,5 @@
+// A release to green in prod, while blue is live.
+using '../main.bicep'
+extends 'prod.bicepparam'
+
+param liveColour = 'blue'

@@ -1,0 +1,118 @@
+"""Policies on the apps: two colours on Flex Consumption, which takes less than other plans do, and their identities."""
+
+import re
+from collections.abc import Iterator
+
+from infra.policy.deployment import Deployment, Resource, identities, refers_to
+
+COLOURS = ["blue", "green"]
+HOST_ID_CHARS = 32
+"""The host goes by as many of an app's name; two apps that share them share their locks and keys."""
+STORAGE = "AzureWebJobsStorage"
+
+# https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations, and what
+# its reference pages say of other plans only.
+NOT_ON_FLEX = frozenset(
+    "alwaysOn appCommandLine containerSize ftpsState functionAppScaleLimit functionsRuntimeScaleMonitoringEnabled "
+    "healthCheckPath isReserved isXenon javaVersion linuxFxVersion minimumElasticInstanceCount netFrameworkVersion "
+    "numberOfWorkers phpVersion powerShellVersion preWarmedInstanceCount pythonVersion remoteDebuggingEnabled "
+    "use32BitWorkerProcess vnetBackupRestoreEnabled vnetContentShareEnabled vnetImagePullEnabled vnetRouteAllEnabled "
+    "webSocketsEnabled windowsFxVersion".lower().split()
+)
+"""Site properties that Flex Consumption refuses (ftpsState: error 51021), ignores, or has elsewhere."""
+SETTINGS_NOT_ON_FLEX = re.compile(
+    r"ENABLE_ORYX_BUILD|FUNCTIONS_(EXTENSION_VERSION|WORKER_\w+|MAX_HTTP_CONCURRENCY)|SCM_DO_BUILD_DURING_DEPLOYMENT|"
+    r"XDT_\w+|WEBSITE_(CONTENT\w+|DNS_SERVER|MAX_DYNAMIC_APPLICATION_SCALE_OUT|NODE_DEFAULT_VERSION|RUN_FROM_PACKAGE|"
+    r"SKIP_CONTENTSHARE_VALIDATION|VNET_ROUTE_ALL)"
+)
+
+
+def every_site(deployment: Deployment) -> Iterator[str]:
+    """A plan that is deployed, an identity, and no passwords."""
+    for site in deployment.sites:
+        if deployment.by_id(site.properties.get("serverFarmId")) is None:
+            yield f"{site}: its plan is not deployed"
+        if not identities(site):
+            yield f"{site}: give it an identity"
+        policies = deployment.below(site, "basicPublishingCredentialsPolicies")
+        missing = {"scm"} if site in deployment.function_apps else {"scm", "ftp"}  # Flex Consumption has no FTP
+        for name in missing - {each.name.rpartition("/")[2] for each in policies}:
+            yield f"{site}: deploy basicPublishingCredentialsPolicies {name}"
+
+
+def two_colours(deployment: Deployment) -> Iterator[str]:
+    """Blue and green, which share no plan, no package container and no host id, and scale alike."""
+    apps = deployment.function_apps
+    if sorted(str(each.at("tags.colour")) for each in apps) != COLOURS:
+        yield f"there must be a function app for each of {', '.join(COLOURS)}"
+    for what, values in (
+        (f"the first {HOST_ID_CHARS} characters of their names", [each.name[:HOST_ID_CHARS] for each in apps]),
+        ("their plans", [each.properties.get("serverFarmId") for each in apps]),
+        ("the containers of their packages", [_package_container(each) for each in apps]),
+    ):
+        if len(set(values)) != len(values):
+            yield f"the function apps are the same in {what}"
+    # A switch must change no app: an update of a site ends or drains what it runs.
+    if len({str(each.at("properties.functionAppConfig.scaleAndConcurrency")) for each in apps}) > 1:
+        yield "the colours scale differently: a switch would have to update an app under traffic"
+
+
+def flex_takes_it(deployment: Deployment) -> Iterator[str]:
+    """Nothing that Flex Consumption does not have; instances within what it gives."""
+    for app in deployment.function_apps:
+        for name in [*app.properties, *app.properties.get("siteConfig", {})]:
+            if name.lower() in NOT_ON_FLEX:
+                yield f"{app}: {name} is not for Flex Consumption: take it out"
+        for name in deployment.config(app, "appsettings"):
+            if SETTINGS_NOT_ON_FLEX.fullmatch(name):
+                yield f"{app}: setting {name} is not for Flex Consumption: take it out"
+        scale = app.at("properties.functionAppConfig.scaleAndConcurrency") or {}
+        ready = {each["name"]: each["instanceCount"] for each in scale.get("alwaysReady", [])}
+        if not ready.get("blob"):
+            yield f"{app}: alwaysReady needs an instance of group blob, or the listener for uploads never starts"
+        if sum(ready.values()) > scale.get("maximumInstanceCount", 0):
+            yield f"{app}: alwaysReady holds more instances than maximumInstanceCount"
+
+
+def package(deployment: Deployment) -> Iterator[str]:
+    """An app's code is read from a container that is there, with an identity that the app has."""
+    for app in deployment.function_apps:
+        storage = app.at("properties.functionAppConfig.deployment.storage") or {}
+        account = deployment.account_of(_package_container(app))
+        if not refers_to(storage.get("value"), account, r"primaryEndpoints\.blob"):
+            yield f"{app}: its package's container {_package_container(app)!r} is not deployed there"
+        if storage.get("authentication", {}).get("userAssignedIdentityResourceId") not in identities(app):
+            yield f"{app}: its package must be read with an identity that the app has"
+
+
+def _package_container(app: Resource) -> str:
+    value = str(app.at("properties.functionAppConfig.deployment.storage.value"))
+    return value.rstrip("')]").rpartition("'")[2]
+
+
+def identity_settings(deployment: Deployment) -> Iterator[str]:
+    """Storage and telemetry are reached with the app's own identity, and with no key."""
+    account = deployment.account_of("uploads")
+    insights = next(iter(deployment.made("Microsoft.Insights/components")), None)
+    for app in deployment.function_apps:
+        settings = deployment.config(app, "appsettings")
+        identity = deployment.by_id(next(iter(identities(app)), ""))
+        telemetry = settings.get("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
+        wanted = [
+            (f"{STORAGE}__{each}ServiceUri", account, rf"primaryEndpoints\.{each}")
+            for each in ("blob", "queue", "table")
+        ]
+        wanted += [(f"{STORAGE}__clientId", identity, "clientId")]
+        wanted += [("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", identity, "clientId")]
+        wanted += [("APPLICATIONINSIGHTS_CONNECTION_STRING", insights, "ConnectionString")]
+        for name, resource, property_ in wanted:
+            if not refers_to(settings.get(name), resource, property_):
+                yield f"{app}: {name} must be {property_} of {resource}, not {settings.get(name)}"
+        if "ClientId={0};Authorization=AAD'" not in str(telemetry):
+            yield f"{app}: APPLICATIONINSIGHTS_AUTHENTICATION_STRING must be ClientId=…;Authorization=AAD"
+        for name, value in ((f"{STORAGE}__credential", "managedidentity"), ("TONEARM_BLOB_SOURCE", "EventGrid")):
+            if settings.get(name) != value:
+                yield f"{app}: {name} must be {value}"
+
+
+POLICIES = (every_site, two_colours, flex_takes_it, package, identity_settings)
