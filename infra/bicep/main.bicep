@@ -192,7 +192,7 @@ var idleColour = liveColour == 'blue' ? 'green' : 'blue'
 
 // Names are made here, not read from modules' outputs: then `what-if` knows them and looks into every module.
 var storageAccountName = 'sttonearm${environmentName}${suffix}'
-var packageAccountName = 'stpackages${environmentName}${suffix}'
+var hostAccountName = 'sthost${environmentName}${suffix}'
 var vaultName = 'kv-tonearm-${environmentName}-${suffix}'
 var topicName = 'evgt-tonearm-${environmentName}-${suffix}'
 var blueName = 'func-tonearm-${environmentName}-blue-${suffix}'
@@ -303,11 +303,12 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
-module packages 'modules/packages.bicep' = {
+module hostStorage 'modules/host-storage.bicep' = {
   params: {
-    accountName: packageAccountName
+    accountName: hostAccountName
     location: location
     tags: tags
+    sku: storageSku == 'Standard_GZRS' ? 'Standard_ZRS' : storageSku
     containerNames: [
       'deployments-blue'
       'deployments-green'
@@ -336,12 +337,12 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     location: location
     tags: tags
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     vaultName: vaultName
   }
   dependsOn: [
     storage
-    packages
+    hostStorage
     vault
   ]
 }
@@ -364,7 +365,7 @@ module registry 'modules/registry.bicep' = if (containerRegistry) {
 module roles 'modules/roles.bicep' = {
   params: {
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     applicationInsightsName: applicationInsightsName
     vaultName: vaultName
     functionsIdentityName: functionsIdentityName
@@ -373,7 +374,7 @@ module roles 'modules/roles.bicep' = {
   dependsOn: [
     identities
     storage
-    packages
+    hostStorage
     monitoring
     vault
   ]
@@ -403,7 +404,7 @@ module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
     identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
     identityClientId: functionsIdentity.properties.clientId
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     deploymentContainer: 'deployments-blue'
     applicationInsightsName: applicationInsightsName
     subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
@@ -424,7 +425,7 @@ module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
     allowedOrigins: allowedOrigins
   }
   dependsOn: [
-    roles // and so storage, packages and logs
+    roles // and so both accounts and logs
     network
   ]
 }
@@ -438,7 +439,7 @@ module green 'modules/function-app.bicep' = if (liveColour != 'green') {
     identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
     identityClientId: functionsIdentity.properties.clientId
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     deploymentContainer: 'deployments-green'
     applicationInsightsName: applicationInsightsName
     subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
@@ -459,7 +460,7 @@ module green 'modules/function-app.bicep' = if (liveColour != 'green') {
     allowedOrigins: allowedOrigins
   }
   dependsOn: [
-    roles // and so storage, packages and logs
+    roles // and so both accounts and logs
     network
   ]
 }
@@ -499,14 +500,14 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     workspaceId: workspaceId
     actionGroupId: actionGroupId
-    storageAccountName: storageAccountName
+    hostAccountName: hostAccountName
     topicName: topicName
     webAppName: webName
     latencyLimitMs: latencyLimitMs
   }
   dependsOn: [
     monitoring
-    storage
+    hostStorage
     topic
     web
   ]
