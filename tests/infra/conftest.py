@@ -6,12 +6,11 @@ import pytest
 
 from infra.policy.compiler import Compiler, find, running
 
-PROGRAM, SAID = find()
-needs_compiler = pytest.mark.skipif(PROGRAM is None, reason=SAID)
-
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[Compiler]:
-    assert PROGRAM is not None
-    with running(PROGRAM) as started:
+    program, said = find()
+    if program is None:
+        pytest.skip(said)
+    with running(program) as started:
         yield started

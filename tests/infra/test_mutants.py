@@ -15,7 +15,6 @@ import pytest
 from infra.policy import everything
 from infra.policy.compiler import Compiler
 from infra.policy.deployment import BICEP, ENVIRONMENTS, parse, snapshot_path
-from tests.infra.conftest import needs_compiler
 
 ALERTS = "modules/alerts.bicep"
 AVAILABILITY = "modules/availability.bicep"
@@ -220,7 +219,6 @@ def broken(tmp_path: Path) -> Callable[..., Path]:
     return break_
 
 
-@needs_compiler
 def test_the_compiler_lets_the_values_pass(compiler: Compiler, broken: Callable[..., Path]) -> None:
     mutants = list({(file, old): (file, old, new) for file, old, new in VALUES}.values())
     copy = broken(*mutants)
@@ -230,7 +228,6 @@ def test_the_compiler_lets_the_values_pass(compiler: Compiler, broken: Callable[
     assert [new for _, _, new in mutants if as_json(new) not in predicted] == []
 
 
-@needs_compiler
 @pytest.mark.parametrize("mutant", REPORTED, ids=case)
 def test_an_error_is_reported(mutant: Mutant, compiler: Compiler, broken: Callable[..., Path]) -> None:
     name = "events" if mutant[0] == EVENTS else "prod"
@@ -246,7 +243,6 @@ def batches() -> list[tuple[str, list[tuple[str, ...]]]]:
     return [(scenario, mutants) for (scenario, _), mutants in found.items()]
 
 
-@needs_compiler
 @pytest.mark.parametrize(("scenario", "mutants"), batches())
 def test_errors_are_caught_in_what_is_predicted(
     scenario: str, mutants: list[tuple[str, ...]], compiler: Compiler, broken: Callable[..., Path]

@@ -10,7 +10,6 @@ from infra.policy import deployment
 from infra.policy.compiler import Compiler, CompilerError
 from infra.policy.deployment import BICEP, ENVIRONMENTS, SCENARIOS, Deployment, load, snapshot_path
 from infra.policy.everything import policies
-from tests.infra.conftest import needs_compiler
 
 PARAMETERS = sorted(SCENARIOS.glob("*.bicepparam"))
 SOURCES = sorted(BICEP.rglob("*.bicepparam"))
@@ -33,19 +32,16 @@ def test_the_snapshots_are_of_these_sources() -> None:
     assert {file.name for file in SCENARIOS.glob("*.json")} == {snapshot_path(each).name for each in looked_at}
 
 
-@needs_compiler
 @pytest.mark.parametrize("file", PARAMETERS, ids=lambda file: file.stem)
 def test_the_compiler_predicts_the_snapshot(compiler: Compiler, file: Path) -> None:
     assert compiler.snapshot(file) == snapshot_path(file.stem).read_text(), UPDATE
 
 
-@needs_compiler
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.relative_to(BICEP).as_posix())
 def test_the_compiler_finds_nothing(compiler: Compiler, file: Path) -> None:
     assert compiler.findings(file) == []
 
 
-@needs_compiler
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_what_a_person_fills_in_is_demanded(compiler: Compiler, environment: str) -> None:
     with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail is empty"):
