@@ -247,24 +247,40 @@ module identities 'modules/identities.bicep' = {
   }
 }
 
+// Azure reads what is declared as existing at once, unless it depends on the module that makes it.
 resource blueApp 'Microsoft.Web/sites@2025-03-01' existing = {
   name: blueName
+  dependsOn: [
+    blue
+  ]
 }
 
 resource greenApp 'Microsoft.Web/sites@2025-03-01' existing = {
   name: greenName
+  dependsOn: [
+    green
+  ]
 }
 
 resource webApp 'Microsoft.Web/sites@2025-03-01' existing = {
   name: webName
+  dependsOn: [
+    web
+  ]
 
   resource slot 'slots' existing = {
     name: 'staging'
+    dependsOn: [
+      web
+    ]
   }
 }
 
 resource keyVault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
   name: vaultName
+  dependsOn: [
+    vault
+  ]
 }
 
 var urls = {
@@ -274,6 +290,9 @@ var urls = {
 
 resource functionsIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
   name: functionsIdentityName
+  dependsOn: [
+    identities
+  ]
 }
 
 module monitoring 'modules/monitoring.bicep' = {

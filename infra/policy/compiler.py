@@ -92,6 +92,11 @@ class Compiler:
         places = {id(each): f"{each['source']}:{each['range']['start']['line'] + 1}" for each in found}
         return sorted({f"{places[id(each)]}: {each['level']} {each['code']}: {each['message']}" for each in found})
 
+    def template(self, file: Path) -> dict[str, Any]:
+        """The ARM template that a Bicep file becomes."""
+        content: dict[str, Any] = json.loads(self._ask("bicep/compile", {"path": str(file)})["contents"])
+        return content
+
     def snapshot(self, parameters: Path) -> str:
         """What a deployment with these parameters would make. Raises CompilerError if nothing can be predicted."""
         metadata = {**METADATA, "deploymentName": None}

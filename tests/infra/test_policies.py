@@ -42,6 +42,13 @@ def test_the_compiler_finds_nothing(compiler: Compiler, file: Path) -> None:
     assert compiler.findings(file) == []
 
 
+def test_what_modules_make_is_read_after_them(compiler: Compiler) -> None:
+    resources = compiler.template(BICEP / "main.bicep")["resources"]
+    existing = {name: each.get("dependsOn") for name, each in resources.items() if each.get("existing")}
+    assert existing
+    assert all(existing.values()), f"Azure reads these at once: {existing}"
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_what_a_person_fills_in_is_demanded(compiler: Compiler, environment: str) -> None:
     with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail is empty"):
