@@ -13,8 +13,9 @@ from tonearm.classification import Mode
 from tonearm.constants import ENDINGS, FORMATS, MIN_DURATION_S
 from tonearm.errors import TonearmError
 
-STORAGE_CONNECTION = "AzureWebJobsStorage"
-"""Name of the storage connection. The host, the triggers and these functions share one account."""
+HOST_CONNECTION, DATA_CONNECTION = "AzureWebJobsStorage", "TonearmData"
+STORAGE_CONNECTION = DATA_CONNECTION if f"{DATA_CONNECTION}__blobServiceUri" in os.environ else HOST_CONNECTION
+"""Name of the storage connection of the triggers and these functions. In Azure the host has an account of its own."""
 
 
 class SettingsError(TonearmError):

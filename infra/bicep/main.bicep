@@ -192,7 +192,7 @@ var idleColour = liveColour == 'blue' ? 'green' : 'blue'
 
 // Names are made here, not read from modules' outputs: then `what-if` knows them and looks into every module.
 var storageAccountName = 'sttonearm${environmentName}${suffix}'
-var packageAccountName = 'stpackages${environmentName}${suffix}'
+var hostAccountName = 'sthost${environmentName}${suffix}'
 var vaultName = 'kv-tonearm-${environmentName}-${suffix}'
 var topicName = 'evgt-tonearm-${environmentName}-${suffix}'
 var blueName = 'func-tonearm-${environmentName}-blue-${suffix}'
@@ -322,11 +322,12 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
-module packages 'modules/packages.bicep' = {
+module hostStorage 'modules/host-storage.bicep' = {
   params: {
-    accountName: packageAccountName
+    accountName: hostAccountName
     location: location
     tags: tags
+    sku: storageSku == 'Standard_GZRS' ? 'Standard_ZRS' : storageSku
     containerNames: [
       'deployments-blue'
       'deployments-green'
@@ -355,12 +356,12 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     location: location
     tags: tags
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     vaultName: vaultName
   }
   dependsOn: [
     storage
-    packages
+    hostStorage
     vault
   ]
 }
@@ -383,7 +384,7 @@ module registry 'modules/registry.bicep' = if (containerRegistry) {
 module roles 'modules/roles.bicep' = {
   params: {
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     applicationInsightsName: applicationInsightsName
     vaultName: vaultName
     functionsIdentityName: functionsIdentityName
@@ -392,7 +393,7 @@ module roles 'modules/roles.bicep' = {
   dependsOn: [
     identities
     storage
-    packages
+    hostStorage
     monitoring
     vault
   ]
@@ -422,7 +423,7 @@ module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
     identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
     identityClientId: functionsIdentity.properties.clientId
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     deploymentContainer: 'deployments-blue'
     applicationInsightsName: applicationInsightsName
     subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
@@ -443,7 +444,7 @@ module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
     allowedOrigins: allowedOrigins
   }
   dependsOn: [
-    roles // and so storage, packages and logs
+    roles // and so both accounts and logs
     network
   ]
 }
@@ -457,7 +458,7 @@ module green 'modules/function-app.bicep' = if (liveColour != 'green') {
     identityId: resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', functionsIdentityName)
     identityClientId: functionsIdentity.properties.clientId
     storageAccountName: storageAccountName
-    packageAccountName: packageAccountName
+    hostAccountName: hostAccountName
     deploymentContainer: 'deployments-green'
     applicationInsightsName: applicationInsightsName
     subnetId: privateNetworking ? resourceId(subnetType, networkName, 'functions') : ''
@@ -478,7 +479,7 @@ module green 'modules/function-app.bicep' = if (liveColour != 'green') {
     allowedOrigins: allowedOrigins
   }
   dependsOn: [
-    roles // and so storage, packages and logs
+    roles // and so both accounts and logs
     network
   ]
 }
@@ -518,14 +519,14 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     workspaceId: workspaceId
     actionGroupId: actionGroupId
-    storageAccountName: storageAccountName
+    hostAccountName: hostAccountName
     topicName: topicName
     webAppName: webName
     latencyLimitMs: latencyLimitMs
   }
   dependsOn: [
     monitoring
-    storage
+    hostStorage
     topic
     web
   ]

@@ -8,7 +8,8 @@ from infra.policy.deployment import Deployment, Resource, identities, refers_to
 COLOURS = ["blue", "green"]
 HOST_ID_CHARS = 32
 """The host goes by as many of an app's name; two apps that share them share their locks and keys."""
-STORAGE = "AzureWebJobsStorage"
+HOST, DATA = "AzureWebJobsStorage", "TonearmData"
+"""The connections: of the host, and of the triggers and the code."""
 
 # https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations, and what
 # its reference pages say of other plans only.
@@ -92,17 +93,18 @@ def _package_container(app: Resource) -> str:
 
 def identity_settings(deployment: Deployment) -> Iterator[str]:
     """Storage and telemetry are reached with the app's own identity, and with no key."""
-    account = deployment.account_of("uploads")
+    accounts = {HOST: deployment.account_of("deployments-blue"), DATA: deployment.account_of("uploads")}
     insights = next(iter(deployment.made("Microsoft.Insights/components")), None)
     for app in deployment.function_apps:
         settings = deployment.config(app, "appsettings")
         identity = deployment.by_id(next(iter(identities(app)), ""))
         telemetry = settings.get("APPLICATIONINSIGHTS_AUTHENTICATION_STRING")
         wanted = [
-            (f"{STORAGE}__{each}ServiceUri", account, rf"primaryEndpoints\.{each}")
-            for each in ("blob", "queue", "table")
+            (f"{connection}__{each}ServiceUri", account, rf"primaryEndpoints\.{each}")
+            for connection, account in accounts.items()
+            for each in (("blob", "queue", "table") if connection == HOST else ("blob", "queue"))
         ]
-        wanted += [(f"{STORAGE}__clientId", identity, "clientId")]
+        wanted += [(f"{connection}__clientId", identity, "clientId") for connection in accounts]
         wanted += [("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", identity, "clientId")]
         wanted += [("APPLICATIONINSIGHTS_CONNECTION_STRING", insights, "ConnectionString")]
         for name, resource, property_ in wanted:
@@ -110,9 +112,11 @@ def identity_settings(deployment: Deployment) -> Iterator[str]:
                 yield f"{app}: {name} must be {property_} of {resource}, not {settings.get(name)}"
         if "ClientId={0};Authorization=AAD'" not in str(telemetry):
             yield f"{app}: APPLICATIONINSIGHTS_AUTHENTICATION_STRING must be ClientId=…;Authorization=AAD"
-        for name, value in ((f"{STORAGE}__credential", "managedidentity"), ("TONEARM_BLOB_SOURCE", "EventGrid")):
-            if settings.get(name) != value:
-                yield f"{app}: {name} must be {value}"
+        for name in (f"{HOST}__credential", f"{DATA}__credential"):
+            if settings.get(name) != "managedidentity":
+                yield f"{app}: {name} must be managedidentity"
+        if settings.get("TONEARM_BLOB_SOURCE") != "EventGrid":
+            yield f"{app}: TONEARM_BLOB_SOURCE must be EventGrid"
 
 
 POLICIES = (every_site, two_colours, flex_takes_it, package, identity_settings)

@@ -11,7 +11,9 @@ from infra.policy import code
 from infra.policy.deployment import ROOT, Deployment, strings
 from infra.policy.events import FUNCTION
 
-BY_THE_PLATFORM = re.compile(r"APPLICATIONINSIGHTS_\w+|AzureWebJobsStorage__\w+|PYTHONPATH|SCM_\w+|OVERRIDE_USE_MI_\w+")
+BY_THE_PLATFORM = re.compile(
+    r"APPLICATIONINSIGHTS_\w+|AzureWebJobsStorage__\w+|TonearmData__\w+|PYTHONPATH|SCM_\w+|OVERRIDE_USE_MI_\w+"
+)
 """Settings that not our code but the host, the SDKs or App Service read."""
 DOCUMENT = "docs/deploy.md"
 QUERIES = ("Microsoft.Insights/scheduledQueryRules", "Microsoft.Insights/workbooks")

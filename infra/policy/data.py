@@ -29,8 +29,8 @@ NAMES = {
 TAGGED = re.compile(r"Microsoft\.(?!Authorization|Consumption|Resources)\w+/\w+(/slots)?")
 
 
-def packages_lie_apart(deployment: Deployment) -> Iterator[str]:
-    """What a release writes is in another account than people's data."""
+def host_and_packages_lie_apart(deployment: Deployment) -> Iterator[str]:
+    """What the host and a release write is in another account than people's data; apps.py compares the connections."""
     data = deployment.account_of("uploads")
     for container in ("deployments-blue", "deployments-green"):
         if (account := deployment.account_of(container)) is None or account is data:
@@ -124,4 +124,4 @@ def cannot_be_deleted(deployment: Deployment) -> Iterator[str]:
             yield f"{each or 'the account of uploads'}: prod needs a lock on it"
 
 
-POLICIES = (packages_lie_apart, retention, restoring, no_keys, names_and_tags, cannot_be_deleted)
+POLICIES = (host_and_packages_lie_apart, retention, restoring, no_keys, names_and_tags, cannot_be_deleted)

@@ -66,7 +66,7 @@ def _groups(deployment: Deployment, resource: Resource) -> tuple[str, ...]:
     """Which of a resource's services are used."""
     if resource.type == VAULTS:
         return ("vault",)
-    return ("blob", "queue", "table") if resource == deployment.account_of("uploads") else ("blob",)
+    return ("blob", "queue") if resource == deployment.account_of("uploads") else ("blob", "queue", "table")
 
 
 def _zone(deployment: Deployment, endpoint: Resource, group: str) -> Iterator[str]:

@@ -24,8 +24,9 @@ NEEDED: dict[str, set[tuple[str, str]]] = {
     "-functions": {
         ("Storage Blob Data Owner", "storageAccounts/sttonearm"),
         ("Storage Queue Data Contributor", "storageAccounts/sttonearm"),
-        ("Storage Table Data Contributor", "storageAccounts/sttonearm"),
-        ("Storage Blob Data Contributor", "storageAccounts/stpackages"),
+        ("Storage Blob Data Owner", "storageAccounts/sthost"),
+        ("Storage Queue Data Contributor", "storageAccounts/sthost"),
+        ("Storage Table Data Contributor", "storageAccounts/sthost"),
         ("Monitoring Metrics Publisher", "components/"),
     },
     "-web": {("Key Vault Secrets User", "vaults/")},

@@ -1,11 +1,15 @@
 """App settings: defaults, bounds, and errors that name the setting."""
 
+import subprocess
+import sys
+
 import pytest
 from azure.functions import BlobSource
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.settings import SettingsError, StorageAccess, blob_source, read_settings
+from tests.conftest import REPOSITORY
 
 CONNECTION = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0;"
 KEYED = {"AzureWebJobsStorage": CONNECTION}
@@ -134,3 +138,21 @@ def test_blob_source(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_are_two_modes() -> None:
     with pytest.raises(SettingsError, match="TONEARM_MODE is 'faster'; it must be accurate or fast"):
         read_settings({**KEYED, "TONEARM_MODE": "faster"})
+
+
+def test_data_has_a_connection_of_its_own_where_the_host_has_another_account() -> None:
+    code = """if True:
+        import os
+        from functions import settings
+        print(settings.STORAGE_CONNECTION, settings.read_settings(os.environ).storage.blob_service_url)
+    """
+
+    def used(**environment: str) -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    host = {"AzureWebJobsStorage__blobServiceUri": "https://host", "AzureWebJobsStorage__clientId": "id"}
+    assert used(**host) == "AzureWebJobsStorage https://host"
+    assert used(**host, TonearmData__blobServiceUri="https://data") == "TonearmData https://data"

@@ -23,7 +23,7 @@ EVENTS = "modules/event-subscription.bicep"
 FUNCTION_APP = "modules/function-app.bicep"
 MONITORING = "modules/monitoring.bicep"
 NETWORK = "modules/network.bicep"
-PACKAGES = "modules/packages.bicep"
+HOST = "modules/host-storage.bicep"
 ROLES = "modules/roles.bicep"
 SHARED = "modules/shared.bicep"
 STORAGE = "modules/storage.bicep"
@@ -38,7 +38,6 @@ VALUES = [
     (STORAGE, "kind: 'StorageV2'", "kind: 'StorageV3'"),
     (STORAGE, "minimumTlsVersion: 'TLS1_2'", "minimumTlsVersion: 'TLS1_22'"),
     (STORAGE, "minimumTlsVersion: 'TLS1_2'", "minimumTlsVersion: 'TLS1_1'"),
-    (PACKAGES, "name: 'Standard_LRS'", "name: 'Standard_LSR'"),
     (VAULT, "family: 'A'", "family: 'B'"),
     (FUNCTION_APP, "name: 'FC1'", "name: 'FC9'"),
     (FUNCTION_APP, "tier: 'FlexConsumption'", "tier: 'FlexConsumtion'"),
@@ -107,14 +106,14 @@ TAKEN = [
     ("prod", SHARED, "'4633458b-17de-408a-b874-0445c86b69e6'", "'00482a5a-887f-4fb3-b363-3b7fe8e74483'",
      "4483' is no role"),
     ("prod", ROLES, "  scope: vault\n", "  scope: account\n", "no assignment lets …-web"),
-    ("prod", ROLES, "  roleIds.storageQueueDataContributor\n", "", "as Storage Queue Data Contributor"),
+    ("prod", ROLES, "  roleIds.storageTableDataContributor\n", "", "as Storage Table Data Contributor"),
     ("prod", FUNCTION_APP, "      http20Enabled: true", "      ftpsState: 'Disabled'\n      http20Enabled: true",
      "ftpsState is not for"),
     ("prod", FUNCTION_APP, "TONEARM_MODE: mode", "TONEARM_MODE: account.listKeys().keys[0].value",
      "TONEARM_MODE holds a key"),
     ("prod", FUNCTION_APP, "TONEARM_MODE: mode", "TONEARM_MODUS: mode", "nothing in functions reads TONEARM_MODUS"),
     ("prod", FUNCTION_APP, "    TONEARM_MODEL: modelVersion\n", "", "reads TONEARM_MODEL, which is not set"),
-    ("prod", FUNCTION_APP, "${packages.properties", "${account.properties", "its package's container"),
+    ("prod", FUNCTION_APP, "${host.properties", "${account.properties", "its package's container"),
     ("prod", MAIN, "var deadLetterContainer = 'event-dead-letters'", "var deadLetterContainer = 'dead-letters'",
      "dead letters must"),
     ("prod", STORAGE, "  'results'\n", "  'result'\n", "the code uses results of blobServices"),
@@ -124,7 +123,7 @@ TAKEN = [
     ("prod", STORAGE, "var restoreDays = 6", "var restoreDays = 7", "restorePolicy.days must be less"),
     ("prod", STORAGE, "concat(retentionRules, [versionRule])", "retentionRules", "deletes old versions"),
     ("private", STORAGE, "privateNetworking ? 'Disabled' : 'Enabled'", "'Enabled'", "not ('Enabled', 'Deny')"),
-    ("private", NETWORK, "type: storageType, target: packageAccountName",
+    ("private", NETWORK, "type: storageType, target: hostAccountName",
      "type: storageType, target: storageAccountName",
      "no private endpoint leads to blob"),
     ("events", EVENTS, "Host.Functions.answer_upload", "Host.Functions.classify_upload", "the address must be"),

@@ -16,8 +16,8 @@ param workspaceId string
 @description('Resource id of the action group that is notified.')
 param actionGroupId string
 
-@description('Name of the storage account, for its queues.')
-param storageAccountName string
+@description('Name of the host\'s storage account, where uploads\' events wait.')
+param hostAccountName string
 
 @description('Name of the Event Grid system topic.')
 param topicName string
@@ -85,7 +85,7 @@ AppRequests
 ]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: storageAccountName
+  name: hostAccountName
 }
 
 resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' existing = {
@@ -103,10 +103,9 @@ resource webApp 'Microsoft.Web/sites@2025-03-01' existing = {
 
 var metricRules = [
   {
-    // The poison queue and the host's queues together: storage counts messages per account and hour only. The rule
-    // `given-up` reports poison sooner; this one reports that messages are not processed.
+    // Storage counts messages per account and hour only. The rule `given-up` reports poison.
     name: 'queue-length'
-    description: 'Messages wait in the queues: uploads or poison messages are not processed.'
+    description: 'Messages wait in the queues: uploads are not processed.'
     severity: 2
     scope: queueService.id
     namespace: 'Microsoft.Storage/storageAccounts/queueServices'

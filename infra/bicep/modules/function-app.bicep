@@ -25,11 +25,11 @@ param identityId string
 @description('Client id of that identity.')
 param identityClientId string
 
-@description('Name of the storage account of people\'s data and of the host\'s state.')
+@description('Name of the storage account of people\'s data.')
 param storageAccountName string
 
-@description('Name of the storage account of packages.')
-param packageAccountName string
+@description('Name of the storage account of the host\'s state and of packages.')
+param hostAccountName string
 
 @description('Container that the app\'s package is deployed to.')
 param deploymentContainer string
@@ -102,8 +102,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
 }
 
-resource packages 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: packageAccountName
+resource host 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: hostAccountName
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
@@ -149,7 +149,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${packages.properties.primaryEndpoints.blob}${deploymentContainer}'
+          value: '${host.properties.primaryEndpoints.blob}${deploymentContainer}'
           authentication: {
             type: 'UserAssignedIdentity'
             userAssignedIdentityResourceId: identityId
@@ -208,11 +208,16 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: {
-    AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
-    AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
-    AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
+    AzureWebJobsStorage__blobServiceUri: host.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: host.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: host.properties.primaryEndpoints.table
     AzureWebJobsStorage__credential: 'managedidentity'
     AzureWebJobsStorage__clientId: identityClientId
+    // The triggers' connection, and the code's.
+    TonearmData__blobServiceUri: account.properties.primaryEndpoints.blob
+    TonearmData__queueServiceUri: account.properties.primaryEndpoints.queue
+    TonearmData__credential: 'managedidentity'
+    TonearmData__clientId: identityClientId
     APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights.properties.ConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
     TONEARM_BLOB_SOURCE: 'EventGrid'

@@ -16,8 +16,8 @@ param tags resourceTags
 @description('Name of the storage account of people\'s data.')
 param storageAccountName string
 
-@description('Name of the storage account of packages.')
-param packageAccountName string
+@description('Name of the storage account of the host.')
+param hostAccountName string
 
 @description('Name of the vault.')
 param vaultName string
@@ -36,9 +36,10 @@ var storageType = 'Microsoft.Storage/storageAccounts'
 var endpoints = [
   { name: 'blob', group: 'blob', type: storageType, target: storageAccountName, zone: 0 }
   { name: 'queue', group: 'queue', type: storageType, target: storageAccountName, zone: 1 }
-  { name: 'table', group: 'table', type: storageType, target: storageAccountName, zone: 2 }
   { name: 'vault', group: 'vault', type: 'Microsoft.KeyVault/vaults', target: vaultName, zone: 3 }
-  { name: 'packages', group: 'blob', type: storageType, target: packageAccountName, zone: 0 }
+  { name: 'host-blob', group: 'blob', type: storageType, target: hostAccountName, zone: 0 }
+  { name: 'host-queue', group: 'queue', type: storageType, target: hostAccountName, zone: 1 }
+  { name: 'host-table', group: 'table', type: storageType, target: hostAccountName, zone: 2 }
 ]
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {

@@ -2,11 +2,11 @@
 // registry's in registry.bicep.
 import { roleIds } from 'shared.bicep'
 
-@description('Name of the storage account of people\'s data and of the host\'s state.')
+@description('Name of the storage account of people\'s data.')
 param storageAccountName string
 
-@description('Name of the storage account of packages.')
-param packageAccountName string
+@description('Name of the storage account of the host\'s state and of packages.')
+param hostAccountName string
 
 @description('Name of the Application Insights component.')
 param applicationInsightsName string
@@ -24,8 +24,8 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageAccountName
 }
 
-resource packages 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: packageAccountName
+resource host 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
+  name: hostAccountName
 }
 
 resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing = {
@@ -44,11 +44,25 @@ resource webIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-3
   name: webIdentityName
 }
 
-// At the account: the host names its containers, queues and tables itself, and signing keys belong to the account.
-resource functionsStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for roleId in [
+// At the account: the host names its containers, queues and tables itself. Packages are read with this identity too.
+resource functionsHost 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for roleId in [
   roleIds.storageBlobDataOwner
   roleIds.storageQueueDataContributor
   roleIds.storageTableDataContributor
+]: {
+  scope: host
+  name: guid(host.id, functionsIdentity.id, roleId)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleId)
+    principalId: functionsIdentity.properties.principalId
+    principalType: 'ServicePrincipal'
+  }
+}]
+
+// At the account: signing keys belong to it, and the blob trigger makes its poison queue itself.
+resource functionsData 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for roleId in [
+  roleIds.storageBlobDataOwner
+  roleIds.storageQueueDataContributor
 ]: {
   scope: account
   name: guid(account.id, functionsIdentity.id, roleId)
@@ -58,17 +72,6 @@ resource functionsStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' =
     principalType: 'ServicePrincipal'
   }
 }]
-
-// The platform writes and reads an app's package with the app's identity.
-resource functionsPackages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: packages
-  name: guid(packages.id, functionsIdentity.id, roleIds.storageBlobDataContributor)
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleIds.storageBlobDataContributor)
-    principalId: functionsIdentity.properties.principalId
-    principalType: 'ServicePrincipal'
-  }
-}
 
 resource functionsTelemetry 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: applicationInsights

@@ -13,7 +13,7 @@ var roleIds = {
   // The Functions host requires it on its storage, where it makes containers for locks and keys. It covers what the code
   // needs: uploads, results, feedback, and the key that signs URLs.
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
-  // Packages; and dead letters, for which Event Grid has no narrower role.
+  // Dead letters: Event Grid has no narrower role.
   storageBlobDataContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   // The host queues each upload's event, and poison messages.
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'

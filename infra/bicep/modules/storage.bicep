@@ -1,5 +1,4 @@
-// The storage account of people's data: uploads, results and feedback. The Functions host keeps its state here too, as
-// the blob trigger and the host share one connection.
+// The storage account of people's data: uploads, results and feedback. The blob trigger has its poison queue here.
 import { resourceTags } from 'shared.bicep'
 
 @description('Name of the account.')

@@ -1,4 +1,4 @@
-// The storage account of the apps' packages, apart from people's data.
+// The storage account of the Functions host's state and of the apps' packages, apart from people's data.
 import { resourceTags } from 'shared.bicep'
 
 @description('Name of the account.')
@@ -12,6 +12,9 @@ param location string
 @description('Tags of every resource.')
 param tags resourceTags
 
+@description('Redundancy: uploads\' events wait here in a queue.')
+param sku string
+
 @description('Containers of packages. One per colour: a deployment writes released-package.zip and must not overwrite the other\'s.')
 param containerNames string[]
 
@@ -24,7 +27,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_LRS' // a package can be built again
+    name: sku
   }
   properties: {
     accessTier: 'Hot'
@@ -40,6 +43,11 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
       defaultAction: privateNetworking ? 'Deny' : 'Allow'
     }
   }
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
+  parent: account
+  name: 'default'
 }
 
 resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
