@@ -5,12 +5,13 @@ What protects them from web pages elsewhere is here too: who may send writing re
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 
@@ -92,7 +93,7 @@ def operation(**described: Any) -> Callable[[Handler | AsyncHandler], AsyncHandl
         async def guarded(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
             try:
                 check_sender(req, takes_json=facts.takes_json)
-                check_query(req.params, facts.query)
+                check_query(req, facts.query)
                 if iscoroutinefunction(handler):
                     return _secured(await handler(req))
                 work = partial(cast("Handler", handler), req)
@@ -134,9 +135,12 @@ def check_sender(req: func.HttpRequest, *, takes_json: bool) -> None:
         raise ProblemError("unsupported_media_type", "Send the body with the header Content-Type: application/json.")
 
 
-def check_query(given: Mapping[str, str], known: Collection[str]) -> None:
-    """Raises ProblemError ``bad_parameter`` for a query parameter that the operation does not have."""
-    for name in sorted(given.keys() - known - HOST_PARAMETERS):
+def check_query(req: func.HttpRequest, known: Collection[str]) -> None:
+    """Raises ProblemError ``bad_parameter`` for a query parameter that the operation does not have, or comes twice."""
+    stated = Counter(name for name, _ in parse_qsl(urlsplit(req.url).query, keep_blank_values=True))
+    for name in sorted(name for name, times in stated.items() if times > 1):
+        raise ProblemError("bad_parameter", f"{name[:_MAX_SHOWN_CHARS]!a} is given twice. Give it once.")
+    for name in sorted(req.params.keys() - known - HOST_PARAMETERS):
         shown = name[:_MAX_SHOWN_CHARS]
         similar = difflib.get_close_matches(shown, known, 1)
         advice = f"Did you mean {similar[0]}?" if similar else f"Known here: {', '.join(known) or 'none'}."

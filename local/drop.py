@@ -9,6 +9,7 @@ code is 0 if every recording got a genre, 1 if one did not, 2 if a file is missi
 import argparse
 import contextlib
 import json
+import logging
 import os
 import re
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.drop", description="Names the genre of recordings.")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a recording")
+    logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it says of errors is said below
     names = {blob_name(path): path for path in parser.parse_args().files}
     done = 0
     variable = azurite.VARIABLE if os.environ.get(azurite.VARIABLE) else "AZURITE_BLOB_PORT"

@@ -202,6 +202,7 @@ class HostCheck:
 def _problem(_request: Request, error: HTTPException) -> Response:
     """The problem+json answer. What is left of the request's body, uvicorn reads and drops."""
     status, code = HTTPStatus(error.status_code), CODES[error.status_code]
+    detail = f"This address takes {error.headers['Allow']}." if error.headers and status == 405 else error.detail
     problem = {"type": f"urn:tonearm:problem:{code}", "title": status.phrase, "status": status, "code": code}
-    content = json.dumps(problem | {"detail": error.detail})
+    content = json.dumps(problem | {"detail": detail})
     return Response(content, status, {**SECURITY_HEADERS, **(error.headers or {})}, "application/problem+json")

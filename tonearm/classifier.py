@@ -43,6 +43,7 @@ from tonearm.types import Floats
 CLEAR_PART_S = 15
 CLEAR_PROBABILITY = 0.6
 CLEAR_SHARE = 0.6
+LEAST_MUSIC_SHARE = 0.25
 
 
 class Stopwatch:
@@ -68,14 +69,14 @@ class Stopwatch:
 class _WindowAnswer:
     """What is remembered of a window: not its samples, which would pile up over hours.
 
-    ``new_s`` is how much of it was heard that no window before it had. ``segments_s`` (n, 2) is where its segments
-    begin and end in the recording. ``members`` are the models' log-probabilities, by name: shape (1, 10) of the SVM,
-    (n_tiles, 10) of VGG19, (n_crops, 10) of the AudioSet network. ``similarity`` is the SVM's and ``music`` the
-    AudioSet network's; None without it. A window that ``has_no_vote`` is no music.
+    ``new_s`` is how much of it was heard that no window before it had. ``segments_s``: of each segment where it begins
+    and ends in the recording, (k, 2), as pauses divide it. ``members`` are the models' log-probabilities, by name:
+    shape (1, 10) of the SVM, (n_tiles, 10) of VGG19, (n_crops, 10) of the AudioSet network. ``similarity`` is the SVM's
+    and ``music`` the AudioSet network's; None without it. A window that ``has_no_vote`` is no music.
     """
 
     new_s: float
-    segments_s: NDArray[np.float64]
+    segments_s: list[NDArray[np.float64]]
     members: dict[str, LogProbabilities]
     similarity: float | None
     music: float | None
@@ -191,7 +192,7 @@ class Classifier:
             raise AudioError(
                 "silent", "Nothing in it is louder than -80 dB of full scale. Check the recording's level."
             )
-        music = _average([each.music for each in answers], _new_s(answers))
+        music, sounding_s = _average([each.music for each in answers], _new_s(answers)), _new_s(answers).sum()
         answers = [each for each in answers if not each.has_no_vote]
         if not answers:
             raise AudioError(
@@ -210,7 +211,11 @@ class Classifier:
         confidence = of_track.probabilities[of_track.genre]
         similarity = _average([each.similarity for each in answers], new_s)
         parts = clear_parts(segments) if confidence < self.numbers.uncertain_below else []
-        uncertain_because = self._uncertain_because(confidence, similarity, music, mixed=bool(parts))
+        # What is said before or after music raises no doubt, unless there is little music.
+        with_vote = _average([each.music for each in answers], new_s)
+        enough = new_s.sum() >= LEAST_MUSIC_SHARE * sounding_s
+        doubted = with_vote if enough else music
+        uncertain_because = self._uncertain_because(confidence, similarity, doubted, mixed=bool(parts))
         watch.lap("ensemble")
         return Classification(
             id=result_id or uuid.uuid4().hex,
@@ -299,7 +304,8 @@ class Classifier:
             Segment(
                 start_s=round(float(start_s), 3), end_s=round(float(end_s), 3), **asdict(_model_answer(probabilities))
             )
-            for probabilities, (start_s, end_s) in zip(pooled, window.segments_s, strict=True)
+            for probabilities, intervals_s in zip(pooled, window.segments_s, strict=True)
+            for start_s, end_s in intervals_s
             if end_s > start_s + 1e-6
         ]
 
@@ -324,15 +330,16 @@ def clear_parts(segments: Sequence[Segment]) -> list[Part]:
     return parts if len(parts) > 1 and enough else []
 
 
-def _segments_s(window: Window, heard: HeardParts, n: int) -> NDArray[np.float64]:
-    """Where equal segments of what was heard begin and end in the recording, from where the window is new: (n, 2).
+def _segments_s(window: Window, heard: HeardParts, n: int) -> list[NDArray[np.float64]]:
+    """Where equal segments of what was heard begin and end in the recording, from where the window is new: (k, 2) each.
 
-    Those that were in the window before end where they begin.
+    What was in the window before ends where it begins.
     """
-    edges = np.round(np.linspace(0, heard.n_samples, n + 1))
-    first, last = heard.positions(edges[:-1]), heard.positions(edges[1:] - 1) + 1
-    edges_s = window.first_s + np.stack([first, last], axis=1) / SAMPLE_RATE_HZ
-    return np.maximum(edges_s, window.start_s)
+    edges = np.round(np.linspace(0, heard.n_samples, n + 1)).astype(np.intp)
+    return [
+        np.maximum(window.first_s + heard.intervals(first, last) / SAMPLE_RATE_HZ, window.start_s)
+        for first, last in itertools.pairwise(edges.tolist())
+    ]
 
 
 def classify(

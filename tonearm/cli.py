@@ -2,17 +2,19 @@
 
 import argparse
 import csv
+import errno
 import io
 import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from tonearm.classification import Classification, Failure, Mode, ModelAnswer, Problem, Result, UncertainReason
 from tonearm.constants import ENDINGS, GENRES
@@ -216,13 +218,23 @@ def classify_file(classifier: "Classifier", file: Path) -> Result:
     A file that cannot be read fails as ``unreadable``.
     """
     try:
-        return classifier.classify(sys.stdin.buffer if file == STDIN else file, result_id=str(file))
+        return classifier.classify(_stdin() if file == STDIN else file, result_id=str(file))
     except (AudioError, DecoderError) as error:
         problem = Problem(code=error.code, title=error.title, detail=getattr(error, "detail", str(error)))
     except OSError as error:
-        detail = f"{error.strerror or 'It cannot be opened'}. Check the path and its permissions."
+        advice = " Check the path and its permissions." if file != STDIN else ""
+        detail = f"{error.strerror or 'It cannot be opened'}.{advice}"
+        if error.errno == errno.ENOSPC:
+            detail = f"{tempfile.gettempdir()} is full, where a pipe is kept. Set TMPDIR to another folder."
         problem = Problem(code="unreadable", title="The file cannot be read", detail=detail)
     return Failure(id=str(file), problem=problem, model_version=classifier.model_version)
+
+
+def _stdin() -> BinaryIO:
+    """Raises OSError if it is closed."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "Standard input is closed")
+    return sys.stdin.buffer
 
 
 def _table(files: Sequence[Path]) -> Writer:

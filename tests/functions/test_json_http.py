@@ -101,3 +101,9 @@ def test_a_query_parameter_that_is_not_known_is_an_error(client: Client, name: s
     answer = client.call(name, name, query={"moed": "fast", "code": "a function key", "clientId": "default"})
     assert (answer.status, answer.code) == (400, "bad_parameter")
     assert "'moed'" in answer.json["detail"]
+
+
+def test_a_parameter_that_is_given_twice_is_an_error(client: Client) -> None:
+    answer = client.call("list_results", "results?limit=5&limit=6", query={"limit": "6"})
+    assert (answer.status, answer.code) == (400, "bad_parameter")
+    assert answer.json["detail"] == "'limit' is given twice. Give it once."

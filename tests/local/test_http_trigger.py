@@ -75,6 +75,7 @@ class TestInAHost:
         answer = api.put("/api/things", content=b"x")
         assert is_problem(answer, 405, "method_not_allowed")
         assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+        assert answer.json()["detail"] == f"This address takes {answer.headers['allow']}."
 
     def test_a_key_is_asked_for_and_not_logged(self, api: httpx.Client, sample: Sample) -> None:
         for key in (b"", b"opensesam", b"opensesame2", "ÖPEN".encode()):

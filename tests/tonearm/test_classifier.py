@@ -193,6 +193,8 @@ def test_pauses_change_no_answer(classifier: Classifier, name: str) -> None:
     assert paused.audio.analysed_s == pytest.approx(7, abs=0.2)
     first = np.flatnonzero(with_pauses)[0] / RATE_HZ
     assert paused.segments[0].start_s == pytest.approx(first, abs=0.1)
+    blank_s = len(with_pauses) / RATE_HZ - sum(segment.end_s - segment.start_s for segment in paused.segments)
+    assert blank_s == pytest.approx(len(with_pauses) / RATE_HZ - 7, abs=0.2)
 
 
 def test_halves_beyond_a_long_pause_are_both_heard(classifier: Classifier) -> None:

@@ -25,6 +25,8 @@ from tonearm import terminal
 from tonearm.classifier import Classifier
 from tonearm.cli import audio_files, main
 from tonearm.constants import GENRES
+from tonearm.decoding import audio
+from tonearm.errors import AudioError
 
 pytestmark = pytest.mark.slow  # each test starts the program
 
@@ -467,6 +469,23 @@ def test_standard_input(name: str, clip: bytes) -> None:
     result = json.loads(ran.stdout)
     assert (ran.returncode, result["file"], result["status"]) == (0, name, "done")
     assert result["audio"]["damaged"] is False
+
+
+def test_standard_input_may_be_closed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["classify", "-"]) == 1
+    assert "Standard input is closed." in capsys.readouterr().out
+
+
+def test_a_pipe_may_bring_too_much() -> None:
+    reader, writer = os.pipe()
+    with pytest.MonkeyPatch.context() as patch, os.fdopen(reader, "rb") as pipe:
+        patch.setattr(audio, "MOST_PIPE_BYTES", 1_000)
+        os.write(writer, bytes(2_000))
+        os.close(writer)
+        with pytest.raises(AudioError) as caught:
+            audio.open_source(pipe)
+    assert caught.value.code == "too_large"
 
 
 def test_pipes_in_folders_are_left_out(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import io
 import itertools
 import math
 import numbers
-import shutil
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -64,6 +63,7 @@ MOST_CONSTANT = 0.05
 """Share of the power. Recordings have under a fiftieth."""
 HIGHEST_LEVEL = 1e4  # full scale is 1; infinities and NaN are above it too
 BLOCK_SAMPLES = 2**20
+MOST_PIPE_BYTES, PIECE_BYTES = 2**30, 2**20
 WAV_HEAD_BYTES = 4_096
 WAV_PLAIN_BYTES = 44
 
@@ -156,7 +156,7 @@ class AudioReader:
                 stream, self._track = sounding_track(self._readable, container)
                 context = stream.codec_context
                 layout = Layout(context.sample_rate, context.channels)
-                guess_s = believed_s(container, (container.duration or 0) / av.time_base)
+                guess_s = believed_s(container, stream, (container.duration or 0) / av.time_base)
                 stated_s = 0.0 if others else stated_duration_s(container, stream)
                 self._state(context.codec.canonical_name, layout, stated_s, guess_s)
                 if context.codec.canonical_name.startswith(FLOAT_CODECS):
@@ -382,8 +382,12 @@ def open_source(source: Any) -> BinaryIO:
 
 
 def _copied(pipe: Any) -> BinaryIO:
+    """What a pipe brings. Raises AudioError ``too_large``, and OSError."""
     copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 (whoever opened the source closes it)
-    shutil.copyfileobj(pipe, copy)
+    while chunk := pipe.read(PIECE_BYTES):
+        if copy.tell() + len(chunk) > MOST_PIPE_BYTES:
+            raise AudioError("too_large", f"A pipe may bring {MOST_PIPE_BYTES} bytes. Save it as a file.")
+        copy.write(chunk)
     copy.seek(0)
     return copy
 

@@ -38,6 +38,7 @@ MAGIC = ((8, b"WAVE"), (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (4, b"ftyp"), (0
          (0, b"\x30\x26\xb2\x75"), (0, b".snd"), (8, b"AIF"), (0, b"caff"), (0, b"wvpk"), (0, b"\xff\xfb"),
          (0, b"\xff\xf1"))  # fmt: skip
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+TAR_AT, TAR = 257, b"ustar"
 FORMATS_HINT = f"Send {', '.join(FORMATS[:-1])} or {FORMATS[-1]}."
 NO_DECODER = f"There is no decoder for its sound track. {FORMATS_HINT}"
 PROTECTED = "It is protected against copying (DRM). Use a copy without protection."
@@ -53,7 +54,7 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
         MemoryError: FFmpeg ran out of memory.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(TAR_AT + len(TAR))
     if not head:
         raise AudioError("empty", "It has no bytes. Check that the upload was complete.")
     _refuse_archive(head)
@@ -78,7 +79,7 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
 
 def _refuse_archive(head: bytes) -> None:
     """FFmpeg would look for sound in what an archive holds."""
-    if head.startswith(ARCHIVES):
+    if head.startswith(ARCHIVES) or head[TAR_AT:] == TAR:
         raise AudioError("unsupported_format", f"It is an archive, or compressed. Unpack it first. {FORMATS_HINT}")
 
 

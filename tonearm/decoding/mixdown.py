@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 
 from tonearm.types import Samples
 
-CANCELLED = 0.1
-"""Channels cancel if their mean has less than this share of the power that unrelated channels of their level have."""
+CANCELLED = 0.3
+"""Channels cancel if their mean has less than this share of the power that unrelated channels of their level have.
+
+Two do at a correlation of -0.7. What both hear besides, as a hum, may then be 8 dB softer than what cancels.
+"""
 _LOUD = 2.0
 """Beyond full scale; few values of a recording are."""
+_HUGE, _MOST_HUGE = 64.0, 0.05
+"""36 dB beyond full scale, and what share of the values may be by mistake."""
 _AUDIBLE = 0.1
 """A channel sounds if it has this share of the loudest one's power."""
 
@@ -55,18 +60,19 @@ def _power(channel: Samples) -> float:
 def unit(blocks: Iterable[NDArray[np.floating[Any]]]) -> np.float32:
     """What the values of a recording, floats of any shape, are to be multiplied by so that full scale is 1.
 
-    Some programs write floats in units of integers, whose full scale is 2^15, 2^23 or 2^31. Then nearly all values are
-    larger than 1, which those of an overdriven recording are not.
+    Some programs write floats in units of integers, whose full scale is 2^15, 2^23 or 2^31. Then most values are larger
+    than 1, or at least many so large as those of no overdriven recording are.
     """
-    loud = sounding = 0
+    loud = huge = sounding = 0
     peak = 0.0
     for block in blocks:
         levels = np.abs(block)
         levels = levels[levels <= np.float64(2**31)]  # false for NaN; as a Python number it would become a float16
         loud += int(np.count_nonzero(levels > _LOUD))
+        huge += int(np.count_nonzero(levels > _HUGE))
         sounding += int(np.count_nonzero(levels))
         peak = max(peak, float(levels.max(initial=0.0)))
-    if 2 * loud <= sounding:
+    if 2 * loud <= sounding and huge <= _MOST_HUGE * sounding:
         return np.float32(1)
     bits = next(bits for bits in (15, 23, 31) if peak <= _LOUD * 2**bits)
     return np.float32(0.5**bits)

@@ -41,6 +41,8 @@ def tail_start(file: BinaryIO | Section) -> int:
         last = file.read(end - start)
         ape, footer = last[-_APE_HEAD_BYTES:], last[-_ID3_HEAD_BYTES:]
         n_bytes = 0
+        if len(last) < _ID3V1_BYTES:
+            break
         if last.startswith(b"TAG"):
             n_bytes = _ID3V1_BYTES
         elif ape.startswith(b"APETAGEX"):

@@ -32,8 +32,9 @@ ASF_PROTECTION = (  # the two Content Encryption Objects
 ASF_HEAD_BYTES = 65_536
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
-LEAST_BYTES_PER_S = 500
+LEAST_BYTES_PER_S, LEAST_LOSSLESS_BYTES_PER_S = 500, 8_000
 """Hardly any music has fewer: a longer duration that a file states is not believed."""
+LOSSLESS = {"flac", "alac", "tta", "wavpack", "ape"}
 
 
 def sounding_track(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
@@ -130,9 +131,10 @@ def stated_duration_s(container: InputContainer, stream: AudioStream) -> float:
         begin_s = (container.start_time or 0) / av.time_base
     if 0 < begin_s < stated_s:
         stated_s -= begin_s
-    return believed_s(container, stated_s)
+    return believed_s(container, stream, stated_s)
 
 
-def believed_s(container: InputContainer, stated_s: float) -> float:
+def believed_s(container: InputContainer, stream: AudioStream, stated_s: float) -> float:
     """A duration, or 0 if the file's bytes cannot hold it."""
-    return stated_s if stated_s * LEAST_BYTES_PER_S <= (container.size or 0) else 0.0
+    least = LEAST_LOSSLESS_BYTES_PER_S if stream.codec_context.codec.canonical_name in LOSSLESS else LEAST_BYTES_PER_S
+    return stated_s if stated_s * least <= (container.size or 0) else 0.0

@@ -39,12 +39,16 @@ class HeardParts:
         """All parts as one, shape (m,), float32."""
         return self._window if self.whole else np.concatenate([self._window[part] for part in self._slices])
 
-    def positions(self, indices: np.ndarray) -> np.ndarray:
-        """Where in the window these indices of :meth:`samples`, shape (k,), are: shape (k,), float64."""
-        ends = np.cumsum(self._lengths)
-        starts = ends - self._lengths
-        part = np.clip(np.searchsorted(starts, indices, side="right") - 1, 0, len(starts) - 1)
-        return np.array([each.start for each in self._slices])[part] + (indices - starts[part])
+    def intervals(self, first: int, last: int) -> np.ndarray:
+        """Where in the window the samples from one to before another of :meth:`samples` are: shape (k, 2), intp."""
+        found = []
+        begun = 0
+        for part, length in zip(self._slices, self._lengths, strict=True):
+            start, stop = max(first - begun, 0), min(last - begun, length)
+            if start < stop:
+                found.append((part.start + start, part.start + stop))
+            begun += length
+        return np.array(found, np.intp).reshape(-1, 2)
 
     def duration_s(self, since: int = 0) -> float:
         """How long they are from a sample of the window on, in seconds."""

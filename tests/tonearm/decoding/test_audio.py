@@ -290,18 +290,19 @@ def test_low_frequency_effects_are_left_out() -> None:
     assert likeness(windows[0].samples, soxr.resample(music(4, 48_000), 48_000, SAMPLE_RATE_HZ)) > 0.99
 
 
-@pytest.mark.parametrize("head", [b"PK\x03\x04", b"\x1f\x8b\x08", b"Rar!"])
+@pytest.mark.parametrize("head", [b"PK\x03\x04", b"\x1f\x8b\x08", b"Rar!", bytes(range(1, 250)) + b"12345678ustar"])
 def test_archives_are_to_be_unpacked(head: bytes) -> None:
     with pytest.raises(AudioError, match="Unpack it first") as caught:
         read(head + encode("mp3", music(2, 44_100), 44_100))
     assert caught.value.code == "unsupported_format"
 
 
-def test_a_length_that_the_bytes_cannot_hold_is_not_believed() -> None:
+@pytest.mark.parametrize("n_samples", [2**36 - 1, 1_200 * RATE_HZ])
+def test_a_length_that_the_bytes_cannot_hold_is_not_believed(n_samples: int) -> None:
     content = bytearray(encode("flac", music(4)))
     at = content.index(b"fLaC") + 8 + 13
-    content[at] |= 0x0F  # the total of samples: 36 bits
-    content[at + 1 : at + 5] = b"\xff" * 4
+    content[at] = content[at] & 0xF0 | n_samples >> 32  # the total of samples: 36 bits
+    content[at + 1 : at + 5] = (n_samples & 0xFFFF_FFFF).to_bytes(4)
     windows, reader = read(bytes(content), max_duration_s=60)
     assert len(windows) == 1
     assert reader.facts().damaged is False

@@ -32,7 +32,7 @@ def test_channels_that_cancel_are_turned(name: str) -> None:
     assert abs(np.corrcoef(heard, X)[0, 1]) > 0.99
 
 
-@given(st.floats(-0.8, 1), st.integers(1, 6))
+@given(st.floats(-0.65, 1), st.integers(1, 6))
 def test_ordinary_channels_become_their_mean(correlation: float, n_channels: int) -> None:
     rng = np.random.default_rng(1)
     common, *own = rng.normal(size=(n_channels + 1, 2_000)).astype(np.float32)
@@ -61,6 +61,17 @@ def test_floats_in_units_of_integers_are_scaled(bits: int, codec: str) -> None:
         assert facts is not None
         assert not facts.damaged
         np.testing.assert_allclose(samples, X, atol=1e-6)
+
+
+def test_quiet_noise_before_the_music_hides_no_unit() -> None:
+    dither = np.sign(np.random.default_rng(0).normal(size=(9 * RATE_HZ, 2))).astype(np.float32)
+    assert unit([dither, X * np.float32(2**15)]) == np.float32(0.5**15)
+
+
+@pytest.mark.parametrize("common_db", [-50, -25, -12, -9])
+def test_what_both_hear_besides_does_not_hide_that_they_cancel(common_db: float) -> None:
+    hum = HUM * np.float32(10 ** (common_db / 20) * np.sqrt(np.mean(X**2) / np.mean(HUM**2)))
+    assert np.corrcoef(mixed([X + hum, hum - X]), X)[0, 1] > 0.9
 
 
 def test_overdriven_and_damaged_floats_are_left_as_they_are() -> None:

@@ -19,14 +19,18 @@ def test_only_pauses_are_left_out(lengths_s: list[tuple[float, bool]]) -> None:
     pieces = [SOUND[: round(s * RATE_HZ)] * sounds for s, sounds in lengths_s]
     window = np.concatenate(pieces)
     heard = sounding(window)
-    positions = heard.positions(np.arange(heard.n_samples))
-    np.testing.assert_array_equal(window[positions.astype(int)], heard.samples())
+    intervals = heard.intervals(0, heard.n_samples)
+    positions = np.concatenate([np.arange(start, stop) for start, stop in intervals])
+    np.testing.assert_array_equal(window[positions], heard.samples())
     assert (np.diff(positions) >= 1).all()
+    middle = heard.n_samples // 2
+    halves = np.concatenate([heard.intervals(0, middle), heard.intervals(middle, heard.n_samples)])
+    np.testing.assert_array_equal(np.concatenate([np.arange(start, stop) for start, stop in halves]), positions)
     if heard.whole:
         return
     assert heard.n_samples >= RATE_HZ
     left_out = np.ones(len(window), bool)
-    left_out[positions.astype(int)] = False
+    left_out[positions] = False
     assert np.ptp(window[left_out]) < 2e-4
     runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], left_out, [0]]))))[::2]
     assert runs.min() >= RATE_HZ - 1
@@ -50,7 +54,8 @@ def test_chosen_slices_are_of_what_is_heard() -> None:
     heard = sounding(window)
     chosen = heard.chosen([slice(4 * RATE_HZ, 6 * RATE_HZ), slice(5 * RATE_HZ, 7 * RATE_HZ)])
     np.testing.assert_array_equal(chosen.samples(), heard.samples()[4 * RATE_HZ : 7 * RATE_HZ])
-    assert chosen.positions(np.array([0, RATE_HZ])).tolist() == [4 * RATE_HZ, 10 * RATE_HZ]
+    assert chosen.intervals(0, 2 * RATE_HZ).tolist() == [[4 * RATE_HZ, 5 * RATE_HZ], [10 * RATE_HZ, 11 * RATE_HZ]]
+    assert chosen.intervals(0, 0).tolist() == []
     assert heard.chosen([slice(0, 100)]) is heard
     assert HeardParts(window, [slice(0, len(window))]).samples() is window
 
