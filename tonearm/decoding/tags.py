@@ -25,7 +25,7 @@ def lead_end(file: BinaryIO | Section) -> int:
         at = value
     file.seek(at)
     box = file.read(8).find(b"ftyp")
-    at -= max(0, 4 - box) if box >= 0 else 0  # an MP4 begins with zeros of its own
+    at -= max(0, 4 - box) if at and box >= 0 else 0  # an MP4 begins with zeros of its own
     return at if at < file.seek(0, io.SEEK_END) else 0
 
 
