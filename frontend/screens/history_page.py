@@ -9,7 +9,7 @@ from frontend import palette
 from frontend.api import ApiError, service
 from frontend.api_types import Summary
 from frontend.screens import RESULT, result_page
-from frontend.text import clock, file_name, genre_name, moment, percent, plain, shortened
+from frontend.text import clock, file_name, genre_name, mixture, moment, percent, plain, reasons, shortened
 from frontend.views import Kind, failed, kind_filter, swatch
 from frontend.visitor import visitor
 
@@ -106,7 +106,9 @@ def _facts(summary: Summary) -> list[str]:
     if genre is None or confidence is None:
         answer = f"Failed: {(summary['problem_code'] or 'no reason given').replace('_', ' ')}"
     elif summary["uncertain"]:
-        answer = f"Not sure ({genre_name(genre)} {percent(confidence)})"
+        parts = mixture(summary.get("part_genres", []))
+        answer = f"**{parts}**" if parts else f"Not sure ({genre_name(genre)} {percent(confidence)})"
+        answer = ": ".join(filter(None, [answer, reasons(summary.get("uncertain_because", []), mixed=bool(parts))]))
     else:
         answer = f"**{genre_name(genre)}** {percent(confidence)}"
     length = [] if duration_s is None else [clock(duration_s)]

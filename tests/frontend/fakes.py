@@ -124,6 +124,13 @@ def classification(**changes: Any) -> Classification:
     return cast("Classification", result | changes)
 
 
+def mixed(*genres: str, **changes: Any) -> Classification:
+    """The result of a recording with a clear part of half a minute of each of these genres in turn."""
+    parts = [{"start_s": 30.0 * n, "end_s": 30.0 * n + 30, "genre": genre} for n, genre in enumerate(genres)]
+    doubt = {"confidence": 0.4, "uncertain": True, "uncertain_because": ["low_confidence", "mixed"]}
+    return classification(**(doubt | {"parts": parts} | changes))
+
+
 def three_models(**changes: Any) -> Classification:
     """A result of a version with three models, where VGG19 was not run."""
     answers: dict[str, ModelAnswer | None] = {

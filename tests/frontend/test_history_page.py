@@ -47,6 +47,21 @@ def test_uncertain_and_failed_results(catalogue: Catalogue) -> None:
     assert "Failed: too short · 22 Nov 2026" in text
 
 
+def test_why_results_are_not_sure(catalogue: Catalogue) -> None:
+    doubt: dict[str, Any] = {"uncertain": True, "confidence": 0.31}
+    catalogue.history = [
+        summary("1", **doubt, uncertain_because=["low_confidence", "not_music"], part_genres=[]),
+        summary("2", **doubt, uncertain_because=["low_confidence", "mixed"], part_genres=["jazz", "rock", "jazz"]),
+        summary("3", **doubt, uncertain_because=["unlike_training", "mixed"], part_genres=["jazz", "rock"]),
+        summary("4", **doubt, uncertain_because=["low_confidence", "mixed"], part_genres=[]),
+    ]
+    text = words(screen("history").run())
+    assert "Not sure (Jazz 31 %): no genre stands out, may be no music · 3:35" in text
+    assert "**Jazz → Rock → Jazz (3 parts)** · 3:35" in text
+    assert "**Jazz → Rock (2 parts)**: unlike the training data · 3:35" in text
+    assert "Not sure (Jazz 31 %): no genre stands out, clear parts of different genres · 3:35" in text
+
+
 def test_no_results_yet(catalogue: Catalogue) -> None:
     page = screen("history").run()
     assert page.info[0].value == "No results yet. Classify a recording first."

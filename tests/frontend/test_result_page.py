@@ -11,6 +11,7 @@ from tests.frontend.fakes import (
     chart_texts,
     classification,
     failure,
+    mixed,
     screen,
     shares,
     three_models,
@@ -67,15 +68,10 @@ def test_why_an_answer_is_uncertain(catalogue: Catalogue, because: list[str], ex
 
 
 def test_a_mixed_recording_is_headed_by_its_parts(catalogue: Catalogue) -> None:
-    parts = [
-        {"start_s": start_s, "end_s": start_s + 30, "genre": genre}
-        for start_s, genre in ((0.0, "jazz"), (30.0, "rock"), (90.0, "blues"))
-    ]
-    because = ["low_confidence", "mixed"]
-    catalogue.add(classification(id="a", uncertain=True, uncertain_because=because, parts=parts))
+    catalogue.add(mixed("jazz", "rock", "blues", id="a"))
     text = words(opened("a"))
     assert "Jazz → Rock → Blues (3 parts)" in text
-    assert "Jazz from 0:00 to 0:30, Rock from 0:30 to 1:00 and Blues from 1:30 to 2:00." in text
+    assert "Jazz from 0:00 to 0:30, Rock from 0:30 to 1:00 and Blues from 1:00 to 1:30." in text
     assert "Do not rely" not in text
 
 
@@ -164,6 +160,12 @@ def test_details(catalogue: Catalogue) -> None:
     ):
         assert fact in text
     assert page.warning[0].value == "Parts of the file could not be decoded. The answer uses the rest."
+
+
+def test_which_of_several_tracks_was_heard(catalogue: Catalogue) -> None:
+    assert "Track" not in words(opened())
+    catalogue.add(classification(id="a", audio=classification()["audio"] | {"track": 2}))
+    assert "Track 2 of the file" in words(opened("a"))
 
 
 def test_the_link_opens_this_result_again(catalogue: Catalogue) -> None:

@@ -7,6 +7,7 @@ from frontend.text import (
     genre_name,
     hertz,
     listed,
+    mixture,
     moment,
     percent,
     plain,
@@ -64,6 +65,13 @@ def test_hertz(frequency_hz: float, expected: str) -> None:
 
 def test_genre_name() -> None:
     assert [genre_name(genre) for genre in ("hiphop", "jazz")] == ["Hip-hop", "Jazz"]
+
+
+def test_mixture() -> None:
+    assert mixture([]) == ""
+    assert mixture(["jazz", "hiphop"]) == "Jazz → Hip-hop (2 parts)"
+    assert mixture(["jazz", "rock"] * 5).count("→") == 9
+    assert mixture(["jazz", "rock"] * 6) == f"{'Jazz → Rock → ' * 4}Jazz → … → Rock (12 parts)"
 
 
 def test_listed() -> None:
