@@ -19,6 +19,8 @@ REASONS = {
     "mixed": "clear parts of different genres",
 }
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>$:~!|#&])")
+# As the service makes ids (functions/upload_urls.py).
+ID_PREFIX = re.compile(r"^(?:[0-9]{13})?[0-9a-f]{32}/")
 # At the start of a text these make a list, as in 01. Overture.mp3.
 LIST_SIGNS = re.compile(r"^\s*(?:(?=[-+])|\d+(?=[.)](?:\s|$)))")
 # These make a link, even when escaped. An invisible character prevents it.
@@ -110,6 +112,17 @@ def retention(limits: Limits) -> str:
 def file_name(result_id: str) -> str:
     """The file's name in a result's id, which is a path."""
     return result_id.rstrip("/").rpartition("/")[2] or result_id
+
+
+def own_path(result_id: str) -> str:
+    """The file's folders and name in a result's id: without what the service put before them."""
+    return ID_PREFIX.sub("", result_id)
+
+
+def shortened_path(path: str) -> str:
+    """A file's name after its folders, both shortened, so that names in different folders can be told apart."""
+    folder, slash, name = path.rpartition("/")
+    return shortened(folder, 24) + slash + shortened(name)
 
 
 def shortened(name: str, max_length: int = 48) -> str:

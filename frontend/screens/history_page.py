@@ -9,7 +9,7 @@ from frontend import palette
 from frontend.api import ApiError, service
 from frontend.api_types import Summary
 from frontend.screens import RESULT, result_page
-from frontend.text import clock, file_name, genre_name, mixture, moment, percent, plain, reasons, shortened
+from frontend.text import clock, genre_name, mixture, moment, own_path, percent, plain, reasons, shortened_path
 from frontend.views import Kind, failed, kind_filter, swatch
 from frontend.visitor import visitor
 
@@ -94,7 +94,7 @@ def _row(summary: Summary) -> None:
         with st.container(gap=None):
             st.page_link(
                 st.Page(result_page.page, url_path=RESULT, visibility="hidden"),
-                label=f":primary[{plain(shortened(file_name(summary['id'])))}]",
+                label=f":primary[{plain(shortened_path(own_path(summary['id'])))}]",
                 query_params={"id": summary["id"]},
             )
             st.caption("&ensp;" + " · ".join(_facts(summary)))  # aligned with the link

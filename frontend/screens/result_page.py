@@ -14,7 +14,7 @@ from frontend.api_types import Classification, PreviewSpectrogram, Result, model
 from frontend.contributor import contributor
 from frontend.model_charts import MODELS
 from frontend.screens import RESULT
-from frontend.text import clock, file_name, genre_name, listed, mixture, moment, percent, plain
+from frontend.text import clock, file_name, genre_name, listed, mixture, moment, own_path, percent, plain
 from frontend.upload_proxy import audio_path, forget
 from frontend.views import Kind, chart, downloads, failed, still_trying, swatch, table
 from frontend.visitor import visitor
@@ -88,7 +88,7 @@ def show(result_id: str, on_deleted: Callable[[str], None] | None = None) -> Non
         st.fragment(_wait, run_every=max(opened.retry_after_s, 1.0))(result_id)
         return
     result = opened.result
-    st.caption(plain(file_name(result["id"])))
+    st.caption(plain(own_path(result["id"])))
     if result["status"] == "failed":
         problem = result["problem"]
         st.error(plain(problem["detail"]), title=plain(problem["title"]), icon=":material/music_off:")
@@ -276,8 +276,7 @@ def _over_time(result: Classification, spectrogram: PreviewSpectrogram | None) -
     title = f"Mel spectrogram ({clock(duration_s)}) and genre over time" if spectrogram else "Genre over time"
     chart(charts.over_time(segments, duration_s, spectrogram), f"{title}: {', '.join(described)}.")
     notes = ["Top: mel spectrogram; brighter is louder." if spectrogram else "There is no spectrogram."]
-    if blank := charts.gaps(segments, duration_s):
-        blank_s = sum(end_s - start_s for start_s, end_s in blank)
+    if (blank_s := charts.blank_s(segments, duration_s)) >= charts.MIN_BLANK_S:
         why = ["silent"]
         why += ["no music"] if result.get("music") is not None else []
         why += ["not decodable"] if result["audio"]["damaged"] else []

@@ -31,13 +31,18 @@ def full(catalogue: Catalogue) -> Catalogue:
 
 
 def test_each_result_is_a_link_to_it(catalogue: Catalogue) -> None:
-    catalogue.history = [summary("Évening *live*.mp3", id="7f3a/folder/Évening *live*.mp3")]
+    catalogue.history = [summary("Évening *live*.mp3", id="7f3a/Évening *live*.mp3")]
     page = screen("history").run()
-    assert links(page) == [r":primary[Évening \*live\*.mp3]"]
+    assert links(page) == [r":primary[7f3a/Évening \*live\*.mp3]"]
     (link,) = page.get("page_link")
     assert link.proto.page == "result"
-    assert link.proto.query_string == "id=7f3a%2Ffolder%2F%C3%89vening+%2Alive%2A.mp3"
+    assert link.proto.query_string == "id=7f3a%2F%C3%89vening+%2Alive%2A.mp3"
     assert "**Jazz** 92 % · 3:35 · 22 Nov 2026, 14:00" in words(page)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(catalogue: Catalogue) -> None:
+    catalogue.history = [summary(f"{'album ' * 9}{number}/01.mp3") for number in (1, 2)]
+    assert links(screen("history").run()) == [f":primary[album album albu…album {number}/01.mp3]" for number in (1, 2)]
 
 
 def test_uncertain_and_failed_results(catalogue: Catalogue) -> None:

@@ -7,6 +7,7 @@ from frontend.api_types import Classification
 from frontend.screens import result_page
 from tests.frontend.fakes import (
     GENRES,
+    ID_PREFIX,
     Catalogue,
     chart_texts,
     classification,
@@ -40,6 +41,11 @@ def test_a_result_has_its_genre_and_confidence(catalogue: Catalogue) -> None:
     assert "Not sure" not in text
     assert not page.error
     assert not page.warning
+
+
+def test_the_heading_has_the_files_folders(catalogue: Catalogue) -> None:
+    page = opened(catalogue.add(classification(id=f"{ID_PREFIX}live/disc_1/01.mp3")))
+    assert page.caption[0].value == r"live/disc\_1/01.mp3"
 
 
 def test_an_uncertain_answer(catalogue: Catalogue) -> None:

@@ -53,6 +53,20 @@ class TestCreateUpload:
     def test_the_name_may_be_left_out(self, client: Client, body: bytes) -> None:
         assert client.create_upload(body).json["id"].endswith("/audio")
 
+    def test_an_upload_from_folders(self, client: Client) -> None:
+        """Found by its folder's name, and apart from another of its own name."""
+        mark = f"disc {time.time_ns()}"
+        ids = []
+        for folder in (f"live/{mark} a", f"live\\{mark} b/"):
+            upload = client.create_upload(json.dumps({"filename": "01.wav", "folder": folder}).encode()).json
+            assert fetch("PUT", upload["upload_url"], wav(), upload["upload_headers"]).status == 201
+            client.uploaded(upload["id"])
+            assert client.result(upload["id"]).json["status"] == "done"
+            ids.append(upload["id"])
+        assert [upload_urls.own_name(each) for each in ids] == [f"live/{mark} {end}/01.wav" for end in "ab"]
+        found = client.history(search=f"{mark} B/01").json["results"]
+        assert [each["id"] for each in found] == ids[1:]
+
     def test_it_expires_and_is_not_logged(
         self, client: Client, configure: Configure, events: Events, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -79,7 +93,14 @@ class TestCreateUpload:
 
     @pytest.mark.parametrize(
         ("body", "field"),
-        [({"filename": 5}, "filename"), ({"filename": "x" * 1025}, "filename"), ({"name": "a"}, "name"), ([], "body")],
+        [
+            ({"filename": 5}, "filename"),
+            ({"filename": "x" * 1025}, "filename"),
+            ({"folder": "x" * 1025}, "folder"),
+            ({"folder": []}, "folder"),
+            ({"name": "a"}, "name"),
+            ([], "body"),
+        ],
     )
     def test_bad_requests(self, client: Client, body: object, field: str) -> None:
         answer = client.create_upload(json.dumps(body).encode())
@@ -87,7 +108,10 @@ class TestCreateUpload:
         assert answer.json["detail"].startswith(f"{field}: ")
 
     @budget(max_examples=40)
-    @given(st.binary(max_size=50) | st.text(max_size=100).map(lambda name: json.dumps({"filename": name}).encode()))
+    @given(
+        st.binary(max_size=50)
+        | st.text(max_size=100).map(lambda name: json.dumps({"filename": name, "folder": name}).encode())
+    )
     def test_any_body_gets_a_clear_answer(self, client: Client, body: bytes) -> None:
         answer = client.create_upload(body)
         assert answer.status == 201 or answer.code == "bad_request"
@@ -129,6 +153,43 @@ def test_any_name_becomes_a_good_one(name: str) -> None:
     assert not any(unicodedata.category(sign)[0] == "C" for sign in safe)
     assert result_store.id_fault(upload_urls.new_id(name)) is None
     assert upload_urls.safe_filename(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("folder", "safe"),
+    [
+        ("", []),
+        ("live", ["live"]),
+        ("/Für Elise//disc: 1/", ["Für Elise", "disc_ 1"]),
+        ("C:\\Music\\live", ["C_", "Music", "live"]),
+        ("../../.ssh/./a/..", ["ssh", "a"]),
+        ("a\x00\n/\u202e/ . /b", ["a", "b"]),
+        ("/".join("0123456789"), list("23456789")),
+        ("/".join(["x" * 300] * 8), ["x" * 100] * 8),
+        ("/".join(["音" * 100, "曲" * 100, "声" * 100, "x"]), ["曲" * 100, "声" * 100, "x"]),
+    ],
+)
+def test_folders(folder: str, safe: list[str]) -> None:
+    assert upload_urls.safe_folders(folder) == safe
+
+
+HOSTILE = st.text(st.sampled_from("./\\ ~%#?*:<>\x00\n\x7f\x85\u202e\u2028\ud800\uffff\u0301eé音🎵aA0")) | st.text()
+
+
+@given(st.lists(HOSTILE, max_size=12), st.sampled_from("/\\"), HOSTILE)
+@example(["x" * 99 + ". .y"] * 9, "/", "x" * 200)
+@example(["音" * 300] * 12, "/", "音" * 300)
+@example(["0" * 32, "1" * 45], "/", "..")
+def test_any_folders_become_good_ones(parts: list[str], separator: str, name: str) -> None:
+    folder = separator.join(parts)
+    safe = upload_urls.safe_folders(folder)
+    result_id = upload_urls.new_id(name, folder)
+    assert len(safe) <= upload_urls.MAX_FOLDERS
+    assert all(part == upload_urls.safe_filename(part) for part in safe)
+    assert result_store.id_fault(result_id) is None
+    assert len(quote(result_id)) < 4096
+    assert upload_urls.own_name(result_id) == "/".join([*safe, upload_urls.safe_filename(name)])
+    assert upload_urls.safe_folders("/".join(safe)) == safe
 
 
 def id_at(monkeypatch: pytest.MonkeyPatch, at_ms: int, filename: str = "a.mp3") -> str:
