@@ -104,10 +104,11 @@ def safe_folders(folder: str) -> list[str]:
 
 def _safe_part(part: str) -> str:
     """A part of a path with harmless characters, at most MAX_FILENAME_CHARS. Empty if none is left, as of ".."."""
+    # Only without them is it known which marks belong to which letters.
+    visible = "".join(sign for sign in part if unicodedata.category(sign)[0] != "C")
     safe = "".join(
         sign if unicodedata.category(sign)[0] in "LMN" or sign in _ALLOWED_SIGNS else "_"
-        for sign in unicodedata.normalize("NFC", part)
-        if unicodedata.category(sign)[0] != "C"
+        for sign in unicodedata.normalize("NFC", visible)
     )
     # Dots in front hide a file; dots and spaces at the end are lost on the way through storage.
     safe = safe.strip(" .")

@@ -127,6 +127,7 @@ class TestCreateUpload:
         ("C:\\Music\\song.wav", "song.wav"),
         ("a\x00b\n\u202ec.mp3", "abc.mp3"),
         ("e\u0301.ogg", "\u00e9.ogg"),
+        ("e\u202e\u0301.ogg", "\u00e9.ogg"),
         ("what?#100%.mp3", "what__100_.mp3"),
         (".mp3", "mp3"),
         ("  spaced .mp3  ", "spaced.mp3"),
@@ -145,6 +146,7 @@ def test_file_names(given_name: str, safe: str) -> None:
 @given(st.text(max_size=300))
 @example("x" * 99 + ". .y")
 @example("." * 200 + "a" * 5)
+@example("A\u202e\u0301=\x00\u0338")
 def test_any_name_becomes_a_good_one(name: str) -> None:
     safe = upload_urls.safe_filename(name)
     assert 1 <= len(safe) <= upload_urls.MAX_FILENAME_CHARS
