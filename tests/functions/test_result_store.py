@@ -100,7 +100,7 @@ class TestStorage:
         assert (stored.preview, stored.source_etag) == (None, '"0x1"')
         properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
         assert properties.content_settings.content_type == "application/json"
-        assert all(value.isascii() and '"' not in value for value in properties.metadata.values())
+        assert all(value and value.isascii() and '"' not in value for value in properties.metadata.values())
 
     @pytest.mark.parametrize(
         "result",
