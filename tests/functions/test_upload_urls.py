@@ -276,7 +276,9 @@ class TestSignedUrls:
             ({"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(2**43)}, "too_large"),
         ],
     )
-    def test_blobs_of_other_types_are_refused(self, client: Client, headers: dict[str, str], code: str) -> None:
+    def test_blobs_of_other_types_are_refused(
+        self, client: Client, headers: dict[str, str], code: str, uploads: ContainerClient
+    ) -> None:
         upload = client.create_upload().json
         assert fetch("PUT", upload["upload_url"], b"", headers).status == 201
         assert fetch("PUT", f"{upload['upload_url']}&comp=appendblock", b"x").status == 403
@@ -286,6 +288,7 @@ class TestSignedUrls:
         problem = client.result(upload["id"]).json["problem"]
         assert problem["code"] == code
         assert ("page blob" in problem["detail"]) is (headers.get("x-ms-blob-content-length") == str(2**26))
+        uploads.delete_blob(upload["id"])  # tests that read all blobs would not end
 
     def test_what_is_stated_with_an_upload_changes_no_answer(self, client: Client) -> None:
         upload = client.create_upload().json
