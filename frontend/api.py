@@ -36,6 +36,7 @@ DEFAULT_RESULT_WAIT_S = 600.0
 DEFAULT_RETRY_AFTER_S = 1.0
 MIN_RETRY_AFTER_S = 0.1
 MAX_RETRY_AFTER_S = 30.0
+MAX_FOLDER_CHARS = 1024  # the service takes no more
 API_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -147,9 +148,11 @@ class Api:
         """What the service accepts."""
         return cast("Limits", _checked(self._get("/api/limits"), Limits.__required_keys__))
 
-    def create_upload(self, filename: str) -> Upload:
-        """A signed URL for the file called ``filename``, whatever folders are before its name."""
-        answer = self._request("POST", "/api/uploads", json={"filename": filename}, headers=self._writing())
+    def create_upload(self, path: str) -> Upload:
+        """A signed URL for the file at ``path``: its name, with or without folders and slashes before it."""
+        folder, _, filename = path.rpartition("/")
+        document = {"filename": filename} | ({"folder": folder[-MAX_FOLDER_CHARS:]} if folder else {})
+        answer = self._request("POST", "/api/uploads", json=document, headers=self._writing())
         body = _object(answer, httpx.codes.CREATED)
         try:
             return Upload(

@@ -5,6 +5,7 @@ The service's own types decide. ``tests/frontend/test_api_types.py`` compares th
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+UncertainReason = Literal["low_confidence", "unlike_training", "not_music", "mixed"]
 RESULT_SCHEMA = "tonearm.result/1"
 SPECTROGRAM_SCHEMA = "tonearm.picture/1"  # public, so it keeps an old word
 
@@ -52,7 +53,7 @@ class Classification(ModelAnswer):
     confidence: float
     uncertain: bool
     # Older results lack what is not required.
-    uncertain_because: NotRequired[list[Literal["low_confidence", "unlike_training", "not_music", "mixed"]]]
+    uncertain_because: NotRequired[list[UncertainReason]]
     music: NotRequired[float | None]
     models: dict[str, ModelAnswer | None]  # null of a model that was not run
     segments: list[Segment]
@@ -86,6 +87,11 @@ class Failure(TypedDict):
 Result = Classification | Failure
 
 
+def part_genres(result: Classification) -> list[str]:
+    """The genres of a mixed recording's clear parts in order; none of another."""
+    return [part["genre"] for part in result.get("parts", [])]
+
+
 def model_answers(result: Classification) -> dict[str, ModelAnswer]:
     """The answers of the models that were run, by their names."""
     return {name: answer for name, answer in result["models"].items() if answer}
@@ -102,7 +108,10 @@ class Summary(TypedDict):
     problem_code: str | None
     created_at: str
     duration_s: float | None
-    damaged: NotRequired[bool | None]  # older services have none
+    # Older services have none of these.
+    damaged: NotRequired[bool | None]
+    uncertain_because: NotRequired[list[UncertainReason]]
+    part_genres: NotRequired[list[str]]
 
 
 class PreviewSpectrogram(TypedDict):

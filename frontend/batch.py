@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from frontend import api_errors
-from frontend.api_types import Classification, Limits, Result
+from frontend.api_types import Classification, Limits, Result, part_genres
+from frontend.text import mixture, reasons
 
 
 class State(StrEnum):
@@ -88,6 +89,15 @@ class Entry:
     def classification(self) -> Classification | None:
         """Its result, if that has a genre."""
         return self.result if self.result is not None and self.result["status"] == "done" else None
+
+    @property
+    def explanation(self) -> str | None:
+        """Why it failed, or why its answer is uncertain."""
+        if (result := self.classification) is None:
+            return self.reason
+        genres = part_genres(result)
+        why = reasons(result.get("uncertain_because", []), mixed=bool(genres))
+        return "; ".join(filter(None, [mixture(genres), why])) or None
 
     def fail(self, reason: str, *, final: bool = False) -> None:
         """End it with ``reason``."""

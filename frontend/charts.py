@@ -33,7 +33,7 @@ GAP_PX = 12
 TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 MAX_TIME_TICKS = 6
 FREQUENCY_TICKS_HZ = (100, 500, 1000, 2000, 5000, 10_000)
-MIN_GAP_S = 0.5
+MIN_BLANK_S = 0.5
 CLEAR = "rgba(0,0,0,0)"
 
 
@@ -158,17 +158,20 @@ def merged(segments: Sequence[Segment]) -> list[Segment]:
     result: list[Segment] = []
     for each in segments:
         last = result[-1] if result else None
-        if last and last["genre"] == each["genre"] and each["start_s"] - last["end_s"] < MIN_GAP_S:
+        if last and last["genre"] == each["genre"] and each["start_s"] - last["end_s"] < MIN_BLANK_S:
             result[-1] = {**last, "end_s": each["end_s"]}
         else:
             result.append(each)
     return result
 
 
-def gaps(segments: Sequence[Segment], duration_s: float) -> list[tuple[float, float]]:
-    """Start and end, in seconds, of the time without a segment."""
-    edges = [0.0, *(edge for each in segments for edge in (each["start_s"], each["end_s"])), duration_s]
-    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > MIN_GAP_S]
+def blank_s(segments: Sequence[Segment], duration_s: float) -> float:
+    """How much of the recording no segment covers, in seconds."""
+    blank = covered_until = 0.0
+    for each in segments:
+        blank += max(0.0, each["start_s"] - covered_until)
+        covered_until = max(covered_until, each["end_s"])
+    return blank + max(0.0, duration_s - covered_until)
 
 
 def genre_counts(counts: Mapping[str, int]) -> go.Figure:

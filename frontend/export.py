@@ -10,19 +10,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from frontend import palette
 from frontend.api_types import Classification, ModelAnswer, Result, model_answers
 from frontend.batch import Entry
 
-# As in tonearm/terminal.py: what moves a terminal's cursor, reverses or hides text; and where a formula may begin, for
-# spreadsheets that take ";" or a tab for the end of a cell, and quotes with it.
+# As in tonearm/terminal.py: controls and what reverses or hides text; and where a formula may begin, for spreadsheets
+# that take ";" for the end of a cell, and quotes with it.
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
 )
-FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=[;\t]))(?=[\t\r\n"]|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
-# With the genres between them, those of the command line's CSV (tonearm/cli.py).
-COLUMNS = ("file", "status", "genre", "confidence", "uncertain", "uncertain_because")
-LAST_COLUMNS = (
-    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "damaged"),
+FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=;))(?="|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
+# Those of the command line's CSV (tonearm/cli.py).
+COLUMNS = (
+    *("file", "status", "genre", "confidence", "uncertain", "uncertain_because", *palette.COLOURS),
+    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "track", "damaged"),
     *("problem_code", "reason", "model_version", "created_at", "id"),
 )
 
@@ -59,14 +60,13 @@ def result_csv(result: Classification) -> bytes:
     return _csv(rows, [*columns, *result["probabilities"]])
 
 
-def results_csv(entries: Sequence[Entry]) -> bytes:
+def results_csv(entries: Iterable[Entry]) -> bytes:
     """Many results as CSV, a line for each file."""
-    genres = next((list(found["probabilities"]) for entry in entries if (found := entry.classification)), [])
-    return _csv([_row(entry) for entry in entries], [*COLUMNS, *genres, *LAST_COLUMNS])
+    return _csv([_row(entry) for entry in entries], COLUMNS)
 
 
 def safe_cell[T](value: T) -> T | str:
-    """``value``; a text without terminal controls, and with a quote before each place where a formula may begin.
+    """``value``; a text without controls, and with a quote before each place where a formula may begin.
 
     File names are untrusted.
     """
@@ -85,7 +85,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         models = {name: answer["genre"] for name, answer in model_answers(result).items()}
         row |= {**result["audio"], **models, **result["probabilities"]}
         row["uncertain_because"] = " ".join(result.get("uncertain_because", []))
-    return row | {"file": entry.name, "status": entry.state.value, "reason": entry.reason, "id": entry.result_id}
+    return row | {"file": entry.name, "status": entry.state.value, "reason": entry.explanation, "id": entry.result_id}
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:

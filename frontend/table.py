@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from frontend import charts, export, palette
-from frontend.api_types import model_answers
+from frontend.api_types import model_answers, part_genres
 from frontend.batch import Action, Entry, State
 from frontend.model_charts import MODELS
-from frontend.text import clock, genre_name, plain, plural
+from frontend.text import clock, genre_name, mixture, plain, plural
 from frontend.views import Kind, chart, downloads, kind_filter
 from frontend.workarounds import button_label
 
@@ -73,8 +73,7 @@ def answer_words(entry: Entry) -> str:
     """The genre of a file, or else how far it is."""
     if result := entry.classification:
         name = genre_name(result["genre"])
-        name = " → ".join(genre_name(part["genre"]) for part in result.get("parts") or []) or name
-        return f"{Kind.NOT_SURE} ({name})" if result["uncertain"] and not result.get("parts") else name
+        return mixture(part_genres(result)) or (f"{Kind.NOT_SURE} ({name})" if result["uncertain"] else name)
     return f"Uploading {entry.share:.0%}" if entry.state is State.UPLOADING else entry.state.value.capitalize()
 
 
@@ -129,6 +128,7 @@ def _table(entries: Sequence[Entry]) -> None:
 
 def _row(entry: Entry) -> dict[str, Any]:
     result = entry.classification
+    damage = DAMAGED if result and result["audio"]["damaged"] else None
     return {
         "action": button(entry),
         "answer": answer_words(entry),
@@ -137,7 +137,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "probabilities": list(result["probabilities"].values()) if result else None,
         "models": models_words(entry),
         "length": clock(result["audio"]["duration_s"]) if result else None,
-        "reason": DAMAGED if result and result["audio"]["damaged"] else entry.reason,
+        "reason": "; ".join(filter(None, [entry.explanation, damage])) or None,
     }
 
 

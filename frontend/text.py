@@ -1,7 +1,7 @@
 """How genres, shares, times and names are written, and how untrusted text is shown as it is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,7 +10,17 @@ from frontend.api_types import Limits
 
 SPACE = "\N{NO-BREAK SPACE}"
 MIN_SHOWN_SHARE = 0.005
+MAX_SHOWN_PARTS = 10
+# Why an answer is uncertain, as the command line says it (tonearm/cli.py).
+REASONS = {
+    "low_confidence": "no genre stands out",
+    "unlike_training": "unlike the training data",
+    "not_music": "may be no music",
+    "mixed": "clear parts of different genres",
+}
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]<>$:~!|#&])")
+# As the service makes ids (functions/upload_urls.py).
+ID_PREFIX = re.compile(r"^(?:[0-9]{13})?[0-9a-f]{32}/")
 # At the start of a text these make a list, as in 01. Overture.mp3.
 LIST_SIGNS = re.compile(r"^\s*(?:(?=[-+])|\d+(?=[.)](?:\s|$)))")
 # These make a link, even when escaped. An invisible character prevents it.
@@ -29,6 +39,20 @@ def plain(text: str) -> str:
 def genre_name(genre: str) -> str:
     """A genre's label with a capital letter: Hip-hop."""
     return {"hiphop": "Hip-hop"}.get(genre, genre.capitalize())
+
+
+def mixture(genres: Sequence[str]) -> str:
+    """The genres of a mixed recording's clear parts: Jazz → Rock → Blues (3 parts). Empty without any."""
+    names = [genre_name(genre) for genre in genres]
+    if len(names) > MAX_SHOWN_PARTS:
+        names[MAX_SHOWN_PARTS - 1 : -1] = ["…"]
+    return f"{' → '.join(names)} ({len(genres)} parts)" if names else ""
+
+
+def reasons(because: Iterable[str], *, mixed: bool) -> str:
+    """Why an answer is uncertain, in words, but for what the parts of a mixed recording say already."""
+    implied = {"low_confidence", "mixed"} if mixed else set()
+    return ", ".join(REASONS[each] for each in because if each in REASONS and each not in implied)
 
 
 def percent(share: float) -> str:
@@ -88,6 +112,17 @@ def retention(limits: Limits) -> str:
 def file_name(result_id: str) -> str:
     """The file's name in a result's id, which is a path."""
     return result_id.rstrip("/").rpartition("/")[2] or result_id
+
+
+def own_path(result_id: str) -> str:
+    """The file's folders and name in a result's id: without what the service put before them."""
+    return ID_PREFIX.sub("", result_id)
+
+
+def shortened_path(path: str) -> str:
+    """A file's name after its folders, both shortened, so that names in different folders can be told apart."""
+    folder, slash, name = path.rpartition("/")
+    return shortened(folder, 24) + slash + shortened(name)
 
 
 def shortened(name: str, max_length: int = 48) -> str:

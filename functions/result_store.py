@@ -19,12 +19,15 @@ from azure.storage.blob import BlobClient
 
 from functions import owners, storage
 from functions.problems import ProblemError
-from tonearm.classification import Classification, Genre, Result
+from tonearm.classification import Classification, Genre, Result, UncertainReason
 
 PROCESSING_FAILED = "processing_failed"
 """Problem code of an upload that failed too often; a result with it may be replaced by a later one."""
 
 _SUFFIX = ".json"
+_SEPARATOR = "."
+_MAX_PART_GENRES = 500
+"""All metadata of a blob may have 8 KB."""
 _ERASED = "~erased/"
 """Begins the names of the blobs for what was erased; it sorts them behind the results. No result has such a name."""
 MAX_ID_CHARS = 1024 - len(_SUFFIX)
@@ -61,6 +64,10 @@ class ResultSummary:
     """Null when no model was asked, and in results of early versions."""
     damaged: bool | None
     """Whether parts could not be decoded; null when failed, and in results of early versions."""
+    uncertain_because: list[UncertainReason]
+    """Why it is uncertain; empty when it is not, when failed, and in results of early versions."""
+    part_genres: list[Genre]
+    """Of a mixed recording, the genres of the clear parts in order; empty otherwise, and of more than 500 parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +207,8 @@ def summary(blob_name: str, metadata: dict[str, str] | None) -> ResultSummary | 
         duration_s=float(facts["duration_s"]) if "duration_s" in facts else None,
         model_version=facts.get("model_version"),
         damaged=facts["damaged"] == "true" if "damaged" in facts else None,
+        uncertain_because=cast("list[UncertainReason]", _listed(facts.get("uncertain_because"))),
+        part_genres=cast("list[Genre]", _listed(facts.get("part_genres"))),
     )
 
 
@@ -255,11 +264,18 @@ def _to_metadata(result: Result, source_etag: str) -> dict[str, str]:
         facts["uncertain"] = "true" if result.uncertain else "false"
         facts["duration_s"] = repr(float(result.audio.duration_s))
         facts["damaged"] = "true" if result.audio.damaged else "false"
+        facts["uncertain_because"] = _SEPARATOR.join(result.uncertain_because)
+        if len(result.parts) <= _MAX_PART_GENRES:
+            facts["part_genres"] = _SEPARATOR.join(part.genre for part in result.parts)
     else:
         facts["problem_code"] = result.problem.code
     # Metadata travel as HTTP headers, which are ASCII, and a proxy might change quotes.
-    return {key: quote(value, safe="") for key, value in facts.items()}
+    return {key: quote(value, safe="") for key, value in facts.items() if value}
 
 
 def _from_metadata(metadata: dict[str, str] | None) -> dict[str, str]:
     return {key: unquote(value) for key, value in (metadata or {}).items()}
+
+
+def _listed(fact: str | None) -> list[str]:
+    return fact.split(_SEPARATOR) if fact else []

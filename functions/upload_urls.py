@@ -18,6 +18,9 @@ from functions.json_http import JsonRequest, json_answer, operation, read_json
 from functions.settings import settings
 
 MAX_FILENAME_CHARS = 100
+MAX_FOLDERS = 8
+MAX_FOLDER_URL_CHARS = 2000
+"""Of all folders, as a URL quotes them: servers refuse URLs of 8,192 characters."""
 _PROBLEMS = ("bad_request", "too_large", "storage_unavailable")
 # Ids begin with the milliseconds left until the year 2286, always 13 digits, so that the newest id sorts first.
 _LAST_MS = 10**13 - 1
@@ -35,6 +38,8 @@ class UploadRequest(JsonRequest):
     """What will be uploaded. The whole body may be left out."""
 
     filename: Annotated[str | None, MaxLen(1024)] = None
+    folder: Annotated[str | None, MaxLen(1024)] = None
+    """The folders in which the file was, with slashes between them. The id has the inner ones, at most eight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ def create_upload(req: func.HttpRequest) -> func.HttpResponse:
     body = req.get_body()
     request = read_json(body, UploadRequest) if body.strip() else UploadRequest()
     owner = owners.asking(req)
-    result_id = new_id(request.filename)
+    result_id = new_id(request.filename, request.folder)
     url, expires_at = signed_upload_url(result_id)
     api_url = req.url.partition("?")[0].removesuffix("/").rpartition("/")[0]
     upload = UploadUrl(
@@ -73,31 +78,44 @@ def create_upload(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(upload, status=201, headers={"Location": upload.result_url})
 
 
-def new_id(filename: str | None) -> str:
-    """A new id that nobody can guess, with the file's own name at the end. Newer ids sort before older ones."""
+def new_id(filename: str | None, folder: str | None = None) -> str:
+    """A new id that nobody can guess, with the file's own folders and name at the end. Newer ids sort before older."""
     left_ms = max(0, _LAST_MS - time.time_ns() // 1_000_000)
-    return f"{left_ms:013}{uuid4().hex}/{safe_filename(filename or '')}"
+    return "/".join((f"{left_ms:013}{uuid4().hex}", *safe_folders(folder or ""), safe_filename(filename or "")))
 
 
 def own_name(result_id: str) -> str:
-    """An id without what `new_id` puts before the file's name."""
+    """An id without what `new_id` puts before the file's folders and name."""
     return result_id[found.end() :] if (found := _ID_PREFIX.match(result_id)) else result_id
 
 
 def safe_filename(filename: str) -> str:
     """The last part of a path as a blob's name: 1 to MAX_FILENAME_CHARS characters, with the file's extension."""
-    last = unicodedata.normalize("NFC", filename).replace("\\", "/").rpartition("/")[2]
+    return _safe_part(filename.replace("\\", "/").rpartition("/")[2]) or "audio"
+
+
+def safe_folders(folder: str) -> list[str]:
+    """The inner parts of a path as parts of a blob's name, as many as an id has room for."""
+    parts = [safe for part in folder.replace("\\", "/").split("/") if (safe := _safe_part(part))][-MAX_FOLDERS:]
+    while len(quote("/".join(parts))) > MAX_FOLDER_URL_CHARS:
+        parts.pop(0)
+    return parts
+
+
+def _safe_part(part: str) -> str:
+    """A part of a path with harmless characters, at most MAX_FILENAME_CHARS. Empty if none is left, as of ".."."""
+    # Only without them is it known which marks belong to which letters.
+    visible = "".join(sign for sign in part if unicodedata.category(sign)[0] != "C")
     safe = "".join(
         sign if unicodedata.category(sign)[0] in "LMN" or sign in _ALLOWED_SIGNS else "_"
-        for sign in last
-        if unicodedata.category(sign)[0] != "C"
+        for sign in unicodedata.normalize("NFC", visible)
     )
     # Dots in front hide a file; dots and spaces at the end are lost on the way through storage.
     safe = safe.strip(" .")
     stem, dot, extension = safe.rpartition(".")
     if dot and len(extension) <= 10:
         safe = stem[: MAX_FILENAME_CHARS - len(extension) - 1].rstrip(" .") + dot + extension
-    return safe[:MAX_FILENAME_CHARS].strip(" .") or "audio"
+    return safe[:MAX_FILENAME_CHARS].strip(" .")
 
 
 def signed_upload_url(result_id: str) -> tuple[str, str]:

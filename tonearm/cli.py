@@ -34,18 +34,22 @@ READER_GONE = 141  # what a shell reports of a program that SIGPIPE ended
 # Those of the web page's CSV too (frontend/export.py).
 CSV_COLUMNS = (
     *("file", "status", "genre", "confidence", "uncertain", "uncertain_because", *GENRES),
-    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "damaged"),
+    *("svm", "vgg19", "audioset", "music", "duration_s", "codec", "sample_rate_hz", "channels", "track", "damaged"),
     *("problem_code", "reason", "model_version", "created_at", "id"),
 )
 STDIN = Path("-")
 MAX_NAME_COLUMNS = 60
 MOST_CERTAIN = 0.995
 
+MAX_SHOWN_PARTS = 10
+
 MODELS = {"svm": "SVM", "vgg19": "VGG19", "audioset": "AudioSet network"}
+# As on the web page (frontend/text.py).
 REASONS: dict[UncertainReason, str] = {
     "low_confidence": "no genre stands out",
     "unlike_training": "unlike the training data",
     "not_music": "may be no music",
+    "mixed": "clear parts of different genres",
 }
 
 EPILOG = """\
@@ -259,15 +263,24 @@ def _table(files: Sequence[Path]) -> Writer:
 
 
 def _notes(result: Classification) -> str:
-    """Why the answer is uncertain, what each model says where they disagree, and whether the file is damaged."""
+    """Why the answer is uncertain, what each model says where they disagree, and what is unusual about the file."""
     answers = _models(result)
     disagree = len({answer.genre for answer in answers.values()}) > 1
     said = [f"{MODELS[name]} {answer.genre}" for name, answer in answers.items()] if disagree else []
+    track = f"track {result.audio.track}" if (result.audio.track or 1) > 1 else ""
     damage = "damaged: parts of it could not be decoded" if result.audio.damaged else ""
-    parts = f"{' → '.join(part.genre for part in result.parts)} ({len(result.parts)} parts)" if result.parts else ""
-    clear = {"low_confidence", "mixed"} if result.parts else set()
-    reasons = ", ".join(REASONS[each] for each in result.uncertain_because if each not in clear)
-    return "; ".join(filter(None, [parts, reasons, ", ".join(said), damage]))
+    return "; ".join(filter(None, [_doubt(result), ", ".join(said), track, damage]))
+
+
+def _doubt(result: Classification) -> str:
+    """Why the answer is uncertain, in words; of a mixed recording first its parts. Empty if it is not."""
+    names = ["Hip-hop" if part.genre == "hiphop" else part.genre.capitalize() for part in result.parts]
+    if len(names) > MAX_SHOWN_PARTS:
+        names[MAX_SHOWN_PARTS - 1 : -1] = ["…"]
+    mixture = f"{' → '.join(names)} ({len(result.parts)} parts)" if names else ""
+    implied = {"low_confidence", "mixed"} if names else set()
+    reasons = ", ".join(REASONS[each] for each in result.uncertain_because if each not in implied)
+    return "; ".join(filter(None, [mixture, reasons]))
 
 
 def _models(result: Classification) -> dict[str, ModelAnswer]:
@@ -281,7 +294,7 @@ def _json_lines() -> Writer:
 
 
 def _csv() -> Writer:
-    """For spreadsheets: one row a file; a failed one has its code and reason and no figures."""
+    """For spreadsheets: one row a file. The reason is why it failed or is uncertain; a failed one has no figures."""
     table = csv.DictWriter(sys.stdout, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
     table.writeheader()
 
@@ -290,7 +303,7 @@ def _csv() -> Writer:
         if isinstance(result, Classification):
             answers = {name: answer.genre for name, answer in _models(result).items()}
             row |= {**row["audio"], **answers, **row["probabilities"]}
-            row["uncertain_because"] = " ".join(result.uncertain_because)
+            row |= {"uncertain_because": " ".join(result.uncertain_because), "reason": _doubt(result)}
         else:
             problem = result.problem
             row |= {"problem_code": problem.code, "reason": f"{problem.title}. {problem.detail}"}

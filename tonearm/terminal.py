@@ -5,13 +5,13 @@ import re
 import sys
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# Controls but tab and line breaks, what reverses or hides text, and the bytes that 8-bit terminals take for controls.
+# Controls, what reverses or hides text, and the bytes that 8-bit terminals take for controls.
 # frontend/export.py, which may not import this package, has the same two expressions.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\udc80-\udc9f]"
 )
-# Spreadsheets may take ";" or a tab for the end of a cell, whatever the file's separator is, and quotes with it.
-_FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=[;\t]))(?=[\t\r\n"]|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
+# Spreadsheets may take ";" for the end of a cell, whatever the file's separator is, and quotes with it.
+_FORMULA = re.compile(r"""^(?=;)|(?:^|(?<=;))(?="|[\s"\u200c\u200d]*[=+\-@＝＋－＠])""")
 
 
 def printable(text: str) -> str:
@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """The text without terminal controls, and with a quote before each place where a spreadsheet may see a formula."""
+    """The text without controls, and with a quote before each place where a spreadsheet may see a formula."""
     return _FORMULA.sub("'", _UNSEEN.sub(_REPLACEMENT, text))
 
 

@@ -9,7 +9,7 @@ from frontend import palette
 from frontend.api import ApiError, service
 from frontend.api_types import Summary
 from frontend.screens import RESULT, result_page
-from frontend.text import clock, file_name, genre_name, moment, percent, plain, shortened
+from frontend.text import clock, genre_name, mixture, moment, own_path, percent, plain, reasons, shortened_path
 from frontend.views import Kind, failed, kind_filter, swatch
 from frontend.visitor import visitor
 
@@ -94,7 +94,7 @@ def _row(summary: Summary) -> None:
         with st.container(gap=None):
             st.page_link(
                 st.Page(result_page.page, url_path=RESULT, visibility="hidden"),
-                label=f":primary[{plain(shortened(file_name(summary['id'])))}]",
+                label=f":primary[{plain(shortened_path(own_path(summary['id'])))}]",
                 query_params={"id": summary["id"]},
             )
             st.caption("&ensp;" + " · ".join(_facts(summary)))  # aligned with the link
@@ -106,7 +106,9 @@ def _facts(summary: Summary) -> list[str]:
     if genre is None or confidence is None:
         answer = f"Failed: {(summary['problem_code'] or 'no reason given').replace('_', ' ')}"
     elif summary["uncertain"]:
-        answer = f"Not sure ({genre_name(genre)} {percent(confidence)})"
+        parts = mixture(summary.get("part_genres", []))
+        answer = f"**{parts}**" if parts else f"Not sure ({genre_name(genre)} {percent(confidence)})"
+        answer = ": ".join(filter(None, [answer, reasons(summary.get("uncertain_because", []), mixed=bool(parts))]))
     else:
         answer = f"**{genre_name(genre)}** {percent(confidence)}"
     length = [] if duration_s is None else [clock(duration_s)]

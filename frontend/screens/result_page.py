@@ -10,11 +10,11 @@ from streamlit.url_util import make_url_path
 
 from frontend import charts, export
 from frontend.api import ApiError, Pending, Visitor, service
-from frontend.api_types import Classification, PreviewSpectrogram, Result, model_answers
+from frontend.api_types import Classification, PreviewSpectrogram, Result, model_answers, part_genres
 from frontend.contributor import contributor
 from frontend.model_charts import MODELS
 from frontend.screens import RESULT
-from frontend.text import clock, file_name, genre_name, listed, moment, percent, plain
+from frontend.text import clock, file_name, genre_name, listed, mixture, moment, own_path, percent, plain
 from frontend.upload_proxy import audio_path, forget
 from frontend.views import Kind, chart, downloads, failed, still_trying, swatch, table
 from frontend.visitor import visitor
@@ -88,7 +88,7 @@ def show(result_id: str, on_deleted: Callable[[str], None] | None = None) -> Non
         st.fragment(_wait, run_every=max(opened.retry_after_s, 1.0))(result_id)
         return
     result = opened.result
-    st.caption(plain(file_name(result["id"])))
+    st.caption(plain(own_path(result["id"])))
     if result["status"] == "failed":
         problem = result["problem"]
         st.error(plain(problem["detail"]), title=plain(problem["title"]), icon=":material/music_off:")
@@ -195,7 +195,7 @@ def _answer(result: Classification) -> None:
     genre, uncertain = result["genre"], result["uncertain"]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         swatch(None if uncertain else genre, height_rem=2.6)
-        heading = mixture(result) or Kind.NOT_SURE.value
+        heading = mixture(part_genres(result)) or Kind.NOT_SURE.value
         st.header(heading if uncertain else genre_name(genre), anchor=False)
     if parts := result.get("parts"):
         spans = [
@@ -219,12 +219,6 @@ def _answer(result: Classification) -> None:
         st.markdown(f":material/alt_route: {text}")
     if result["audio"]["damaged"]:
         st.warning("Parts of the file could not be decoded. The answer uses the rest.", icon=":material/healing:")
-
-
-def mixture(result: Classification) -> str | None:
-    """The genres of a mixed recording's clear parts in order; None of another."""
-    parts = result.get("parts")
-    return f"{' → '.join(genre_name(part['genre']) for part in parts)} ({len(parts)} parts)" if parts else None
 
 
 def disagreement(result: Classification) -> str | None:
@@ -282,8 +276,7 @@ def _over_time(result: Classification, spectrogram: PreviewSpectrogram | None) -
     title = f"Mel spectrogram ({clock(duration_s)}) and genre over time" if spectrogram else "Genre over time"
     chart(charts.over_time(segments, duration_s, spectrogram), f"{title}: {', '.join(described)}.")
     notes = ["Top: mel spectrogram; brighter is louder." if spectrogram else "There is no spectrogram."]
-    if blank := charts.gaps(segments, duration_s):
-        blank_s = sum(end_s - start_s for start_s, end_s in blank)
+    if (blank_s := charts.blank_s(segments, duration_s)) >= charts.MIN_BLANK_S:
         why = ["silent"]
         why += ["no music"] if result.get("music") is not None else []
         why += ["not decodable"] if result["audio"]["damaged"] else []
@@ -312,6 +305,7 @@ def _details(result: Classification) -> None:
         "Length": clock(audio["duration_s"]),
         "Analysed": f"{clock(audio['analysed_s'])} ({percent(analysed) if analysed < 1 else 'all'})",
         "Format": f"{plain(audio['codec'])}, {audio['sample_rate_hz'] / 1000:g} kHz, {channels}",
+        **({"Track": f"Track {track} of the file"} if (track := audio.get("track")) is not None else {}),
         **({"Music": percent(music)} if (music := result.get("music")) is not None else {}),
         "Model": plain(result["model_version"]) + (", fast mode" if result.get("mode") == "fast" else ""),
         "Time": moment(result["created_at"], st.context.timezone),

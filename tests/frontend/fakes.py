@@ -27,6 +27,8 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 SECRET = "c2lnbmF0dXJl"  # pragma: allowlist secret
 MODELS = REPOSITORY / "models"
 VERSION = (MODELS / "default.txt").read_text().strip()
+ID_PREFIX = f"{8_204_607_999_999:013}{'7f3a' * 8}/"
+"""What the service puts before a file's folders and name."""
 BANDS = 64
 
 
@@ -124,6 +126,13 @@ def classification(**changes: Any) -> Classification:
     return cast("Classification", result | changes)
 
 
+def mixed(*genres: str, **changes: Any) -> Classification:
+    """The result of a recording with a clear part of half a minute of each of these genres in turn."""
+    parts = [{"start_s": 30.0 * n, "end_s": 30.0 * n + 30, "genre": genre} for n, genre in enumerate(genres)]
+    doubt = {"confidence": 0.4, "uncertain": True, "uncertain_because": ["low_confidence", "mixed"]}
+    return classification(**(doubt | {"parts": parts} | changes))
+
+
 def three_models(**changes: Any) -> Classification:
     """A result of a version with three models, where VGG19 was not run."""
     answers: dict[str, ModelAnswer | None] = {
@@ -175,7 +184,7 @@ def spectrogram(duration_s: float = 90.0, columns: int = 300) -> PreviewSpectrog
 
 def summary(name: str = "a song.mp3", **changes: Any) -> Summary:
     given = {
-        "id": f"7f3a/{name}",
+        "id": f"{ID_PREFIX}{name}",
         "status": "done",
         "genre": "jazz",
         "confidence": 0.92,
@@ -271,7 +280,8 @@ class Service:
         return self.upload or self.upload_url(asked)
 
     def upload_url(self, asked: Asked) -> Answer:
-        result_id = self.id_of(json.loads(asked.body)["filename"])
+        given = json.loads(asked.body)
+        result_id = self.id_of("/".join(filter(None, (given.get("folder"), given["filename"]))))
         return Answer(
             201,
             {

@@ -12,6 +12,8 @@ import pytest
 import frontend
 from frontend import api, api_errors
 from frontend.api import Api, ApiError, Pending, Upload
+from functions.json_http import read_json
+from functions.upload_urls import UploadRequest
 from tests.frontend.fakes import LIMITS, SECRET, Answer, Service, done, problem
 
 CONTRIBUTOR = "a contributor's secret of many signs"
@@ -47,6 +49,22 @@ def test_upload_and_result(service: Service) -> None:
     assert put.headers["Content-Length"] == str(len(content))
     assert "UploadSession-Encoding" not in put.headers
     assert first_get.path == second_get.path == "/api/results/a%20song.wav"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a.wav", {"filename": "a.wav"}),
+        ("live/disc 1/01.mp3", {"filename": "01.mp3", "folder": "live/disc 1"}),
+        ("/01.mp3", {"filename": "01.mp3"}),
+        (f"{'x' * 5000}/z/01.mp3", {"filename": "01.mp3", "folder": f"{'x' * 1022}/z"}),
+    ],
+)
+def test_the_service_gets_the_files_folders(service: Service, path: str, expected: dict[str, str]) -> None:
+    with Api(service.url) as client:
+        client.create_upload(path)
+    assert json.loads(service.asked[0].body) == expected
+    read_json(service.asked[0].body, UploadRequest)
 
 
 def test_key_goes_to_the_service_and_not_to_the_storage(service: Service) -> None:

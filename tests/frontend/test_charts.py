@@ -111,11 +111,21 @@ def test_the_rows_are_the_genres_that_occur_the_longest_on_top() -> None:
     assert figure.layout.height - fewer.layout.height == 2 * charts.ROW_PX
 
 
-def test_gaps_without_a_segment() -> None:
-    result = classification()
-    assert charts.gaps(result["segments"], 90.0) == [(40.0, 60.0)]
-    assert charts.gaps(segments((5, 20, "jazz", 0.9)), 30.0) == [(0.0, 5), (20, 30.0)]
-    assert charts.gaps(segments((0, 10.004, "jazz", 0.9), (10.004, 29.9, "rock", 0.9)), 30.0) == []
+@pytest.mark.parametrize(
+    ("spans", "expected_s"),
+    [
+        ([(0, 40), (60, 90)], 20),
+        ([(5, 20)], 75),
+        ([(0, 10.004), (10.004, 90)], 0),
+        ([(0, 7.5), (8.75, 15), (16.25, 90)], 2.5),  # one window, split at its pauses
+        ([(0, 40), (10, 20), (30, 50)], 40),
+        ([(0, 90.02)], 0),
+        ([], 90),
+    ],
+)
+def test_the_time_that_no_segment_covers(spans: list[tuple[float, float]], expected_s: float) -> None:
+    given = segments(*((start_s, end_s, "jazz", 0.9) for start_s, end_s in spans))
+    assert charts.blank_s(given, 90.0) == pytest.approx(expected_s)
 
 
 def test_neighbours_of_one_genre_are_one_run() -> None:

@@ -31,13 +31,18 @@ def full(catalogue: Catalogue) -> Catalogue:
 
 
 def test_each_result_is_a_link_to_it(catalogue: Catalogue) -> None:
-    catalogue.history = [summary("Évening *live*.mp3", id="7f3a/folder/Évening *live*.mp3")]
+    catalogue.history = [summary("Évening *live*.mp3", id="7f3a/Évening *live*.mp3")]
     page = screen("history").run()
-    assert links(page) == [r":primary[Évening \*live\*.mp3]"]
+    assert links(page) == [r":primary[7f3a/Évening \*live\*.mp3]"]
     (link,) = page.get("page_link")
     assert link.proto.page == "result"
-    assert link.proto.query_string == "id=7f3a%2Ffolder%2F%C3%89vening+%2Alive%2A.mp3"
+    assert link.proto.query_string == "id=7f3a%2F%C3%89vening+%2Alive%2A.mp3"
     assert "**Jazz** 92 % · 3:35 · 22 Nov 2026, 14:00" in words(page)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(catalogue: Catalogue) -> None:
+    catalogue.history = [summary(f"{'album ' * 9}{number}/01.mp3") for number in (1, 2)]
+    assert links(screen("history").run()) == [f":primary[album album albu…album {number}/01.mp3]" for number in (1, 2)]
 
 
 def test_uncertain_and_failed_results(catalogue: Catalogue) -> None:
@@ -45,6 +50,21 @@ def test_uncertain_and_failed_results(catalogue: Catalogue) -> None:
     text = words(screen("history").run())
     assert "Not sure (Jazz 31 %) · 3:35" in text
     assert "Failed: too short · 22 Nov 2026" in text
+
+
+def test_why_results_are_not_sure(catalogue: Catalogue) -> None:
+    doubt: dict[str, Any] = {"uncertain": True, "confidence": 0.31}
+    catalogue.history = [
+        summary("1", **doubt, uncertain_because=["low_confidence", "not_music"], part_genres=[]),
+        summary("2", **doubt, uncertain_because=["low_confidence", "mixed"], part_genres=["jazz", "rock", "jazz"]),
+        summary("3", **doubt, uncertain_because=["unlike_training", "mixed"], part_genres=["jazz", "rock"]),
+        summary("4", **doubt, uncertain_because=["low_confidence", "mixed"], part_genres=[]),
+    ]
+    text = words(screen("history").run())
+    assert "Not sure (Jazz 31 %): no genre stands out, may be no music · 3:35" in text
+    assert "**Jazz → Rock → Jazz (3 parts)** · 3:35" in text
+    assert "**Jazz → Rock (2 parts)**: unlike the training data · 3:35" in text
+    assert "Not sure (Jazz 31 %): no genre stands out, clear parts of different genres · 3:35" in text
 
 
 def test_no_results_yet(catalogue: Catalogue) -> None:

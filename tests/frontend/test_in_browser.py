@@ -1,5 +1,6 @@
 """The page in a real browser, on its real server; only the service is played."""
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -131,6 +132,8 @@ def test_files_and_folders_dropped_anywhere(page: Page, storage: Service, folder
         "c.FLAC": (folder / "crate" / "c.FLAC").read_bytes(),
         "d.ogg": (folder / "crate" / "in" / "d.ogg").read_bytes(),
     }
+    named = [json.loads(asked.body) for asked in storage.asked if asked.method == "POST"]
+    assert sorted(each.get("folder", "") for each in named) == ["", "crate", "crate/in"]
 
 
 def test_a_lost_report_is_repeated(browser: BrowserContext, web: Web, storage: Service, folder: Path) -> None:

@@ -7,10 +7,12 @@ from frontend.api_types import Classification
 from frontend.screens import result_page
 from tests.frontend.fakes import (
     GENRES,
+    ID_PREFIX,
     Catalogue,
     chart_texts,
     classification,
     failure,
+    mixed,
     screen,
     shares,
     three_models,
@@ -41,6 +43,11 @@ def test_a_result_has_its_genre_and_confidence(catalogue: Catalogue) -> None:
     assert not page.warning
 
 
+def test_the_heading_has_the_files_folders(catalogue: Catalogue) -> None:
+    page = opened(catalogue.add(classification(id=f"{ID_PREFIX}live/disc_1/01.mp3")))
+    assert page.caption[0].value == r"live/disc\_1/01.mp3"
+
+
 def test_an_uncertain_answer(catalogue: Catalogue) -> None:
     guesses = shares(rock=0.31, hiphop=0.22, metal=0.12)
     catalogue.add(classification(id="a", genre="rock", confidence=0.31, uncertain=True, probabilities=guesses))
@@ -67,15 +74,10 @@ def test_why_an_answer_is_uncertain(catalogue: Catalogue, because: list[str], ex
 
 
 def test_a_mixed_recording_is_headed_by_its_parts(catalogue: Catalogue) -> None:
-    parts = [
-        {"start_s": start_s, "end_s": start_s + 30, "genre": genre}
-        for start_s, genre in ((0.0, "jazz"), (30.0, "rock"), (90.0, "blues"))
-    ]
-    because = ["low_confidence", "mixed"]
-    catalogue.add(classification(id="a", uncertain=True, uncertain_because=because, parts=parts))
+    catalogue.add(mixed("jazz", "rock", "blues", id="a"))
     text = words(opened("a"))
     assert "Jazz → Rock → Blues (3 parts)" in text
-    assert "Jazz from 0:00 to 0:30, Rock from 0:30 to 1:00 and Blues from 1:30 to 2:00." in text
+    assert "Jazz from 0:00 to 0:30, Rock from 0:30 to 1:00 and Blues from 1:00 to 1:30." in text
     assert "Do not rely" not in text
 
 
@@ -164,6 +166,12 @@ def test_details(catalogue: Catalogue) -> None:
     ):
         assert fact in text
     assert page.warning[0].value == "Parts of the file could not be decoded. The answer uses the rest."
+
+
+def test_which_of_several_tracks_was_heard(catalogue: Catalogue) -> None:
+    assert "Track" not in words(opened())
+    catalogue.add(classification(id="a", audio=classification()["audio"] | {"track": 2}))
+    assert "Track 2 of the file" in words(opened("a"))
 
 
 def test_the_link_opens_this_result_again(catalogue: Catalogue) -> None:

@@ -5,9 +5,9 @@ from streamlit.testing.v1 import AppTest
 
 from frontend.api_types import Result
 from frontend.batch import Entry, State
-from frontend.table import answer_words, button, clicked, models_words
+from frontend.table import DAMAGED, answer_words, button, clicked, models_words
 from frontend.workarounds import INVISIBLE
-from tests.frontend.fakes import chart_texts, classification, failure, shares, three_models, words
+from tests.frontend.fakes import chart_texts, classification, failure, mixed, shares, three_models, words
 
 
 def entry(name: str, result: Result | None = None, *, number: int = 1, **changes: Any) -> Entry:
@@ -68,6 +68,27 @@ def test_a_row_a_file(page: AppTest) -> None:
 
 def test_reasons_are_shown(page: AppTest) -> None:
     assert [error.value for error in page.error] == ["**short.wav**: The recording is too short. It lasts 0.3 s."]
+
+
+def test_why_answers_are_not_sure(page: AppTest) -> None:
+    doubt = {"uncertain": True, "uncertain_because": ["low_confidence", "unlike_training"]}
+    damaged = classification()["audio"] | {"damaged": True}
+    results = [
+        classification(**doubt),
+        classification(uncertain=True),  # of an early version, which did not say why
+        mixed("jazz", "rock", "blues"),
+        mixed("jazz", "rock", uncertain_because=["low_confidence", "not_music", "mixed", "another"], audio=damaged),
+        classification(audio=damaged),
+    ]
+    page.session_state["entries"] = [entry("a", result, number=number) for number, result in enumerate(results)]
+    assert list(page.run().dataframe[0].value["reason"].fillna("")) == [
+        "no genre stands out, unlike the training data",
+        "",
+        "Jazz → Rock → Blues (3 parts)",
+        f"Jazz → Rock (2 parts); may be no music; {DAMAGED}",
+        DAMAGED,
+    ]
+    assert not page.error, "they are no failures"
 
 
 def test_a_name_is_no_formula_even_in_the_grids_own_file(page: AppTest) -> None:
@@ -157,5 +178,6 @@ def test_words() -> None:
     assert models_words(entry("a", classification(models={"svm": agreeing, "vgg19": agreeing}))) == "Both agree"
     three = {"svm": agreeing, "vgg19": agreeing, "audioset": agreeing}
     assert models_words(entry("a", classification(models=three))) == "All agree"
+    assert answer_words(entry("a", mixed("jazz", "hiphop"))) == "Jazz → Hip-hop (2 parts)"
     assert models_words(entry("a", three_models())) == "SVM Blues, AudioSet network Rock"
     assert models_words(entry("a", classification(models={"svm": agreeing, "vgg19": None}))) == "SVM Jazz"

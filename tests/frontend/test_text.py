@@ -7,11 +7,15 @@ from frontend.text import (
     genre_name,
     hertz,
     listed,
+    mixture,
     moment,
+    own_path,
     percent,
     plain,
     shortened,
+    shortened_path,
 )
+from functions import upload_urls
 
 
 def spaced(text: str) -> str:
@@ -66,6 +70,13 @@ def test_genre_name() -> None:
     assert [genre_name(genre) for genre in ("hiphop", "jazz")] == ["Hip-hop", "Jazz"]
 
 
+def test_mixture() -> None:
+    assert mixture([]) == ""
+    assert mixture(["jazz", "hiphop"]) == "Jazz → Hip-hop (2 parts)"
+    assert mixture(["jazz", "rock"] * 5).count("→") == 9
+    assert mixture(["jazz", "rock"] * 6) == f"{'Jazz → Rock → ' * 4}Jazz → … → Rock (12 parts)"
+
+
 def test_listed() -> None:
     assert [listed(parts, "or") for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
@@ -92,6 +103,25 @@ def test_plain_makes_no_lists_and_no_links() -> None:
 def test_the_name_in_an_id() -> None:
     assert [file_name(each) for each in ("7f/a song.mp3", "a.mp3", "folder/")] == ["a song.mp3", "a.mp3", "folder"]
     assert file_name("/") == "/"
+
+
+@pytest.mark.parametrize(
+    ("result_id", "path"),
+    [
+        ("0" * 32 + "/a.mp3", "a.mp3"),
+        ("1" * 45 + "/b/" + "1" * 45 + "/a.mp3", "b/" + "1" * 45 + "/a.mp3"),
+        ("albums/b/a.mp3", "albums/b/a.mp3"),
+        ("direct-1f", "direct-1f"),
+    ],
+)
+def test_the_path_in_an_id_is_what_the_service_took(result_id: str, path: str) -> None:
+    assert own_path(result_id) == upload_urls.own_name(result_id) == path
+
+
+def test_a_shortened_path() -> None:
+    assert shortened_path("a.mp3") == "a.mp3"
+    assert shortened_path("b/c/a.mp3") == "b/c/a.mp3"
+    assert shortened_path("b" * 40 + "/" + "a" * 60 + ".mp3") == f"{'b' * 16}…{'b' * 7}/{'a' * 32}…{'a' * 11}.mp3"
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:

@@ -72,6 +72,8 @@ class TestPages:
             "duration_s": 1.0,
             "model_version": "1",
             "damaged": False,
+            "uncertain_because": [],
+            "part_genres": [],
         }
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done["created_at"])
         assert (failed["status"], failed["problem_code"]) == ("failed", "corrupt")
@@ -188,6 +190,8 @@ def summary(result_id: str) -> ResultSummary:
         duration_s=1.0,
         model_version="1",
         damaged=False,
+        uncertain_because=[],
+        part_genres=[],
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -18,9 +19,11 @@ from tonearm.classification import (
     Failure,
     ModelAnswer,
     Models,
+    Part,
     Probabilities,
     Problem,
     Result,
+    UncertainReason,
 )
 from tonearm.constants import GENRES
 
@@ -42,6 +45,11 @@ def classification(result_id: str) -> Classification:
         mode="accurate",
         timings_ms={},
     )
+
+
+def parts(count: int) -> list[Part]:
+    """Of the genre with the longest name, so that they take the most room."""
+    return [Part(start_s=15 * n, end_s=15 * n + 15, genre="classical") for n in range(count)]
 
 
 def failure(result_id: str, code: str = "silent") -> Failure:
@@ -92,13 +100,15 @@ class TestStorage:
         assert (stored.preview, stored.source_etag) == (None, '"0x1"')
         properties = results.get_blob_client("records/ü 1.wav.json").get_blob_properties()
         assert properties.content_settings.content_type == "application/json"
-        assert all(value.isascii() and '"' not in value for value in properties.metadata.values())
+        assert all(value and value.isascii() and '"' not in value for value in properties.metadata.values())
 
     @pytest.mark.parametrize(
         "result",
         [
             classification("records/s.wav"),
             replace(classification("records/s.wav"), uncertain=False),
+            replace(classification("records/s.wav"), uncertain_because=list(get_args(UncertainReason))),
+            replace(classification("records/s.wav"), uncertain_because=["mixed"], parts=parts(500)),
             failure("records/s.wav"),
             replace(failure("records/s.wav"), model_version="2 ü"),
         ],
@@ -120,6 +130,8 @@ class TestStorage:
             duration_s=done and done.audio.duration_s,
             model_version=result.model_version,
             damaged=done and done.audio.damaged,
+            uncertain_because=done.uncertain_because if done else [],
+            part_genres=[part.genre for part in done.parts] if done else [],
         )
 
     def test_the_summary_of_an_old_one(self) -> None:
@@ -128,6 +140,15 @@ class TestStorage:
         found = result_store.summary("a.wav.json", old)
         assert found is not None
         assert (found.genre, found.duration_s, found.model_version) == ("rock", None, None)
+        assert (found.uncertain_because, found.part_genres) == ([], [])
+
+    def test_more_parts_than_metadata_can_hold_are_left_out(self, results: ContainerClient) -> None:
+        many = replace(classification("records/many.wav"), uncertain_because=["mixed"], parts=parts(2000))
+        assert result_store.write(many, source_etag="1", replaces=None)
+        metadata = results.get_blob_client("records/many.wav.json").get_blob_properties().metadata
+        found = result_store.summary("records/many.wav.json", metadata)
+        assert found is not None
+        assert (found.uncertain_because, found.part_genres) == (["mixed"], [])
 
     @pytest.mark.parametrize(
         ("name", "metadata"), [("a.wav.json", None), ("a.wav.json", {}), ("a.txt", {"status": "done"})]

@@ -53,6 +53,20 @@ class TestCreateUpload:
     def test_the_name_may_be_left_out(self, client: Client, body: bytes) -> None:
         assert client.create_upload(body).json["id"].endswith("/audio")
 
+    def test_an_upload_from_folders(self, client: Client) -> None:
+        """Found by its folder's name, and apart from another of its own name."""
+        mark = f"disc {time.time_ns()}"
+        ids = []
+        for folder in (f"live/{mark} a", f"live\\{mark} b/"):
+            upload = client.create_upload(json.dumps({"filename": "01.wav", "folder": folder}).encode()).json
+            assert fetch("PUT", upload["upload_url"], wav(), upload["upload_headers"]).status == 201
+            client.uploaded(upload["id"])
+            assert client.result(upload["id"]).json["status"] == "done"
+            ids.append(upload["id"])
+        assert [upload_urls.own_name(each) for each in ids] == [f"live/{mark} {end}/01.wav" for end in "ab"]
+        found = client.history(search=f"{mark} B/01").json["results"]
+        assert [each["id"] for each in found] == ids[1:]
+
     def test_it_expires_and_is_not_logged(
         self, client: Client, configure: Configure, events: Events, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -79,7 +93,14 @@ class TestCreateUpload:
 
     @pytest.mark.parametrize(
         ("body", "field"),
-        [({"filename": 5}, "filename"), ({"filename": "x" * 1025}, "filename"), ({"name": "a"}, "name"), ([], "body")],
+        [
+            ({"filename": 5}, "filename"),
+            ({"filename": "x" * 1025}, "filename"),
+            ({"folder": "x" * 1025}, "folder"),
+            ({"folder": []}, "folder"),
+            ({"name": "a"}, "name"),
+            ([], "body"),
+        ],
     )
     def test_bad_requests(self, client: Client, body: object, field: str) -> None:
         answer = client.create_upload(json.dumps(body).encode())
@@ -87,7 +108,10 @@ class TestCreateUpload:
         assert answer.json["detail"].startswith(f"{field}: ")
 
     @budget(max_examples=40)
-    @given(st.binary(max_size=50) | st.text(max_size=100).map(lambda name: json.dumps({"filename": name}).encode()))
+    @given(
+        st.binary(max_size=50)
+        | st.text(max_size=100).map(lambda name: json.dumps({"filename": name, "folder": name}).encode())
+    )
     def test_any_body_gets_a_clear_answer(self, client: Client, body: bytes) -> None:
         answer = client.create_upload(body)
         assert answer.status == 201 or answer.code == "bad_request"
@@ -103,6 +127,7 @@ class TestCreateUpload:
         ("C:\\Music\\song.wav", "song.wav"),
         ("a\x00b\n\u202ec.mp3", "abc.mp3"),
         ("e\u0301.ogg", "\u00e9.ogg"),
+        ("e\u202e\u0301.ogg", "\u00e9.ogg"),
         ("what?#100%.mp3", "what__100_.mp3"),
         (".mp3", "mp3"),
         ("  spaced .mp3  ", "spaced.mp3"),
@@ -121,6 +146,7 @@ def test_file_names(given_name: str, safe: str) -> None:
 @given(st.text(max_size=300))
 @example("x" * 99 + ". .y")
 @example("." * 200 + "a" * 5)
+@example("A\u202e\u0301=\x00\u0338")
 def test_any_name_becomes_a_good_one(name: str) -> None:
     safe = upload_urls.safe_filename(name)
     assert 1 <= len(safe) <= upload_urls.MAX_FILENAME_CHARS
@@ -129,6 +155,43 @@ def test_any_name_becomes_a_good_one(name: str) -> None:
     assert not any(unicodedata.category(sign)[0] == "C" for sign in safe)
     assert result_store.id_fault(upload_urls.new_id(name)) is None
     assert upload_urls.safe_filename(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("folder", "safe"),
+    [
+        ("", []),
+        ("live", ["live"]),
+        ("/Für Elise//disc: 1/", ["Für Elise", "disc_ 1"]),
+        ("C:\\Music\\live", ["C_", "Music", "live"]),
+        ("../../.ssh/./a/..", ["ssh", "a"]),
+        ("a\x00\n/\u202e/ . /b", ["a", "b"]),
+        ("/".join("0123456789"), list("23456789")),
+        ("/".join(["x" * 300] * 8), ["x" * 100] * 8),
+        ("/".join(["音" * 100, "曲" * 100, "声" * 100, "x"]), ["曲" * 100, "声" * 100, "x"]),
+    ],
+)
+def test_folders(folder: str, safe: list[str]) -> None:
+    assert upload_urls.safe_folders(folder) == safe
+
+
+HOSTILE = st.text(st.sampled_from("./\\ ~%#?*:<>\x00\n\x7f\x85\u202e\u2028\ud800\uffff\u0301eé音🎵aA0")) | st.text()
+
+
+@given(st.lists(HOSTILE, max_size=12), st.sampled_from("/\\"), HOSTILE)
+@example(["x" * 99 + ". .y"] * 9, "/", "x" * 200)
+@example(["音" * 300] * 12, "/", "音" * 300)
+@example(["0" * 32, "1" * 45], "/", "..")
+def test_any_folders_become_good_ones(parts: list[str], separator: str, name: str) -> None:
+    folder = separator.join(parts)
+    safe = upload_urls.safe_folders(folder)
+    result_id = upload_urls.new_id(name, folder)
+    assert len(safe) <= upload_urls.MAX_FOLDERS
+    assert all(part == upload_urls.safe_filename(part) for part in safe)
+    assert result_store.id_fault(result_id) is None
+    assert len(quote(result_id)) < 4096
+    assert upload_urls.own_name(result_id) == "/".join([*safe, upload_urls.safe_filename(name)])
+    assert upload_urls.safe_folders("/".join(safe)) == safe
 
 
 def id_at(monkeypatch: pytest.MonkeyPatch, at_ms: int, filename: str = "a.mp3") -> str:
@@ -213,7 +276,9 @@ class TestSignedUrls:
             ({"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": str(2**43)}, "too_large"),
         ],
     )
-    def test_blobs_of_other_types_are_refused(self, client: Client, headers: dict[str, str], code: str) -> None:
+    def test_blobs_of_other_types_are_refused(
+        self, client: Client, headers: dict[str, str], code: str, uploads: ContainerClient
+    ) -> None:
         upload = client.create_upload().json
         assert fetch("PUT", upload["upload_url"], b"", headers).status == 201
         assert fetch("PUT", f"{upload['upload_url']}&comp=appendblock", b"x").status == 403
@@ -223,6 +288,7 @@ class TestSignedUrls:
         problem = client.result(upload["id"]).json["problem"]
         assert problem["code"] == code
         assert ("page blob" in problem["detail"]) is (headers.get("x-ms-blob-content-length") == str(2**26))
+        uploads.delete_blob(upload["id"])  # tests that read all blobs would not end
 
     def test_what_is_stated_with_an_upload_changes_no_answer(self, client: Client) -> None:
         upload = client.create_upload().json

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 
 from tests.audio_samples import encode, music
 from tests.tonearm import audioset_version
-from tonearm import terminal
+from tonearm import cli, terminal
+from tonearm.classification import ModelAnswer, Models, Part
 from tonearm.classifier import Classifier
 from tonearm.cli import audio_files, main
 from tonearm.constants import GENRES
@@ -256,9 +258,10 @@ def test_csv(music_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "codec": "pcm_s16le",
         "sample_rate_hz": "22050",
         "channels": "1",
+        "track": "",
         "damaged": "false",
         "problem_code": "",
-        "reason": "",
+        "reason": cli._doubt(direct),
         "model_version": direct.model_version,
         "created_at": first["created_at"],
     } | {genre: str(share) for genre, share in direct.probabilities.items()}
@@ -305,7 +308,29 @@ def test_another_model_and_its_doubt(
     assert table[1][1:3] == [result["genre"], "not sure"]
     assert table[1][4].startswith("no genre stands out")
     assert (row["uncertain"], row["uncertain_because"].split()[0]) == ("true", "low_confidence")
+    assert table[1][4].startswith(row["reason"])
+    assert row["reason"].startswith("no genre stands out")
     assert result["model_version"] == "doubtful"
+
+
+@pytest.mark.parametrize(
+    ("track", "said"), [(None, ""), (1, ""), (2, "; track 2")], ids=["one track", "the first", "another"]
+)
+def test_the_notes_name_parts_and_track(
+    music_folder: Path, capsys: pytest.CaptureFixture[str], track: int | None, said: str
+) -> None:
+    direct = Classifier.load().classify(music_folder / "b.wav")
+    answer = ModelAnswer(genre="jazz", probabilities=direct.probabilities)
+    result = replace(
+        direct,
+        uncertain=True,
+        uncertain_because=["low_confidence", "not_music", "mixed"],
+        parts=[Part(start_s=0, end_s=30, genre="jazz"), Part(start_s=30, end_s=60, genre="hiphop")],
+        models=Models(svm=answer, vgg19=answer),
+        audio=replace(direct.audio, track=track),
+    )
+    cli._table([Path("b.wav")])(Path("b.wav"), result)
+    assert rows(capsys.readouterr().out)[1][4] == f"Jazz → Hip-hop (2 parts); may be no music{said}"
 
 
 def test_a_broken_model_is_a_sentence(
@@ -333,7 +358,7 @@ def test_names_of_any_bytes(tmp_path: Path, clip: bytes) -> None:
     assert b"\x1b" not in ran[()].stdout
     text = ran["--csv",].stdout.decode(errors="surrogateescape")
     # --csv is for spreadsheets; JSON has the exact path.
-    shown = [path.replace(b"\x1b", "\N{REPLACEMENT CHARACTER}".encode()) for path in paths]
+    shown = [re.sub(b"[\x1b\n]", "\N{REPLACEMENT CHARACTER}".encode(), path) for path in paths]
     assert [os.fsencode(row["file"]) for row in csv.DictReader(io.StringIO(text))] == shown
     assert [os.fsencode(json.loads(line)["file"]) for line in ran["--json",].stdout.splitlines()] == paths
 
