@@ -65,10 +65,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The genre of one stretch of the recording; the segments leave out what is no music and windows of silence.
-
-    One that has a pause in it reaches over the pause.
-    """
+    """The genre of one stretch of the recording; the segments leave out pauses and what is no music."""
 
     start_s: float
     end_s: float
