@@ -33,7 +33,7 @@ from tonearm.features import svm_features
 from tonearm.features.filter_banks import FilterBanks
 from tonearm.features.log_mel import crop_slices, log_mel_crops
 from tonearm.features.preview_spectrogram import PreviewBuilder
-from tonearm.features.sounding import HeardParts, sounding
+from tonearm.features.sounding import HeardParts, everything, sounding
 from tonearm.features.spectrum import spectrum
 from tonearm.features.tiles import tiles
 from tonearm.manifest import Manifest, ModeNumbers
@@ -169,6 +169,7 @@ class Classifier:
         """
         watch = Stopwatch()
         answers = []
+        scarce: Window | None = None  # a window of which less than a second sounds
         stated = Stated("", 0, 0, 0.0)
 
         def report() -> None:
@@ -180,13 +181,18 @@ class Classifier:
             report()
             for window in reader.windows():
                 watch.lap("decode")
-                if not window.silent:
-                    answers.append(self._answer(window, watch, preview))
+                heard = None if window.silent else sounding(window.samples)
+                if heard is not None and heard.enough:
+                    answers.append(self._answer(window, heard, watch, preview))
                 elif preview is not None:
                     preview.add(window, None)
+                if heard is not None and not heard.enough:
+                    scarce = scarce or window
                 report()
             audio = reader.facts()
         watch.lap("decode")
+        if scarce is not None and not answers:  # all that there is
+            answers.append(self._answer(scarce, everything(scarce.samples), watch, None))
         answers = [each for each in answers if each.new_s > 0]
         if not answers:
             raise AudioError(
@@ -234,11 +240,12 @@ class Classifier:
             timings_ms=watch.read_ms(),
         )
 
-    def _answer(self, window: Window, watch: Stopwatch, preview: PreviewBuilder | None) -> _WindowAnswer:
-        """The models' answers about a window."""
+    def _answer(
+        self, window: Window, heard: HeardParts, watch: Stopwatch, preview: PreviewBuilder | None
+    ) -> _WindowAnswer:
+        """The models' answers about what is heard of a window."""
         numbers, scores = self.numbers, dict[str, Floats]()
         similarity = music = None
-        heard = sounding(window.samples)
         if self.audioset is not None and "audioset" in numbers.weights:
             samples = heard.samples()
             crops = log_mel_crops(samples, numbers.audioset_crops)

@@ -197,6 +197,15 @@ def test_pauses_change_no_answer(classifier: Classifier, name: str) -> None:
     assert blank_s == pytest.approx(len(with_pauses) / RATE_HZ - 7, abs=0.2)
 
 
+def test_a_window_with_hardly_a_sound_has_no_vote(classifier: Classifier) -> None:
+    """Nor a segment: 29.6 s of silence, and then 0.4 s of the music in the first window."""
+    silence, sound = np.zeros(round(29.6 * RATE_HZ), np.float32), music(7)
+    alone, late = (classifier.classify((each, RATE_HZ)) for each in (sound, np.concatenate([silence, sound])))
+    check_shape(late)
+    np.testing.assert_allclose(list(late.probabilities.values()), list(alone.probabilities.values()), atol=0.002)
+    assert late.segments[0].start_s == pytest.approx(30, abs=0.1)
+
+
 def test_halves_beyond_a_long_pause_are_both_heard(classifier: Classifier) -> None:
     sound = music(30)
     halves = np.concatenate([sound[: 15 * RATE_HZ], PAUSE, PAUSE, PAUSE, sound[15 * RATE_HZ :]])

@@ -49,7 +49,7 @@ from tonearm.decoding.ogg_links import links
 from tonearm.decoding.packets import PacketDecoder, scanned
 from tonearm.decoding.repairs import repaired
 from tonearm.decoding.section import Section
-from tonearm.decoding.tracks import believed_s, first_track, sounding_track, stated_duration_s
+from tonearm.decoding.tracks import believed_s, sounding_track, stated_duration_s
 from tonearm.errors import AudioError
 from tonearm.types import Samples
 
@@ -204,7 +204,8 @@ class AudioReader:
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for inexact writers.
-        short = max(self._decoded_s, self._reached_s) < 0.9 * self._stated_s - 0.5
+        least_s = self._stated_s - 0.1 if self._stated.codec == "flac" else 0.9 * self._stated_s - 0.5
+        short = max(self._decoded_s, self._reached_s) < least_s
         return Audio(
             duration_s=round(self._decoded_s, 3),
             sample_rate_hz=self._layout.rate_hz,
@@ -289,7 +290,7 @@ class AudioReader:
             try:
                 container = opened(self._readable, None)
                 with ffmpeg_errors():
-                    stream = first_track(container)
+                    stream, _ = sounding_track(self._readable, container)
                 yield from self._from_ffmpeg(container, stream)
             except AudioError as error:
                 if error.code in ("too_long", "too_complex"):

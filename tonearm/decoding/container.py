@@ -3,6 +3,7 @@
 Formats that can refer to other files or addresses (playlists, scripts) are not opened.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -67,8 +68,9 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
             options = DEMUXER_OPTIONS | {"ignore_editlist": "1"}
             file.seek(0)
             container = av.open(file, "r", format=demuxer, container_options=options, io_open=_refuse)
-    except (av.error.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError, OSError) as error:
         raise_memory_error(error)
+        _raise_disk_error(error)
         if any(head[at:].startswith(magic) for at, magic in MAGIC):
             raise AudioError(
                 "corrupt", "It begins like audio but cannot be opened. Save or download it again."
@@ -88,9 +90,16 @@ def ffmpeg_errors() -> Iterator[None]:
     """Turns those that nobody expects into an AudioError."""
     try:
         yield
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise_memory_error(error)
+        _raise_disk_error(error)
         raise AudioError("corrupt", "It is in a form that cannot be decoded. Save or download it again.") from error
+
+
+def _raise_disk_error(error: Exception) -> None:
+    """Raises an error of the file itself, unless it is that FFmpeg looks for a byte before the first."""
+    if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError) and error.errno != errno.EINVAL:
+        raise error
 
 
 def raise_memory_error(error: Exception) -> None:

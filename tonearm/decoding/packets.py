@@ -58,6 +58,8 @@ class PacketDecoder:
             end = after_tags(self._file, self._sound_ends)
             self._file.seek(at)  # FFmpeg reads on
             self._tags_end = end if end > self._sound_ends else 0
+        if packet.pos is not None and packet.pos < self._tags_end:
+            return
         self._bad_since += 1
         n_bad = self.n_bad + self._bad_since
         if n_bad > 50 and n_bad > n_packets / 2:

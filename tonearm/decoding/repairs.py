@@ -16,8 +16,6 @@ _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _MOST_CHUNKS = 64
 _CHUNK_HEAD_BYTES = 8
 _MPEG_AUDIO = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]")  # ISO/IEC 11172-3: layers I to III
-_FRAMES = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77")
-"""How streams of frames begin: MPEG audio, AAC (ADTS), AC-3."""
 _SSND_HEAD_BYTES = 8
 # Coded sound in 16-bit samples, by its first bytes: FFmpeg's demuxer.
 _CODED = {
@@ -45,7 +43,7 @@ def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
     """The file itself, or what FFmpeg is to read instead, and by which demuxer; None: it finds that out.
 
     - Padding or tags in front, or the big-endian form RIFX: FFmpeg does not know the file, or takes it for an MP3.
-    - Tags behind a stream of frames: FFmpeg takes what looks like a frame in them for sound.
+    - Tags behind the sound: FFmpeg takes what looks like sound in them for sound.
     - A byte or more without valid bits, as 24 in 32: FFmpeg takes the samples to be that short.
     - Film sound or S/PDIF coded as samples after some silence: FFmpeg looks for it at the beginning only.
     - A chunk of odd length without its padding byte: FFmpeg does not find the next one.
@@ -56,7 +54,7 @@ def repaired(file: BinaryIO) -> tuple[BinaryIO | Section, str | None]:
     form = file.read(12)
     if form.startswith(b"FORM") and form[8:] in (b"AIFF", b"AIFC"):
         return _streamed_aiff(file, start), None
-    if form[:4] not in (b"RIFF", b"RIFX") or form[8:] != b"WAVE":
+    if form[:4] not in (b"RIFF", b"RIFX", b"RF64", b"BW64") or form[8:] != b"WAVE":
         return _without_tags(file, start, form), None
     order = ">" if form.startswith(b"RIFX") else "<"
     found: _Format | None = None
@@ -77,7 +75,7 @@ def _without_tags(file: BinaryIO, start: int, form: bytes) -> BinaryIO | Section
     if _MPEG_AUDIO.match(form) and after_id3(file, 0) == start:
         start = 0  # FFmpeg knows that tag
     end = file.seek(0, io.SEEK_END)
-    tail = tail_start(file) if _FRAMES.match(form) else end
+    tail = tail_start(file)
     return Section(file, start, tail) if start or tail < end else file
 
 

@@ -59,12 +59,18 @@ def tail_start(file: BinaryIO | Section) -> int:
 
 
 def after_tags(file: BinaryIO | Section, at: int) -> int:
-    """The first byte after a tag that begins at this byte and says how long it is; this byte if none does."""
-    file.seek(at)
-    head = file.read(_APE_HEAD_BYTES)
-    if head.startswith(b"APETAGEX") and len(head) == _APE_HEAD_BYTES:
-        return at + _APE_HEAD_BYTES + int(struct.unpack_from("<I", head, 12)[0])
-    return after_id3(file, at)
+    """The first byte after tags that begin at this byte and say how long they are; this byte if none does."""
+    for _ in range(_MOST_TAGS):
+        file.seek(at)
+        head = file.read(_APE_HEAD_BYTES)
+        if head.startswith(b"APETAGEX") and len(head) == _APE_HEAD_BYTES:
+            after = at + _APE_HEAD_BYTES + int(struct.unpack_from("<I", head, 12)[0])
+        else:
+            after = at + _ID3V1_BYTES if head.startswith(b"TAG") else after_id3(file, at)
+        if after == at:
+            break
+        at = after
+    return at
 
 
 def only_tags(file: BinaryIO | Section, start: int) -> bool:

@@ -18,18 +18,18 @@ from tonearm.decoding.packets import scanned
 from tonearm.decoding.section import Section
 from tonearm.errors import AudioError
 
-SCANNED_S = (30, 300, 3_600)
+SCANNED_S = (300, 3_600)
 """So much of each sound track is looked at, and more if none sounds."""
 MOST_SCANNED_S = 3_600.0
 """Of all tracks together."""
-FAINT_PEAK = 1e-3
+FAINT_PEAK = 5e-4
 PROTECTED_TAGS = {"drms", "enca", "aavd"}
 """Of iTunes, of common encryption (ISO/IEC 23001-7), and of Audible."""
 ASF_PROTECTION = (  # the two Content Encryption Objects
     bytes.fromhex("fbb31122 23bdd211 b4b700a0 c955fc6e"),
     bytes.fromhex("14e68a29 2226174c b935dae0 7ee9289c"),
 )
-ASF_HEAD_BYTES = 65_536
+ASF_SIZE_AT, MOST_ASF_HEAD_BYTES = 16, 2**24
 # These containers state no length; FFmpeg's is a guess from the first frames, on which nothing may be refused.
 GUESSED_LENGTH = {"mp3", "aac", "ac3", "dts", "eac3", "spdif"}
 LEAST_BYTES_PER_S, LEAST_LOSSLESS_BYTES_PER_S = 500, 8_000
@@ -40,38 +40,50 @@ LOSSLESS = {"flac", "alac", "tta", "wavpack", "ape"}
 def sounding_track(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
     """The sound track, and of several its number from 1: the first that sounds, by their own order of precedence.
 
+    Tracks that are protected or have no decoder come last, commentaries before them.
+
     Raises:
         AudioError: if there is none, or none that can be decoded, or it is protected.
     """
-    chosen, number = _chosen(file, container)
-    _refuse_protected(file, container, chosen)
-    return chosen, number
-
-
-def _chosen(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
     tracks = [each for each in container.streams.audio if each.codec_context is not None]
-    if len(tracks) < 2:
-        return first_track(container), None
+    if clear := [track for track in tracks if not _is_protected(file, container, track)]:
+        chosen = _chosen(file, container, clear)
+    elif tracks:
+        raise AudioError("unsupported_format", PROTECTED)
+    else:
+        chosen = first_track(container)
+    several = len(container.streams.audio) > 1
+    return chosen, container.streams.audio.index(chosen) + 1 if several else None
+
+
+def _chosen(file: BinaryIO | Section, container: InputContainer, tracks: list[AudioStream]) -> AudioStream:
+    """The first of one or more tracks that sounds, or the first."""
+    if len(tracks) == 1:
+        return tracks[0]
     best = container.streams.best("audio")
-    tracks.sort(key=lambda track: (_is_secondary(track), not track.disposition & Disposition.default, track != best))
+    tracks = sorted(
+        tracks, key=lambda track: (_is_secondary(track), not track.disposition & Disposition.default, track != best)
+    )
     left_s = MOST_SCANNED_S
     # What is faint, as an open microphone is, is a sound only where nothing is louder.
-    for level, most_s, track in itertools.product((FAINT_PEAK, SILENCE_PEAK), SCANNED_S, tracks):
-        sounds, read_s = _sounds(file, container, track, level, min(most_s, left_s))
-        left_s -= read_s
-        if sounds or left_s <= 0:
-            break
-    chosen = track if sounds else tracks[0]
-    return chosen, container.streams.audio.index(chosen) + 1
+    for level, most_s, secondary in itertools.product((FAINT_PEAK, SILENCE_PEAK), SCANNED_S, (False, True)):
+        for track in tracks:
+            if _is_secondary(track) == secondary and left_s > 0:
+                sounds, read_s = _sounds(file, container, track, level, min(most_s, left_s))
+                left_s -= read_s
+                if sounds:
+                    return track
+    return tracks[0]
 
 
-def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> None:
-    """Raises AudioError ``unsupported_format`` for what FFmpeg would decode as noise, without a word."""
+def _is_protected(file: BinaryIO | Section, container: InputContainer, track: AudioStream) -> bool:
+    """Whether FFmpeg would decode it as noise, without a word."""
     protected = "enc_key_id" in track.metadata
     if container.format.name == "asf":
         at = file.tell()
-        file.seek(0)
-        head = file.read(ASF_HEAD_BYTES)
+        file.seek(ASF_SIZE_AT)
+        n_bytes = int.from_bytes(file.read(8), "little")
+        head = file.read(min(n_bytes, MOST_ASF_HEAD_BYTES))
         file.seek(at)
         protected = any(identifier in head for identifier in ASF_PROTECTION)
     elif container.format.name.startswith("mov"):
@@ -80,8 +92,7 @@ def _refuse_protected(file: BinaryIO | Section, container: InputContainer, track
         with suppress(UnicodeDecodeError):  # a tag is any four bytes
             protected = track.codec_context.codec_tag in PROTECTED_TAGS
         protected = protected or (first is not None and is_encrypted(first))
-    if protected:
-        raise AudioError("unsupported_format", PROTECTED)
+    return protected
 
 
 def _sounds(

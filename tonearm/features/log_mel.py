@@ -89,6 +89,7 @@ def crop_slices(n_samples: int, most: int) -> list[slice]:
     frames = crop_starts(n_window_frames, most)[:, None] + [0, min(AUDIOSET_CROP_FRAMES, n_window_frames)]
     edges = (frames * AUDIOSET_HOP_SAMPLES).astype(np.intp)
     edges[0, 0], edges[-1, 1] = 0, n_samples
+    edges[:-1, 1] = np.maximum(edges[:-1, 1], edges[1:, 0])  # so that nothing is between them
     return [slice(int(start), int(stop)) for start, stop in edges]
 
 

@@ -9,8 +9,9 @@ from tonearm.types import Samples
 
 PAUSE_S = 1.0
 """Shorter silences are part of the music."""
-_BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
-_PAUSE_BLOCKS = round(PAUSE_S * SAMPLE_RATE_HZ / _BLOCK_SAMPLES)
+_BLOCK_SAMPLES = SAMPLE_RATE_HZ // 50
+_PAUSE_BLOCKS = int(PAUSE_S * SAMPLE_RATE_HZ / _BLOCK_SAMPLES) - 1
+"""So many are inside of a pause, wherever it begins."""
 
 
 class HeardParts:
@@ -29,6 +30,11 @@ class HeardParts:
     def n_samples(self) -> int:
         """How many samples they have together."""
         return sum(self._lengths)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is a second of them, which the models need."""
+        return self.n_samples >= MIN_SAMPLES
 
     @property
     def whole(self) -> bool:
@@ -65,22 +71,23 @@ class HeardParts:
 
 
 def sounding(window: Samples) -> HeardParts:
-    """The window, shape (n,), float32 mono at 22,050 Hz, without pauses: a second or more below -80 dB of full scale.
-
-    It is left whole if less than a second of it sounds.
-    """
+    """The window, shape (n,), float32 mono at 22,050 Hz, without pauses: a second or more below -80 dB."""
     n_blocks = len(window) // _BLOCK_SAMPLES
     blocks = window[: n_blocks * _BLOCK_SAMPLES].reshape(n_blocks, _BLOCK_SAMPLES)
     silent = blocks.max(axis=1) - blocks.min(axis=1) < 2 * SILENCE_PEAK
     pauses = [run for run in _runs(silent) if run.stop - run.start >= _PAUSE_BLOCKS]
     if not pauses:
-        return HeardParts(window, [slice(0, len(window))])
+        return everything(window)
     mask = np.ones(len(window), bool)
     for run in pauses:
         stop = len(window) if run.stop == n_blocks else run.stop * _BLOCK_SAMPLES
         mask[run.start * _BLOCK_SAMPLES : stop] = False
-    whole = [slice(0, len(window))]
-    return HeardParts(window, _runs(mask) if np.count_nonzero(mask) >= MIN_SAMPLES else whole)
+    return HeardParts(window, _runs(mask))
+
+
+def everything(window: Samples) -> HeardParts:
+    """The whole window, shape (n,), float32."""
+    return HeardParts(window, [slice(0, len(window))])
 
 
 def _runs(mask: np.ndarray) -> list[slice]:

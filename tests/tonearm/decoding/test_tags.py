@@ -73,6 +73,22 @@ def test_what_is_in_front(name: str, tag: str) -> None:
     np.testing.assert_allclose(tagged[1], plain[1], atol=1e-5)
 
 
+def test_joined_files_are_whole() -> None:
+    tagged = [id3(COVER[:20_000]) + sound("mp3") + BEHIND["APE with a header"] + BEHIND["ID3v1"] for _ in range(2)]
+    code, _, facts = answer(b"".join(tagged))
+    assert not code
+    assert facts is not None
+    assert (facts.damaged, facts.duration_s) == (False, pytest.approx(8, abs=0.2))
+
+
+@pytest.mark.parametrize("name", ["flac", "m4a", "wav", "aiff", "au", "ogg"])
+@pytest.mark.parametrize("tag", ["ID3v1", "APE with a header", "APE and ID3v1", "ID3v2 with a footer"])
+def test_tags_behind_other_files(name: str, tag: str) -> None:
+    plain, tagged = answer(sound(name)), answer(sound(name) + BEHIND[tag])
+    assert tagged[0] == plain[0] == ""
+    assert tagged[2] == plain[2]
+
+
 @given(st.binary(max_size=300), st.sampled_from([*BEHIND.values(), b"", b"TAG", b"3DI", b"LYRICS200"]), st.data())
 def test_any_bytes_have_a_lead_and_a_tail(content: bytes, tag: bytes, data: st.DataObject) -> None:
     tag = tag[-data.draw(st.integers(0, 200)) :]

@@ -56,6 +56,8 @@ def tracks(*each: tuple[float, float], default: int | None = None, commentary: i
         (tracks((4, 0.3), (4, 0.3), commentary=0), 2),
         (tracks((4, 0.3), (4, 0.3)), 1),
         (tracks((4, 0.3)), None),
+        (tracks((4, 5e-5), (4, 0.3), commentary=1), 2),
+        (tracks((4, 1.5e-4), (4, 0.3)), 2),
     ],
 )
 def test_the_track_that_sounds_is_read(content: bytes, expected: int | None) -> None:

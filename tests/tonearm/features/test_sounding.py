@@ -19,6 +19,8 @@ def test_only_pauses_are_left_out(lengths_s: list[tuple[float, bool]]) -> None:
     pieces = [SOUND[: round(s * RATE_HZ)] * sounds for s, sounds in lengths_s]
     window = np.concatenate(pieces)
     heard = sounding(window)
+    if not heard.enough:
+        return
     intervals = heard.intervals(0, heard.n_samples)
     positions = np.concatenate([np.arange(start, stop) for start, stop in intervals])
     np.testing.assert_array_equal(window[positions], heard.samples())
@@ -28,19 +30,23 @@ def test_only_pauses_are_left_out(lengths_s: list[tuple[float, bool]]) -> None:
     np.testing.assert_array_equal(np.concatenate([np.arange(start, stop) for start, stop in halves]), positions)
     if heard.whole:
         return
-    assert heard.n_samples >= RATE_HZ
     left_out = np.ones(len(window), bool)
     left_out[positions] = False
     assert np.ptp(window[left_out]) < 2e-4
     runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], left_out, [0]]))))[::2]
-    assert runs.min() >= RATE_HZ - 1
+    assert runs.min() >= 0.98 * RATE_HZ - 1
 
 
 @pytest.mark.parametrize("rest_s", [0.0, 0.5, 0.9])
 def test_rests_and_little_sound_are_left_as_they_are(rest_s: float) -> None:
     rest = np.zeros(round(rest_s * RATE_HZ), np.float32)
     assert sounding(np.concatenate([SOUND, rest, SOUND])).whole
-    assert sounding(np.concatenate([SOUND[: RATE_HZ // 2], np.zeros(5 * RATE_HZ, np.float32)])).whole
+
+
+def test_a_second_is_enough() -> None:
+    silence = np.zeros(5 * RATE_HZ, np.float32)
+    assert not sounding(np.concatenate([SOUND[: RATE_HZ // 2], silence])).enough
+    assert sounding(np.concatenate([SOUND[: 2 * RATE_HZ], silence])).enough
 
 
 def test_a_constant_is_a_pause() -> None:
