@@ -1,5 +1,6 @@
 """Every policy holds in every environment; the snapshots are of these sources, and what the compiler predicts."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_the_snapshots_are_of_these_sources() -> None:
     looked_at = {each for names in ENVIRONMENTS.values() for each in names}
     assert {file.stem for file in PARAMETERS} == looked_at
     assert {file.name for file in SCENARIOS.glob("*.json")} == {snapshot_path(each).name for each in looked_at}
+
+
+@pytest.mark.parametrize("changed", ["main.bicep", "modules/workbook.json", "scenarios/prod.snapshot.json"])
+def test_a_change_of_any_file_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str) -> None:
+    copy = shutil.copytree(BICEP, tmp_path / "bicep")
+    monkeypatch.setattr(deployment, "BICEP", copy)
+    assert deployment.SOURCES_HASH.read_text().strip() == deployment.sources_hash()
+    (copy / changed).write_text((copy / changed).read_text().replace("true", "false", 1))
+    assert deployment.SOURCES_HASH.read_text().strip() != deployment.sources_hash()
 
 
 @pytest.mark.parametrize("file", PARAMETERS, ids=lambda file: file.stem)
