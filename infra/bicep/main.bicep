@@ -207,9 +207,9 @@ var webIdentityName = 'id-tonearm-${environmentName}-web'
 var deadLetterContainer = 'event-dead-letters'
 
 // What is missing ends the deployment before it changes anything.
-var checkedAlertEmail = environmentName == 'prod' && empty(alertEmail)
-  ? fail('alertEmail is empty: in prod somebody must get the alerts.')
-  : alertEmail
+var checkedAlertEmail = contains(alertEmail, '@') || (environmentName != 'prod' && empty(alertEmail))
+  ? alertEmail
+  : fail('alertEmail must be a mail address: in prod somebody must get the alerts.')
 var checkedClientId = webSignIn && length(webClientId) != 36
   ? fail('webClientId must be an app registration\'s client id. Without sign-in anybody may use the page: webSignIn=false.')
   : webClientId

@@ -61,8 +61,15 @@ def test_what_modules_make_is_read_after_them(compiler: Compiler) -> None:
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_what_a_person_fills_in_is_demanded(compiler: Compiler, environment: str) -> None:
-    with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail is empty"):
+    with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail must be"):
         compiler.snapshot(BICEP / f"{environment}.bicepparam")
+
+
+def test_alerts_go_to_an_address(compiler: Compiler, tmp_path: Path) -> None:
+    file = Path(shutil.copytree(BICEP, tmp_path / "bicep"), "scenarios", "prod.bicepparam")
+    file.write_text(file.read_text().replace("operator@example.com", "operator"))
+    with pytest.raises(CompilerError, match="alertEmail must be a mail address"):
+        compiler.snapshot(file)
 
 
 def test_another_compiler_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
