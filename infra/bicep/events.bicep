@@ -19,6 +19,8 @@ param liveColour string = any(resourceGroup().?tags.?tonearmLiveColour ?? 'blue'
 @description('Azure region of the logs, as in main.bicep.')
 param location string = resourceGroup().location
 
+var groupTags = resourceGroup().?tags ?? {}
+
 // The same names as in main.bicep.
 var suffix = take(uniqueString(resourceGroup().id), 6)
 var functionAppName = 'func-tonearm-${environmentName}-${liveColour}-${suffix}'
@@ -40,6 +42,9 @@ module availability 'modules/availability.bicep' = {
     tags: {
       system: 'tonearm'
       environment: environmentName
+      // The group has them from main.bicep.
+      ...(contains(groupTags, 'owner') ? { owner: groupTags.owner } : {})
+      ...(contains(groupTags, 'cost-centre') ? { 'cost-centre': groupTags['cost-centre'] } : {})
     }
     url: 'https://${functionAppName}.azurewebsites.net/api/health'
     applicationInsightsName: 'appi-tonearm-${environmentName}'

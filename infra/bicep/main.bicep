@@ -56,9 +56,6 @@ param alwaysReadyBlob int = 1
 @maxValue(20)
 param alwaysReadyHttp int = 1
 
-@description('Whether an update of a function app lets what runs finish. A preview: switch it off where Azure refuses it.')
-param rollingUpdates bool = true
-
 @description('Days after which an upload is deleted.')
 @minValue(1)
 @maxValue(365)
@@ -111,7 +108,7 @@ param resultWaitS int = 600
 @description('Names of the web page of your own, such as music.example. It answers to no others.')
 param webHostNames string[] = []
 
-@description('Whether visitors of the page sign in with Entra ID. Without it anybody may use the page.')
+@description('Whether visitors of the page sign in with Entra ID. Without it anybody may use the page. A release sets the slot\'s: docs/deploy.md.')
 param webSignIn bool = true
 
 @description('Client id of the app registration by which they sign in; docs/deploy.md says how it is made.')
@@ -210,9 +207,9 @@ var webIdentityName = 'id-tonearm-${environmentName}-web'
 var deadLetterContainer = 'event-dead-letters'
 
 // What is missing ends the deployment before it changes anything.
-var checkedAlertEmail = environmentName == 'prod' && empty(alertEmail)
-  ? fail('alertEmail is empty: in prod somebody must get the alerts.')
-  : alertEmail
+var checkedAlertEmail = contains(alertEmail, '@') || (environmentName != 'prod' && empty(alertEmail))
+  ? alertEmail
+  : fail('alertEmail must be a mail address: in prod somebody must get the alerts.')
 var checkedClientId = webSignIn && length(webClientId) != 36
   ? fail('webClientId must be an app registration\'s client id. Without sign-in anybody may use the page: webSignIn=false.')
   : webClientId
@@ -431,7 +428,6 @@ module blue 'modules/function-app.bicep' = if (liveColour != 'blue') {
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyBlob: alwaysReadyBlob
     alwaysReadyHttp: alwaysReadyHttp
-    rollingUpdates: rollingUpdates
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes
@@ -466,7 +462,6 @@ module green 'modules/function-app.bicep' = if (liveColour != 'green') {
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyBlob: alwaysReadyBlob
     alwaysReadyHttp: alwaysReadyHttp
-    rollingUpdates: rollingUpdates
     modelVersion: modelVersion
     mode: mode
     maxRequestBytes: maxRequestBytes

@@ -16,31 +16,7 @@ console.log = console.error;
 
 // Tasks that the schema lacks: SonarQube's come with an extension, the others are newer than its list of inputs. From
 // their reference pages, learn.microsoft.com/azure/devops/pipelines/tasks/reference.
-const text = { type: 'string' };
-const MORE_TASKS = {
-  'SonarQubePrepare@8': {
-    inputs: {
-      SonarQube: text,
-      scannerMode: { enum: ['dotnet', 'cli', 'other'] },
-      configMode: { enum: ['file', 'manual'] },
-      configFile: text,
-      cliProjectKey: text,
-      cliScannerVersion: text,
-      extraProperties: text,
-    },
-    required: ['SonarQube', 'scannerMode'],
-  },
-  'SonarQubeAnalyze@8': {
-    inputs: { jdkversion: { enum: ['JAVA_HOME', 'JAVA_HOME_17_X64', 'JAVA_HOME_21_X64'] } },
-    required: ['jdkversion'],
-  },
-  'SonarQubePublish@8': { inputs: { pollingTimeoutSec: text }, required: ['pollingTimeoutSec'] },
-  'PublishCodeCoverageResults@2': {
-    inputs: { summaryFileLocation: text, pathToSources: text, failIfCoverageEmpty: { type: 'boolean' } },
-    required: ['summaryFileLocation'],
-  },
-  'UseNode@1': { inputs: { version: text, checkLatest: { type: 'boolean' } }, required: [] },
-};
+const MORE_TASKS = require('./more_tasks.json');
 
 function withMoreTasks(schema) {
   const task = schema.definitions.task;

@@ -4,28 +4,13 @@ import re
 from collections.abc import Iterator
 
 from infra.policy.deployment import Deployment, Resource, identities, refers_to
+from infra.policy.values import TABLES
 
 COLOURS = ["blue", "green"]
 HOST_ID_CHARS = 32
 """The host goes by as many of an app's name; two apps that share them share their locks and keys."""
 HOST, DATA = "AzureWebJobsStorage", "TonearmData"
 """The connections: of the host, and of the triggers and the code."""
-
-# https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-deprecations, and what
-# its reference pages say of other plans only.
-NOT_ON_FLEX = frozenset(
-    "alwaysOn appCommandLine containerSize ftpsState functionAppScaleLimit functionsRuntimeScaleMonitoringEnabled "
-    "healthCheckPath isReserved isXenon javaVersion linuxFxVersion minimumElasticInstanceCount netFrameworkVersion "
-    "numberOfWorkers phpVersion powerShellVersion preWarmedInstanceCount pythonVersion remoteDebuggingEnabled "
-    "use32BitWorkerProcess vnetBackupRestoreEnabled vnetContentShareEnabled vnetImagePullEnabled vnetRouteAllEnabled "
-    "webSocketsEnabled windowsFxVersion".lower().split()
-)
-"""Site properties that Flex Consumption refuses (ftpsState: error 51021), ignores, or has elsewhere."""
-SETTINGS_NOT_ON_FLEX = re.compile(
-    r"ENABLE_ORYX_BUILD|FUNCTIONS_(EXTENSION_VERSION|WORKER_\w+|MAX_HTTP_CONCURRENCY)|SCM_DO_BUILD_DURING_DEPLOYMENT|"
-    r"XDT_\w+|WEBSITE_(CONTENT\w+|DNS_SERVER|MAX_DYNAMIC_APPLICATION_SCALE_OUT|NODE_DEFAULT_VERSION|RUN_FROM_PACKAGE|"
-    r"SKIP_CONTENTSHARE_VALIDATION|VNET_ROUTE_ALL)"
-)
 
 
 def every_site(deployment: Deployment) -> Iterator[str]:
@@ -61,12 +46,12 @@ def two_colours(deployment: Deployment) -> Iterator[str]:
 def flex_takes_it(deployment: Deployment) -> Iterator[str]:
     """Nothing that Flex Consumption does not have; instances within what it gives."""
     for app in deployment.function_apps:
-        for name in [*app.properties, *app.properties.get("siteConfig", {})]:
-            if name.lower() in NOT_ON_FLEX:
-                yield f"{app}: {name} is not for Flex Consumption: take it out"
-        for name in deployment.config(app, "appsettings"):
-            if SETTINGS_NOT_ON_FLEX.fullmatch(name):
-                yield f"{app}: setting {name} is not for Flex Consumption: take it out"
+        properties = [*app.properties, *app.properties.get("siteConfig", {})]
+        wrong = [name for name in properties if name.lower() in TABLES["not_on_flex"]]
+        wrong += [name for name in app.properties["functionAppConfig"] if name in TABLES["not_in_function_app_config"]]
+        settings = deployment.config(app, "appsettings")
+        wrong += [name for name in settings if re.fullmatch(TABLES["settings_not_on_flex"], name)]
+        yield from (f"{app}: {name} is not for Flex Consumption: take it out" for name in wrong)
         scale = app.at("properties.functionAppConfig.scaleAndConcurrency") or {}
         ready = {each["name"]: each["instanceCount"] for each in scale.get("alwaysReady", [])}
         if not ready.get("blob"):
@@ -112,11 +97,6 @@ def identity_settings(deployment: Deployment) -> Iterator[str]:
                 yield f"{app}: {name} must be {property_} of {resource}, not {settings.get(name)}"
         if "ClientId={0};Authorization=AAD'" not in str(telemetry):
             yield f"{app}: APPLICATIONINSIGHTS_AUTHENTICATION_STRING must be ClientId=…;Authorization=AAD"
-        for name in (f"{HOST}__credential", f"{DATA}__credential"):
-            if settings.get(name) != "managedidentity":
-                yield f"{app}: {name} must be managedidentity"
-        if settings.get("TONEARM_BLOB_SOURCE") != "EventGrid":
-            yield f"{app}: TONEARM_BLOB_SOURCE must be EventGrid"
 
 
 POLICIES = (every_site, two_colours, flex_takes_it, package, identity_settings)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from infra.deploy.errors import DeployError
@@ -10,6 +11,7 @@ from infra.deploy.resources import Resources
 from infra.policy import code
 from infra.policy.deployment import ROOT, Deployment, strings
 from infra.policy.events import FUNCTION
+from infra.policy.values import TABLES
 
 BY_THE_PLATFORM = re.compile(
     r"APPLICATIONINSIGHTS_\w+|AzureWebJobsStorage__\w+|TonearmData__\w+|PYTHONPATH|SCM_\w+|OVERRIDE_USE_MI_\w+"
@@ -17,6 +19,7 @@ BY_THE_PLATFORM = re.compile(
 """Settings that not our code but the host, the SDKs or App Service read."""
 DOCUMENT = "docs/deploy.md"
 QUERIES = ("Microsoft.Insights/scheduledQueryRules", "Microsoft.Insights/workbooks")
+_TABLES = re.compile(r"\A\s*(\w+)|\((\w+)(?= \|)|true (\w+)")
 _NAMES = re.compile(r"\bName\s*(?:==|=~|in~?)\s*([^|\n]*)")
 _EVENTS = re.compile(r"(?:\bhas(?:_any)?\b|Entry\.event\)\s*==)\s*([^|\n]*)")
 
@@ -69,6 +72,8 @@ def queries(deployment: Deployment) -> Iterator[str]:
     for rule in deployment.made(*QUERIES):
         for path, query in strings(_content(rule.properties)):
             from_workbook |= path.endswith(".query") and rule.type == QUERIES[1]
+            tables = set(filter(None, chain(*_TABLES.findall(query)))) if path.endswith(".query") else set()
+            yield from (f"{rule}: there is no table {each}" for each in tables - {"union", *TABLES["log_tables"]})
             for kind, pattern, known in (("function", _NAMES, functions), ("log entry", _EVENTS, logged)):
                 places = pattern.findall(query) if path.endswith(".query") else []
                 for name in (name for place in places for name in re.findall(r"'([^']*)'", place)):

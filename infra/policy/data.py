@@ -18,14 +18,6 @@ KEY = re.compile(
     r"AccountKey=|SharedAccessKey=|SharedAccessSignature|DefaultEndpointsProtocol=|[?&]sig=|\blist\w*\(|\.key[s\d]\b"
 )
 CONNECTION_STRING = re.compile(r"connection_?string|instrumentationkey", re.IGNORECASE)
-NAMES = {
-    ACCOUNTS: r"[a-z0-9]{3,24}",
-    f"{ACCOUNTS}/blobServices/containers": r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]",
-    "Microsoft.KeyVault/vaults": r"[A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]",
-    "Microsoft.ContainerRegistry/registries": r"[A-Za-z0-9]{5,50}",
-    "Microsoft.Web/sites": r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]",
-    "Microsoft.EventGrid/systemTopics": r"[A-Za-z0-9-]{3,50}",
-}
 TAGGED = re.compile(r"Microsoft\.(?!Authorization|Consumption|Resources)\w+/\w+(/slots)?")
 
 
@@ -96,23 +88,23 @@ def no_keys(deployment: Deployment) -> Iterator[str]:
             yield f"output {path} shows a key to all who see deployments"
 
 
-def names_and_tags(deployment: Deployment) -> Iterator[str]:
-    """Names as Azure takes them; every resource says which system and environment it belongs to."""
+def ids_and_tags(deployment: Deployment) -> Iterator[str]:
+    """Nothing comes twice; every resource says whose it is. values.yaml has what names may be."""
+    wanted = ["system", "environment", *(["owner", "cost-centre"] if deployment.name == "prod" else [])]
     seen: set[str] = set()
     for resource in deployment.resources:
-        pattern, name = NAMES.get(resource.type), resource.name.rpartition("/")[2]
-        if pattern and not re.fullmatch(pattern, name):
-            yield f"{resource}: {name!r} ({len(name)} characters) is no name for it: {pattern}"
         if resource.id.lower() in seen:
             yield f"{resource} is deployed twice"
         seen.add(resource.id.lower())
         tagged = TAGGED.fullmatch(resource.type) and not resource.type.endswith("diagnosticSettings")
-        if tagged and not {"system", "environment"} <= (resource.at("tags") or {}).keys():
-            yield f"{resource}: give it the tags"
-    for tags in deployment.made("Microsoft.Resources/tags"):
-        text = str(tags.properties.get("tags"))
+        tags = str(resource.at("tags"))  # perhaps an expression
+        missing = [each for each in wanted if not re.search(f"'{each}'[:,]", tags)]
+        if tagged and missing:
+            yield f"{resource}: give it the tags {', '.join(missing)}"
+    for group in deployment.made("Microsoft.Resources/tags"):
+        text = str(group.properties.get("tags"))
         if "union(coalesce(resourceGroup().tags" not in text or "tonearmBudgetStart" not in text:
-            yield f"{tags}: keep the group's other tags by union(); infra.deploy has its state there"
+            yield f"{group}: keep the group's other tags by union(); infra.deploy has its state there"
 
 
 def cannot_be_deleted(deployment: Deployment) -> Iterator[str]:
@@ -124,4 +116,4 @@ def cannot_be_deleted(deployment: Deployment) -> Iterator[str]:
             yield f"{each or 'the account of uploads'}: prod needs a lock on it"
 
 
-POLICIES = (host_and_packages_lie_apart, retention, restoring, no_keys, names_and_tags, cannot_be_deleted)
+POLICIES = (host_and_packages_lie_apart, retention, restoring, no_keys, ids_and_tags, cannot_be_deleted)

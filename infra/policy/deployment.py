@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 BICEP = ROOT / "infra" / "bicep"
 SCENARIOS = BICEP / "scenarios"
 SOURCES_HASH = SCENARIOS / "sources.sha256"
-"""SHA-256 of all that the snapshots were made of."""
+"""SHA-256 of the snapshots, and of all that they were made of."""
 
 ENVIRONMENTS = {
     "dev": ("dev",),
@@ -124,9 +124,9 @@ def snapshot_path(scenario: str) -> Path:
 
 
 def sources_hash() -> str:
-    """SHA-256 over the names and contents of everything that the snapshots are made of."""
+    """SHA-256 over the names and contents of the snapshots and of everything that they are made of."""
     digest = hashlib.sha256()
-    for file in sorted([*BICEP.rglob("*.bicep"), *BICEP.rglob("*.bicepparam"), *BICEP.glob("modules/*.json")]):
+    for file in sorted([*BICEP.rglob("*.bicep*"), *BICEP.rglob("*.json")]):
         digest.update(f"{file.relative_to(BICEP).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from infra.policy.deployment import Deployment, Resource
 
-COMPLETED_BY = {"PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose"}
-"""The calls that complete a blob, as Event Grid names them."""
 FUNCTION = "answer_upload"
 ADDRESS = f"https://{{0}}/runtime/webhooks/blobs?functionName=Host.Functions.{FUNCTION}&code={{1}}'"
 
@@ -38,10 +36,6 @@ def _faults(deployment: Deployment, each: Resource) -> Iterator[str]:
         or ".systemKeys.blobs_extension)" not in url
     ):
         yield "address and code must be of one function app: its host's system key blobs_extension"
-    advanced = each.at("properties.filter.advancedFilters") or []
-    calls = [(one.get("key"), one.get("operatorType"), set(one.get("values", []))) for one in advanced]
-    if calls != [("data.api", "StringIn", COMPLETED_BY)]:
-        yield f"filter data.api must be StringIn {', '.join(sorted(COMPLETED_BY))}"
     letters = each.at("properties.deadLetterWithResourceIdentity.deadLetterDestination.properties") or {}
     account = deployment.by_id(letters.get("resourceId"))
     if account is None or deployment.account_of(str(letters.get("blobContainerName"))) != account:

@@ -73,9 +73,10 @@ def _zone(deployment: Deployment, endpoint: Resource, group: str) -> Iterator[st
     """The endpoint is found by its service's usual name, from inside the network."""
     configs = [each.properties["privateDnsZoneConfigs"] for each in deployment.below(endpoint, "privateDnsZoneGroups")]
     zones = [deployment.by_id(each["properties"]["privateDnsZoneId"]) for config in configs for each in config]
-    if len(zones) != 1 or zones[0] is None or ALIASES[group] not in zones[0].name:
-        yield f"{endpoint}: {group} must be found by a DNS zone {ALIASES[group]}…"
-    links = [each for each in deployment.made(f"{ZONES}/virtualNetworkLinks") if ALIASES[group] in each.name]
+    alias = ALIASES.get(group, "of no service")
+    if len(zones) != 1 or zones[0] is None or alias not in zones[0].name:
+        yield f"{endpoint}: {group} must be found by a DNS zone {alias}…"
+    links = [each for each in deployment.made(f"{ZONES}/virtualNetworkLinks") if alias in each.name]
     if not any(deployment.by_id(each.at("properties.virtualNetwork.id")) for each in links):
         yield f"{endpoint}: the DNS zone of {group} is not linked to the network"
 

@@ -50,7 +50,7 @@ def visitors_sign_in(deployment: Deployment) -> Iterator[str]:
         if audiences != [client] or bool(client) != wanted:
             yield f"{site}: tokens must be for the app registration {client}, not for {audiences}"
         identity = deployment.by_id(next(iter(identities(site)), ""))
-        if wanted and not refers_to(settings.get(ASSERTION), identity, "clientId"):
+        if not refers_to(settings.get(ASSERTION), identity, "clientId"):
             yield f"{site}: {ASSERTION} must be the client id of its identity: there is no client secret"
         sticky = deployment.config(deployment.pages[0], "slotConfigNames").get("appSettingNames", [])
         if ASSERTION not in sticky:
@@ -86,11 +86,9 @@ def instances(deployment: Deployment) -> Iterator[str]:
     """The page's instances are counted by CPU, both ways, between bounds that make sense."""
     plans = {each.properties.get("serverFarmId") for each in deployment.pages}
     scaling = deployment.made("Microsoft.Insights/autoscalesettings")
-    found = [
-        each for each in scaling if each.properties.get("targetResourceUri") in plans and each.properties.get("enabled")
-    ]
+    found = [each for each in scaling if each.properties.get("targetResourceUri") in plans]
     if not found:
-        yield "no enabled autoscale setting counts the page's instances"
+        yield "no autoscale setting counts the page's instances"
     for profile in [profile for each in found for profile in each.properties["profiles"]]:
         least, usual, most = (int(profile["capacity"].get(name, 0)) for name in ("minimum", "default", "maximum"))
         if not 1 <= least <= usual <= most:

@@ -4,41 +4,24 @@ import re
 from collections.abc import Iterator
 
 from infra.policy.deployment import Deployment, Resource
+from infra.policy.values import TABLES
 
-ROLES = {
-    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
-    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
-    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
-    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
-    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
-    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
-    "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
-    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
-    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
-}
-"""From https://learn.microsoft.com/azure/role-based-access-control/built-in-roles."""
+ROLES: dict[str, str] = TABLES["roles"]
 ADMINISTRATOR = "Role Based Access Control Administrator"
 PIPELINE = {"Contributor", ADMINISTRATOR}
-
-NEEDED: dict[str, set[tuple[str, str]]] = {
-    "-functions": {
-        ("Storage Blob Data Owner", "storageAccounts/sttonearm"),
-        ("Storage Queue Data Contributor", "storageAccounts/sttonearm"),
-        ("Storage Blob Data Owner", "storageAccounts/sthost"),
-        ("Storage Queue Data Contributor", "storageAccounts/sthost"),
-        ("Storage Table Data Contributor", "storageAccounts/sthost"),
-        ("Monitoring Metrics Publisher", "components/"),
-    },
-    "-web": {("Key Vault Secrets User", "vaults/")},
-    "systemTopics": {("Storage Blob Data Contributor", "containers/event-dead-letters")},
-}
-"""Who needs which role, and where: parts of the id of the identity and of the resource."""
+BOUND = (("write", "@Request"), ("delete", "@Resource"))
+CONDITION = (
+    "((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/{action}'}})) OR"
+    " ({source}[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {{{ids}}} AND"
+    " {source}[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase"
+    " {{'ServicePrincipal'}}))"
+)
 
 
 def each_role_is_needed(deployment: Deployment) -> Iterator[str]:
     """The assignments are exactly the needed ones; images may be pulled where there is a registry."""
     has_registry = bool(deployment.made("Microsoft.ContainerRegistry/registries"))
-    missing = {(who, role, where) for who, each in NEEDED.items() for role, where in each}
+    missing = {(who, role, where) for who, each in TABLES["needed"].items() for role, where in each}
     missing |= {(who, "AcrPull", "registries/") for who in ("-functions", "-web") if has_registry}
     for assignment in deployment.made("Microsoft.Authorization/roleAssignments"):
         who, role, where = described(assignment)
@@ -47,6 +30,8 @@ def each_role_is_needed(deployment: Deployment) -> Iterator[str]:
             continue
         if role not in ROLES.values():
             yield f"{assignment}: {role!r} is no role that may be given"
+        elif not who.endswith(".principalId]"):
+            yield f"{assignment}: principalId must be an identity's principalId, not {who}"
         elif found is None:
             yield f"{assignment}: nobody needs {role} for {who} at {where}"
         missing -= {found} if found else set()
@@ -59,14 +44,12 @@ def administrators_are_bound(deployment: Deployment) -> Iterator[str]:
     for assignment in deployment.made("Microsoft.Authorization/roleAssignments"):
         if described(assignment)[1] != ADMINISTRATOR:
             continue
-        condition = str(assignment.properties.get("condition", ""))
-        ids = set(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", condition))
-        given = {ROLES.get(each, each) for each in ids}
-        if given != {*ROLES.values()} - PIPELINE:
-            yield f"{assignment}: its condition must allow the apps' roles and no other, not {', '.join(sorted(given))}"
-        for part in ("roleAssignments/write", "roleAssignments/delete", "PrincipalType]"):
-            if part not in condition:
-                yield f"{assignment}: its condition says nothing of {part}"
+        ids = ", ".join(sorted(id_ for id_, role in ROLES.items() if role not in PIPELINE))
+        parts = [CONDITION.format(action=action, source=source, ids=ids) for action, source in BOUND]
+        condition = " ".join(str(assignment.properties.get("condition")).split())
+        found = re.sub(r"(?<=GuidEquals {)[^}]*", lambda match: ", ".join(sorted(match[0].split(", "))), condition)
+        if found != (wanted := " AND ".join(parts)):
+            yield f"{assignment}: its condition must be {wanted}, not {found}"
         if assignment.properties.get("conditionVersion") != "2.0":
             yield f"{assignment}: conditionVersion must be 2.0"
 

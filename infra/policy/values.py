@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from infra.policy.deployment import Deployment
 
 VALUES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+TABLES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text())
 
 
 def values(deployment: Deployment) -> Iterator[str]:
@@ -20,9 +21,9 @@ def values(deployment: Deployment) -> Iterator[str]:
         if not known:
             yield f"{resource}: values.yaml does not know this resource type"
         for path, allowed in (row for rows in known for row in rows.items()):
-            way = re.sub(r"^\.", "properties.", path).replace("[]", ".[]").split(".")
+            way = re.sub(r"^\.", "properties.", path.rstrip("?")).replace("[]", ".[]").split(".")
             found = list(_found(resource.body, way))
-            if not found and not {"[]", "*"} & set(way):
+            if not found and not {"[]", "*"} & set(way) and not path.endswith("?"):
                 yield f"{resource}: say {path}"
             for value in found:
                 if not _fits(value, allowed):

@@ -83,5 +83,6 @@ def test_the_page_has_the_key_that_the_functions_are_given() -> None:
     keys = COMPOSE["configs"]["function_keys"]["content"]
     assert "TONEARM_FUNCTION_KEY" in web["TONEARM_API_KEY"]
     assert '"functionKeys": [{"name": "web", "value": "${TONEARM_FUNCTION_KEY}"' in keys
+    assert web["TONEARM_HISTORY"] == "shared", "as make run has it"
     assert functions["TONEARM_BLOB_SOURCE"] == "LogsAndContainerScan", "nobody sends events here"
     assert f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};" in functions["AzureWebJobsStorage"]

@@ -13,6 +13,7 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
 from infra.deploy.__main__ import parser
+from infra.policy.compiler import VERSION
 from tests.conftest import REPOSITORY
 
 CHECKS = REPOSITORY / "infra" / "checks"
@@ -25,7 +26,8 @@ def commands() -> list[str]:
     """All command lines of the pipeline, with something in place of what Azure fills in."""
     text = "\n".join(file.read_text() for file in FILES)
     lines = re.findall(r"^ *(?:- )?(?:script|bash|inlineScript|run): (.+)$", text, re.MULTILINE)
-    return [re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line.replace(ENVIRONMENT, "prod")) for line in lines]
+    filled_in = [re.sub(r"\$\{\{.*?\}\}|\$\(.*?\)", "x", line.replace(ENVIRONMENT, "prod")) for line in lines]
+    return [command for line in filled_in for command in line.split(" && ")]
 
 
 def faults(files: dict[str, str]) -> list[str]:
@@ -72,11 +74,19 @@ def test_prod_comes_after_dev_a_what_if_and_an_approval() -> None:
     assert "variables['System.PullRequest.IsFork']" in what_if["jobs"][0]["condition"]
 
 
+def test_a_step_in_azure_compiles_with_the_pinned_bicep() -> None:
+    (task,) = yaml.safe_load((REPOSITORY / "infra" / "pipelines" / "step.yml").read_text())["steps"]
+    assert task["inputs"]["inlineScript"].startswith("az bicep install --version ")
+    assert task["env"] == {"AZURE_BICEP_USE_BINARY_FROM_PATH": "false"}
+
+
 @pytest.mark.parametrize("line", commands())
 def test_a_step_runs_a_command_of_ours(line: str) -> None:
     match words := shlex.split(line):
         case ["make", *targets]:
             assert {each for each in targets if "=" not in each} <= TARGETS
+        case ["az", "bicep", "install", "--version", version]:
+            assert version == f"v{VERSION}"
         case ["python", "-m", "infra.deploy", "x", *_]:  # a template's parameter: looked at where it is given
             pass
         case ["python", "-m", "infra.deploy", *arguments]:

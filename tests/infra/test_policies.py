@@ -1,5 +1,6 @@
 """Every policy holds in every environment; the snapshots are of these sources, and what the compiler predicts."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_the_snapshots_are_of_these_sources() -> None:
     assert {file.name for file in SCENARIOS.glob("*.json")} == {snapshot_path(each).name for each in looked_at}
 
 
+@pytest.mark.parametrize("changed", ["main.bicep", "modules/workbook.json", "scenarios/prod.snapshot.json"])
+def test_a_change_of_any_file_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str) -> None:
+    copy = shutil.copytree(BICEP, tmp_path / "bicep")
+    monkeypatch.setattr(deployment, "BICEP", copy)
+    assert deployment.SOURCES_HASH.read_text().strip() == deployment.sources_hash()
+    (copy / changed).write_text((copy / changed).read_text().replace("true", "false", 1))
+    assert deployment.SOURCES_HASH.read_text().strip() != deployment.sources_hash()
+
+
 @pytest.mark.parametrize("file", PARAMETERS, ids=lambda file: file.stem)
 def test_the_compiler_predicts_the_snapshot(compiler: Compiler, file: Path) -> None:
     assert compiler.snapshot(file) == snapshot_path(file.stem).read_text(), UPDATE
@@ -51,8 +61,15 @@ def test_what_modules_make_is_read_after_them(compiler: Compiler) -> None:
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_what_a_person_fills_in_is_demanded(compiler: Compiler, environment: str) -> None:
-    with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail is empty"):
+    with pytest.raises(CompilerError, match=r"webClientId must be|alertEmail must be"):
         compiler.snapshot(BICEP / f"{environment}.bicepparam")
+
+
+def test_alerts_go_to_an_address(compiler: Compiler, tmp_path: Path) -> None:
+    file = Path(shutil.copytree(BICEP, tmp_path / "bicep"), "scenarios", "prod.bicepparam")
+    file.write_text(file.read_text().replace("operator@example.com", "operator"))
+    with pytest.raises(CompilerError, match="alertEmail must be a mail address"):
+        compiler.snapshot(file)
 
 
 def test_another_compiler_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

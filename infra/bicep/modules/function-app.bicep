@@ -61,9 +61,6 @@ param alwaysReadyBlob int
 @minValue(0)
 param alwaysReadyHttp int
 
-@description('Whether an update lets what runs finish, and replaces instances in batches, instead of ending all at once.')
-param rollingUpdates bool
-
 @description('Model version to serve. Empty: the package\'s default.')
 param modelVersion string
 
@@ -142,9 +139,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     httpsOnly: true
     publicNetworkAccess: 'Enabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
-    // siteUpdateStrategy is in Azure since 2024-11-01, as a preview, and not in Bicep's types:
+    // No siteUpdateStrategy: this is the idle app, and a rolling update never says when the old code is gone.
     // https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
-    #disable-next-line BCP037
     functionAppConfig: {
       deployment: {
         storage: {
@@ -184,11 +180,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
           }
         }
       }
-      ...(rollingUpdates ? {
-        siteUpdateStrategy: {
-          type: 'RollingUpdate'
-        }
-      } : {})
     }
     // No ftpsState, which Flex Consumption refuses, and nothing else that it does not have; docs/deploy.md.
     siteConfig: {

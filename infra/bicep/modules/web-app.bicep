@@ -1,5 +1,6 @@
 // The web page: Streamlit on App Service, with a slot where a new version starts before it is swapped in.
 import { resourceTags } from 'shared.bicep'
+import { assertionSetting } from 'sign-in.bicep'
 
 @description('Name of the app.')
 @minLength(2)
@@ -65,9 +66,6 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   name: identityName
 }
 
-// The managed identity stands in for a client secret: the app registration trusts it by a federated credential.
-var assertionSetting = 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
-
 // The settings of the slot staging. Once something is live, production gets them by a swap alone, with the code that they
 // belong to, and a swap back restores them: https://learn.microsoft.com/azure/app-service/deploy-staging-slots
 var settings = {
@@ -75,7 +73,7 @@ var settings = {
   TONEARM_API_KEY: '@Microsoft.KeyVault(SecretUri=${apiKeySecretUri})'
   TONEARM_RESULT_WAIT_S: string(resultWaitS)
   TONEARM_ALLOWED_HOSTS: join(concat([
-    app.properties.defaultHostName
+    nothingLive ? app!.properties.defaultHostName : live!.properties.defaultHostName
     staging.properties.defaultHostName
   ], hostNames), ',')
   // The page may trust X-MS-CLIENT-PRINCIPAL-… only where App Service sets it, which is where sign-in is required.
@@ -83,52 +81,10 @@ var settings = {
   TONEARM_HISTORY: history
   PYTHONPATH: '/home/site/wwwroot/.python_packages/lib/site-packages'
   SCM_DO_BUILD_DURING_DEPLOYMENT: 'false'
-  ...(signIn ? { '${assertionSetting}': identity.properties.clientId } : {})
+  // The identity stands in for a client secret: the app registration trusts it by a federated credential. It is there
+  // without sign-in too, as a swap would not bring it.
+  '${assertionSetting}': identity.properties.clientId
 }
-
-var authentication = {
-  platform: {
-    enabled: signIn
-  }
-  globalValidation: {
-    requireAuthentication: signIn
-    unauthenticatedClientAction: signIn ? 'RedirectToLoginPage' : 'AllowAnonymous'
-    redirectToProvider: 'azureactivedirectory'
-    // It says "ok" and nothing else. The deployment and the availability test ask it.
-    excludedPaths: [
-      '/_stcore/health'
-    ]
-  }
-  httpSettings: {
-    requireHttps: true
-  }
-  identityProviders: {
-    azureActiveDirectory: {
-      enabled: signIn
-      registration: {
-        openIdIssuer: '${environment().authentication.loginEndpoint}${tenantId}/v2.0'
-        clientId: clientId
-        clientSecretSettingName: assertionSetting
-      }
-      validation: {
-        allowedAudiences: [
-          clientId
-        ]
-      }
-    }
-  }
-  login: {
-    // The page needs to know who asks, and asks nobody else in their name.
-    tokenStore: {
-      enabled: false
-    }
-  }
-}
-
-var runtime = 'PYTHON|3.13'
-
-// Nothing is installed at the start: the package brings its dependencies.
-var startCommand = 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
 
 var siteProperties = {
   serverFarmId: plan.id
@@ -141,8 +97,9 @@ var siteProperties = {
   siteConfig: {
     // Otherwise the vault would be read over the public network, where a private vault does not answer.
     vnetRouteAllEnabled: !empty(subnetId)
-    linuxFxVersion: runtime
-    appCommandLine: startCommand
+    linuxFxVersion: 'PYTHON|3.13'
+    // Nothing is installed at the start: the package brings its dependencies.
+    appCommandLine: 'python -m streamlit run frontend/app.py --server.port 8000 --server.address 0.0.0.0 --server.headless true'
     alwaysOn: true
     webSocketsEnabled: true
     healthCheckPath: '/_stcore/health'
@@ -173,7 +130,9 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2025-03-01' = {
+// The production slot is made here once. Later it gets by a swap alone what a swap takes along; the rest, such as sign-in,
+// is changed by hand.
+resource app 'Microsoft.Web/sites@2025-03-01' = if (nothingLive) {
   name: appName
   location: location
   tags: tags
@@ -184,15 +143,11 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       '${identity.id}': {}
     }
   }
-  properties: {
-    ...siteProperties
-    siteConfig: {
-      ...siteProperties.siteConfig
-      // null leaves a property as it is.
-      linuxFxVersion: nothingLive ? runtime : null
-      appCommandLine: nothingLive ? startCommand : null
-    }
-  }
+  properties: siteProperties
+}
+
+resource live 'Microsoft.Web/sites@2025-03-01' existing = if (!nothingLive) {
+  name: appName
 }
 
 resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) {
@@ -201,16 +156,20 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) 
   properties: settings
 }
 
-// Sign-in is switched on at once, and off by a swap alone: as long as the live page's settings say that it is required,
-// the page believes what App Service says of its visitors.
-resource appAuthentication 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive || signIn) {
-  parent: app
-  name: 'authsettingsV2'
-  properties: authentication
+module appSignIn 'sign-in.bicep' = if (nothingLive) {
+  params: {
+    appName: appName
+    signIn: signIn
+    clientId: clientId
+    tenantId: tenantId
+  }
+  dependsOn: [
+    appSettings
+  ]
 }
 
 // App Service asks that this setting is not swapped.
-resource stickySettings 'Microsoft.Web/sites/config@2025-03-01' = {
+resource stickySettings 'Microsoft.Web/sites/config@2025-03-01' = if (nothingLive) {
   parent: app
   name: 'slotConfigNames'
   properties: {
@@ -220,7 +179,7 @@ resource stickySettings 'Microsoft.Web/sites/config@2025-03-01' = {
   }
 }
 
-resource appScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+resource appScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = if (nothingLive) {
   parent: app
   name: 'scm'
   properties: {
@@ -228,7 +187,7 @@ resource appScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies
   }
 }
 
-resource appFtpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+resource appFtpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = if (nothingLive) {
   parent: app
   name: 'ftp'
   properties: {
@@ -257,10 +216,17 @@ resource stagingSettings 'Microsoft.Web/sites/slots/config@2025-03-01' = {
   properties: settings
 }
 
-resource stagingAuthentication 'Microsoft.Web/sites/slots/config@2025-03-01' = {
-  parent: staging
-  name: 'authsettingsV2'
-  properties: authentication
+module stagingSignIn 'sign-in.bicep' = {
+  params: {
+    appName: appName
+    production: false
+    signIn: signIn
+    clientId: clientId
+    tenantId: tenantId
+  }
+  dependsOn: [
+    stagingSettings
+  ]
 }
 
 resource stagingScmPasswords 'Microsoft.Web/sites/slots/basicPublishingCredentialsPolicies@2025-03-01' = {

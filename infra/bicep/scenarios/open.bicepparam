@@ -5,5 +5,4 @@ extends '../dev.bicepparam'
 param liveColour = 'none'
 param webSignIn = false
 param webHistory = 'shared'
-param rollingUpdates = false
 param monthlyBudget = 0
