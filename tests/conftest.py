@@ -24,6 +24,7 @@ COVERING = {"tonearm", "functions"}
 LONGEST = (
     "test_packages",
     "test_commands",
+    "test_privacy",
     "test_triggers",
     "test_scan",
     "test_decoding",
