@@ -20,9 +20,12 @@ def decoded(chunks: Iterable[Buffer], encoding: str | None, max_bytes: int) -> I
     Raises:
         AudioError: ``corrupt``, it is broken or cut short; ``too_large``, more than ``max_bytes``.
     """
+    if (encoding or "").strip().lower() not in _ENCODINGS:
+        yield from chunks
+        return
     rest = iter(chunks)
     first = bytes(next(rest, b""))
-    if (encoding or "").strip().lower() not in _ENCODINGS or not _begins_encoded(first):
+    if not _begins_encoded(first):
         yield first
         yield from rest
         return

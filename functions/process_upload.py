@@ -209,12 +209,17 @@ def _classify(
 
 def _answer_archived(result_id: str) -> None:
     """Write a failed result; ``make retry`` tries it again. Raises what `_write_if_current` does."""
-    detail = "The file is in storage's archive tier, where nothing can be read. Upload it again, to the hot tier."
-    problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
     upload = _properties(result_id)
+    detail = "The file is in storage's archive tier, where nothing can be read. Upload it again, to the hot tier."
+    _write_processing_failed(result_id, upload, detail)
+    logs.event("upload_archived", level=logging.WARNING, result_id=result_id, etag=upload.etag)
+
+
+def _write_processing_failed(result_id: str, upload: BlobProperties, detail: str) -> None:
+    """Raises what `_write_if_current` does."""
+    problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
     failure = Failure(id=result_id, problem=problem, model_version=None)
     _write_if_current(failure, None, upload.etag, owners.owner_of(upload.metadata))
-    logs.event("upload_archived", level=logging.WARNING, result_id=result_id, etag=upload.etag)
 
 
 def _write_if_current(result: Result, preview: PreviewSpectrogram | None, upload_etag: str, owner: str | None) -> bool:
@@ -287,9 +292,7 @@ def answer_poisoned(message: func.QueueMessage) -> None:
             logs.event("poison_already_answered", result_id=result_id)
             return
         detail = "The file could not be processed in several tries. Upload it again later."
-        problem = Problem(code=result_store.PROCESSING_FAILED, title="Processing failed", detail=detail)
-        failure = Failure(id=result_id, problem=problem, model_version=None)
-        _write_if_current(failure, None, upload.etag, owners.owner_of(upload.metadata))
+        _write_processing_failed(result_id, upload, detail)
     except (_ReplacedError, _DeletedError):
         logs.event("poison_outdated", result_id=result_id)
         _stay_erased(result_id)

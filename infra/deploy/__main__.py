@@ -13,7 +13,7 @@ from infra.deploy import smoke
 from infra.deploy.containers import containers, images
 from infra.deploy.environments import COLOURS, NAMES, NONE, ROOT, Colour
 from infra.deploy.errors import DeployError
-from infra.deploy.provision import bicep, teardown, what_if
+from infra.deploy.provision import teardown, what_if
 from infra.deploy.publish import DIST
 from infra.deploy.release import release, rollback, switch, undo_unfinished
 
@@ -51,7 +51,6 @@ def parser() -> argparse.ArgumentParser:
 
     added = add("all", _all, "build, what-if, release: a first deployment or the next", environment, location, model)
     added.add_argument("--yes", action="store_true", help="do not ask before a change of prod")
-    add("bicep", bicep, "compile and lint the Bicep")
     add("what-if", what_if, "print what a release would change", environment)
     every = (environment, location, build, model, live)
     add("release", release, "prepare and switch under one lock", *every)

@@ -54,13 +54,6 @@ def what_if(environment: str) -> str:
     return live
 
 
-def bicep() -> None:
-    """Compile and lint what is deployed, and so every module. Needs `az`, but no sign-in."""
-    for template in (MAIN, EVENTS, FUNCTION_KEY):
-        az("bicep build --stdout", file=str(template))
-        az("bicep lint", file=str(template))
-
-
 def teardown(environment: str, confirm: str | None) -> None:
     """Delete the resource group and its data. Raises DeployError if ``confirm`` is not the group's name."""
     if confirm != resource_group(environment):

@@ -778,13 +778,6 @@ def test_what_if_changes_nothing_and_says_all_that_azure_says(cloud: Cloud, monk
     assert not cloud.changes
 
 
-def test_bicep_compiles_and_lints_all_that_is_deployed(cloud: Cloud) -> None:
-    assert cloud.run("bicep")[0] == 0
-    files = ("main.bicep", "events.bicep", "function-key.bicep")
-    commands = [(command, file) for file in files for command in ("build", "lint")]
-    assert [(call[1], Path(call[-1]).name) for call in cloud.calls] == commands
-
-
 @pytest.mark.parametrize(("status", "words"), [(3, "The deployment failed."), (1, "has not ended")])
 def test_a_package_that_azure_refuses_is_sent_again_before_the_step_fails(
     cloud: Cloud, status: int, words: str

@@ -204,6 +204,7 @@ class AudioReader:
         if self._layout is None:
             raise ValueError("facts() is for after the windows have been read")
         # A length that is stated and not reached means that the end is missing; a tenth is left for inexact writers.
+        # FLAC's is exact.
         least_s = self._stated_s - 0.1 if self._stated.codec == "flac" else 0.9 * self._stated_s - 0.5
         short = max(self._decoded_s, self._reached_s) < least_s
         return Audio(

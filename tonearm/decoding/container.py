@@ -66,6 +66,7 @@ def opened(file: BinaryIO | Section, demuxer: str | None) -> InputContainer:
             track.frames and track.duration == 0 for track in container.streams.audio
         ):
             options = DEMUXER_OPTIONS | {"ignore_editlist": "1"}
+            container.close()
             file.seek(0)
             container = av.open(file, "r", format=demuxer, container_options=options, io_open=_refuse)
     except (av.error.FFmpegError, ValueError, OSError) as error:

@@ -23,6 +23,7 @@ SCANNED_S = (300, 3_600)
 MOST_SCANNED_S = 3_600.0
 """Of all tracks together."""
 FAINT_PEAK = 5e-4
+"""-66 dB of full scale."""
 PROTECTED_TAGS = {"drms", "enca", "aavd"}
 """Of iTunes, of common encryption (ISO/IEC 23001-7), and of Audible."""
 ASF_PROTECTION = (  # the two Content Encryption Objects
@@ -40,7 +41,8 @@ LOSSLESS = {"flac", "alac", "tta", "wavpack", "ape"}
 def sounding_track(file: BinaryIO | Section, container: InputContainer) -> tuple[AudioStream, int | None]:
     """The sound track, and of several its number from 1: the first that sounds, by their own order of precedence.
 
-    Tracks that are protected or have no decoder come last, commentaries before them.
+    Those that are protected or have no decoder do not count. A commentary is heard where no other track sounds as loud
+    in its first minutes.
 
     Raises:
         AudioError: if there is none, or none that can be decoded, or it is protected.
